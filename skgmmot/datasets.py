@@ -1,0 +1,462 @@
+"""Made-up samples whose truth is known, and the stacking of two domains."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+
+__all__ = ["make_mixture", "make_shifted_mixtures", "make_spiral", "stack_domains"]
+
+
+def make_spiral(n_samples=10000, *, noise=0.02, random_state=None):
+    r"""Draw points along a spiral in the unit square.
+
+    The problem on which sparse weights are tried: no number of Gaussians is
+    the true one, and a handful describe it well. Point i is
+
+    .. math::
+
+        x_i = \bigl(\tfrac12 + \tfrac25 \tfrac{t_i}{7} \cos t_i,\;
+        \tfrac12 + \tfrac{3}{10} \sin t_i\bigr) + \sigma \varepsilon_i,
+        \qquad t_i = 2 \pi i / n,
+
+    with standard normal :math:`\varepsilon_i`. Rows are in the order of t.
+
+    Parameters
+    ----------
+    n_samples : int, default=10000
+        Number of points n.
+    noise : float, default=0.02
+        Standard deviation :math:`\sigma` of the noise on both coordinates.
+    random_state : int, RandomState instance or None, default=None
+        Source of the noise. An int gives the same points at each call.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 2), dtype float64
+        The points.
+
+    Raises
+    ------
+    ValueError
+        If `n_samples` is below 1 or `noise` is negative.
+
+    See Also
+    --------
+    make_mixture : A sample of a mixture with known components.
+
+    References
+    ----------
+    J. Feydy, J. Glaunès, B. Charlier, M. Bronstein, "Fast geometric learning
+    with symbolic matrices", NeurIPS 2020; the spiral is that of the KeOps
+    tutorial "Fitting a Gaussian Mixture Model".
+
+    Examples
+    --------
+    >>> from skgmmot.datasets import make_spiral
+    >>> make_spiral(4, noise=0.0).round(2)
+    array([[0.5 , 0.5 ],
+           [0.5 , 0.8 ],
+           [0.32, 0.5 ],
+           [0.5 , 0.2 ]])
+    """
+    _check_count("n_samples", n_samples)
+    _check_at_least_zero("noise", noise)
+    random_state = check_random_state(random_state)
+    t = np.linspace(0.0, 2.0 * np.pi, n_samples, endpoint=False)
+    X = np.column_stack((0.5 + 0.4 * (t / 7.0) * np.cos(t), 0.5 + 0.3 * np.sin(t)))
+    return X + noise * random_state.standard_normal(X.shape)
+
+
+def make_mixture(
+    n_samples=1000,
+    *,
+    n_components=5,
+    n_features=2,
+    separation=6.0,
+    weights=None,
+    random_state=None,
+):
+    """Draw a sample of a Gaussian mixture with full covariances.
+
+    In every direction the standard deviation of a component lies between 0.5
+    and 1, and `separation` is the smallest distance between two means: at 6
+    components hardly touch, at 2 they run into each other.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of rows n.
+    n_components : int, default=5
+        Number of components K.
+    n_features : int, default=2
+        Number of columns d.
+    separation : float, default=6.0
+        Smallest distance between two means, in units of the largest standard
+        deviation that a component can have. At 0 all means are the origin.
+    weights : array-like of shape (n_components,), default=None
+        Shares of the components, above 0, with sum 1. None means equal shares.
+    random_state : int, RandomState instance or None, default=None
+        Source of the components and of the rows.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        X : ndarray of shape (n_samples, n_features), dtype float64
+            The sample.
+        labels : ndarray of shape (n_samples,), dtype int64
+            The component that each row was drawn from.
+        mixture : tuple of (weights, means, covariances)
+            The truth, a mixture-like of shapes (K,), (K, d) and (K, d, d).
+
+    Raises
+    ------
+    ValueError
+        If a count is below 1, `separation` is negative or `weights` are not
+        the shares of `n_components` components.
+
+    See Also
+    --------
+    make_shifted_mixtures : Two samples whose components correspond.
+    make_spiral : A sample without true components.
+
+    Examples
+    --------
+    >>> from skgmmot.datasets import make_mixture
+    >>> data = make_mixture(500, n_components=3, n_features=4, random_state=0)
+    >>> data.X.shape, data.labels.shape
+    ((500, 4), (500,))
+    >>> weights, means, covariances = data.mixture
+    >>> weights.shape, means.shape, covariances.shape
+    ((3,), (3, 4), (3, 4, 4))
+    """
+    _check_count("n_samples", n_samples)
+    _check_count("n_components", n_components)
+    _check_count("n_features", n_features)
+    _check_at_least_zero("separation", separation)
+    weights = _check_shares("weights", weights, n_components)
+    random_state = check_random_state(random_state)
+    means = _separated_points(n_components, n_features, separation, random_state)
+    covariances = _random_covariances(n_components, n_features, random_state)
+    mixture = (weights, means, covariances)
+    X, labels = _draw(n_samples, mixture, random_state)
+    return Bunch(X=X, labels=labels, mixture=mixture)
+
+
+def make_shifted_mixtures(
+    n_samples=1000,
+    *,
+    n_components=3,
+    n_features=2,
+    separation=6.0,
+    shift=3.0,
+    weights=None,
+    growth=None,
+    random_state=None,
+):
+    r"""Draw two samples whose mixture components correspond one to one.
+
+    Component k of the target is component k of the source moved by
+    :math:`v + e_k` and scaled by :math:`s_k` about its mean, where v is common
+    to all components and has length `shift`. The moves :math:`e_k` and the
+    scales stay so small beside `separation` that, as long as no component
+    grows, ``coupling`` is the optimal plan of the MW2 distance whatever v is.
+
+    Parameters
+    ----------
+    n_samples : int or tuple of (int, int), default=1000
+        Number of rows of the source and of the target.
+    n_components : int, default=3
+        Number of components K of each mixture.
+    n_features : int, default=2
+        Number of columns d.
+    separation : float, default=6.0
+        Smallest distance between two source means, as in :func:`make_mixture`.
+        Above 0.
+    shift : float, default=3.0
+        Length of the move v that all components make.
+    weights : array-like of shape (n_components,), default=None
+        Shares of the source components, above 0, with sum 1. None means equal
+        shares.
+    growth : array-like of shape (n_components,), default=None
+        Factors, at least 0, by which the components grow from source to
+        target; the target's shares are in proportion to weights * growth. 0
+        lets a component vanish: it keeps its place in the target's record with
+        share 0. None: nothing grows.
+    random_state : int, RandomState instance or None, default=None
+        Source of the components, of their moves and of the rows.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        X_source, X_target : ndarray of shape (n, n_features), dtype float64
+            The two samples.
+        labels_source, labels_target : ndarray of shape (n,), dtype int64
+            The component that each row was drawn from.
+        source, target : tuple of (weights, means, covariances)
+            The truth, mixture-likes of shapes (K,), (K, d) and (K, d, d).
+        coupling : ndarray of shape (n_components, n_components)
+            diag(source weights): where each source component went.
+        reweighting : ndarray of shape (n_components,)
+            Target share over source share: what each component grew by.
+
+    Raises
+    ------
+    ValueError
+        If a count is below 1, `separation` is not above 0, `shift` is
+        negative, `weights` are not shares or `growth` leaves nothing.
+
+    See Also
+    --------
+    make_mixture : One sample of a mixture.
+    stack_domains : The two samples as one, with a domain label for each row.
+
+    Notes
+    -----
+    With smallest distance D between the source means, :math:`|e_k| \le D / 4`
+    and :math:`|s_k - 1| \le \min(1/4, D / (2 \sqrt d))`. The cost of staying
+    with one's own component, :math:`|e_k|^2 + (s_k - 1)^2 \mathrm{tr} \Sigma_k`
+    but for the terms in v, which add up to the same for each permutation, is
+    then at most :math:`5 D^2 / 16`, and that of any other at least
+    :math:`9 D^2 / 16`.
+
+    Examples
+    --------
+    >>> from skgmmot.datasets import make_shifted_mixtures
+    >>> data = make_shifted_mixtures((300, 200), growth=[1, 1, 2], random_state=0)
+    >>> data.X_source.shape, data.X_target.shape
+    ((300, 2), (200, 2))
+    >>> data.reweighting
+    array([0.75, 0.75, 1.5 ])
+    """
+    n_source, n_target = _check_two_counts("n_samples", n_samples)
+    _check_count("n_components", n_components)
+    _check_count("n_features", n_features)
+    _check_at_least_zero("shift", shift)
+    _check_at_least_zero("separation", separation)
+    if separation == 0:
+        raise ValueError(
+            "separation must be above 0, got 0: where all source means are equal "
+            "no component can be told from another. Pass a positive number."
+        )
+    weights = _check_shares("weights", weights, n_components)
+    target_weights = _grown_shares(weights, growth)
+    random_state = check_random_state(random_state)
+    means = _separated_points(n_components, n_features, separation, random_state)
+    covariances = _random_covariances(n_components, n_features, random_state)
+    source = (weights, means, covariances)
+
+    common = shift * _random_directions(1, n_features, random_state)
+    lengths = random_state.uniform(0.0, separation / 4.0, size=(n_components, 1))
+    own = lengths * _random_directions(n_components, n_features, random_state)
+    reach = min(0.25, separation / (2.0 * np.sqrt(n_features)))
+    scales = 1.0 + random_state.uniform(-reach, reach, size=(n_components, 1, 1))
+    target = (target_weights, means + common + own, scales**2 * covariances)
+
+    X_source, labels_source = _draw(n_source, source, random_state)
+    X_target, labels_target = _draw(n_target, target, random_state)
+    return Bunch(
+        X_source=X_source,
+        X_target=X_target,
+        labels_source=labels_source,
+        labels_target=labels_target,
+        source=source,
+        target=target,
+        coupling=np.diag(weights),
+        reweighting=target_weights / weights,
+    )
+
+
+def stack_domains(X_source, X_target):
+    """Stack the rows of two domains and label them.
+
+    The form in which the domain-aware estimators take two samples: source rows
+    come first.
+
+    Parameters
+    ----------
+    X_source : array-like or DataFrame of shape (n_source, n_features)
+        Rows of the source domain.
+    X_target : array-like or DataFrame of shape (n_target, n_features)
+        Rows of the target domain, of the same kind as `X_source`: two arrays
+        or two pandas DataFrames with the same columns in the same order.
+
+    Returns
+    -------
+    X : ndarray or DataFrame of shape (n_source + n_target, n_features)
+        All rows. Arrays of two dtypes are brought to the wider one; a
+        DataFrame keeps its columns and its index.
+    sample_domain : ndarray of shape (n_source + n_target,), dtype int64
+        1 on source rows, -1 on target rows.
+
+    Raises
+    ------
+    TypeError
+        If only one of the two is a DataFrame, or one is a sparse matrix.
+    ValueError
+        If one is not two-dimensional or has no rows, or if the numbers of
+        features or the names of the columns differ.
+
+    See Also
+    --------
+    make_shifted_mixtures : Two samples to try this on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgmmot.datasets import stack_domains
+    >>> X, sample_domain = stack_domains(np.zeros((2, 3)), np.ones((1, 3)))
+    >>> X.shape
+    (3, 3)
+    >>> sample_domain
+    array([ 1,  1, -1])
+    """
+    frames = [hasattr(X, "iloc") for X in (X_source, X_target)]
+    if frames[0] != frames[1]:
+        raise TypeError(
+            "X_source and X_target must be of one kind, two arrays or two "
+            f"DataFrames; got {type(X_source).__name__} and "
+            f"{type(X_target).__name__}. Pass X.to_numpy() for the DataFrame, or "
+            "make the array a DataFrame with the same columns."
+        )
+    X_source = _check_rows("X_source", X_source)
+    X_target = _check_rows("X_target", X_target)
+    if X_source.shape[1] != X_target.shape[1]:
+        raise ValueError(
+            "X_source and X_target must have the same features; got "
+            f"{X_source.shape[1]} columns in X_source and {X_target.shape[1]} in "
+            "X_target. Select the columns that both share."
+        )
+    sample_domain = np.repeat([1, -1], [X_source.shape[0], X_target.shape[0]])
+    if frames[0]:
+        return _stack_frames(X_source, X_target), sample_domain
+    return np.concatenate((X_source, X_target)), sample_domain
+
+
+def _stack_frames(X_source, X_target):
+    """Stack two DataFrames, refusing what pandas would silently align."""
+    import pandas as pd
+
+    if list(X_source.columns) != list(X_target.columns):
+        raise ValueError(
+            "X_source and X_target must have the same columns in the same order; "
+            f"got {list(X_source.columns)} and {list(X_target.columns)}. Pass "
+            "X_target[X_source.columns]."
+        )
+    return pd.concat([X_source, X_target])
+
+
+def _check_rows(name, X):
+    """Two-dimensional rows; anything that has a shape keeps its kind."""
+    if hasattr(X, "tocsr"):
+        raise TypeError(f"{name} must be dense, got a sparse matrix. Pass X.toarray().")
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    if len(X.shape) != 2 or X.shape[0] == 0:
+        raise ValueError(
+            f"{name} must have two dimensions and at least one row, got shape "
+            f"{tuple(X.shape)}. Use X.reshape(-1, 1) for one feature, "
+            "X.reshape(1, -1) for one row."
+        )
+    return X
+
+
+def _separated_points(n_points, n_features, distance, random_state):
+    """Random points whose smallest distance from each other is `distance`.
+
+    Each point is the best of ten candidates, the one farthest from those that
+    are there already: independent draws would leave one pair close together
+    and, once that pair is at `distance`, all others far apart.
+    """
+    points = random_state.standard_normal((1, n_features))
+    closest = np.inf
+    for _ in range(n_points - 1):
+        candidates = random_state.standard_normal((10, n_features))
+        gaps = np.linalg.norm(candidates[:, None] - points, axis=2).min(axis=1)
+        best = gaps.argmax()
+        closest = min(closest, gaps[best])
+        points = np.vstack((points, candidates[best]))
+    return points * (distance / closest if n_points > 1 else 0.0)
+
+
+def _random_covariances(n_components, n_features, random_state):
+    """Covariances with random axes and standard deviations from 0.5 to 1."""
+    axes, _ = np.linalg.qr(
+        random_state.standard_normal((n_components, n_features, n_features))
+    )
+    deviations = random_state.uniform(0.5, 1.0, size=(n_components, 1, n_features))
+    factors = axes * deviations
+    return factors @ factors.transpose(0, 2, 1)
+
+
+def _random_directions(n_directions, n_features, random_state):
+    """Unit vectors, uniform on the sphere."""
+    normal = random_state.standard_normal((n_directions, n_features))
+    return normal / np.linalg.norm(normal, axis=1, keepdims=True)
+
+
+def _draw(n_samples, mixture, random_state):
+    """Rows of a mixture, in random order, and their components."""
+    weights, means, covariances = mixture
+    labels = random_state.choice(len(weights), size=n_samples, p=weights)
+    normal = random_state.standard_normal((n_samples, means.shape[1]))
+    factors = np.linalg.cholesky(covariances)
+    rows = means[labels] + np.einsum("nij,nj->ni", factors[labels], normal)
+    return rows, labels.astype(np.int64)
+
+
+def _grown_shares(weights, growth):
+    """Shares after each component grew by its factor."""
+    if growth is None:
+        return weights
+    growth = np.asarray(growth, dtype=np.float64)
+    if growth.shape != weights.shape or not np.all(growth >= 0) or not growth.any():
+        raise ValueError(
+            f"growth must hold {len(weights)} factors, one for each component, none "
+            f"negative and one at least above 0; got {growth.tolist()}."
+        )
+    grown = weights * growth
+    return grown / grown.sum()
+
+
+def _check_shares(name, shares, n_components):
+    """Positive shares with sum 1; None gives equal ones."""
+    if shares is None:
+        return np.full(n_components, 1.0 / n_components)
+    shares = np.asarray(shares, dtype=np.float64)
+    if (
+        shares.shape != (n_components,)
+        or not np.all(shares > 0)
+        or abs(shares.sum() - 1.0) > 1e-6
+    ):
+        raise ValueError(
+            f"{name} must hold {n_components} shares, one for each component, all "
+            f"above 0 and with sum 1; got {shares.tolist()}. Divide by their sum."
+        )
+    return shares / shares.sum()
+
+
+def _check_count(name, value):
+    """An int of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
+
+
+def _check_two_counts(name, value):
+    """One count for both domains, or one for each."""
+    counts = value if isinstance(value, tuple) else (value, value)
+    if len(counts) != 2:
+        raise ValueError(f"{name} must be an int or two of them, got {value!r}.")
+    for count in counts:
+        _check_count(name, count)
+    return counts
+
+
+def _check_at_least_zero(name, value):
+    """A finite number that is not negative."""
+    if not isinstance(value, Real) or not 0 <= value < np.inf:
+        raise ValueError(f"{name} must be a number of at least 0, got {value!r}.")

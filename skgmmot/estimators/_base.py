@@ -1,0 +1,258 @@
+"""What a fitted mixture can do: densities, labels, draws, criteria."""
+
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.kernels import kernels_for
+from skgmmot.linalg._spd import factor
+from skgmmot.mixture._covariances import TYPES
+from skgmmot.mixture._em import Parameters, gaussians_of
+
+
+class FittedMixture(DensityMixin, BaseEstimator):
+    """Methods of estimators with weights_, means_, covariances_, precisions_cholesky_.
+
+    Subclasses have the parameters covariance_type, random_state and n_jobs.
+    """
+
+    @property
+    def _kind(self):
+        return TYPES[self.covariance_type]
+
+    def _set_parameters(self, parameters, dtype=np.float64):
+        """Store a mixture as fitted attributes of the data's floating type."""
+        kind = self._kind
+        self.weights_ = parameters.weights.astype(dtype)
+        self.means_ = np.array(parameters.means, dtype=dtype)
+        self.covariances_ = np.array(parameters.covariances, dtype=dtype)
+        self.precisions_cholesky_ = np.array(parameters.factors, dtype=dtype)
+        self.precisions_ = np.array(kind.precisions(parameters.factors), dtype=dtype)
+        self.n_components_ = len(parameters.weights)
+
+    def _get_parameters(self):
+        return Parameters(
+            *(
+                np.asarray(values, dtype=np.float64)
+                for values in (
+                    self.weights_,
+                    self.means_,
+                    self.covariances_,
+                    self.precisions_cholesky_,
+                )
+            )
+        )
+
+    def _prepared(self, X):
+        """Checked rows, the kernels for them, and the mixture as kernels read it."""
+        check_is_fitted(self)
+        X = check_rows(self, X)
+        return X, kernels_for(X), gaussians_of(self._get_parameters(), self._kind)
+
+    def predict(self, X):
+        """Label rows by the component with the largest posterior.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to label.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            Index of a component.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        X, kernels, gaussians = self._prepared(X)
+        return kernels.labels(X, gaussians, self.n_jobs)
+
+    def predict_proba(self, X):
+        r"""Posterior probabilities of the components.
+
+        .. math:: p_k(x) = w_k N(x; m_k, \Sigma_k) / \sum_l w_l N(x; m_l, \Sigma_l)
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, however far from the components.
+
+        Returns
+        -------
+        posteriors : ndarray of shape (n_samples, n_components_)
+            Rows sum to 1; of the floating type of X.
+        """
+        X, kernels, gaussians = self._prepared(X)
+        return kernels.posteriors(X, gaussians, self.n_jobs).astype(X.dtype, copy=False)
+
+    def score_samples(self, X):
+        """Log density of each row, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to evaluate.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            Of the floating type of X; finite, cut at the type's range.
+        """
+        X, kernels, gaussians = self._prepared(X)
+        log_density = kernels.log_density(X, gaussians, self.n_jobs)
+        lowest = np.finfo(X.dtype).min
+        return np.maximum(log_density, lowest).astype(X.dtype, copy=False)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Weighted mean of the log density, never penalised.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to evaluate.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        score : float
+            Mean log-likelihood in nats a sample.
+        """
+        log_density = self.score_samples(X).astype(np.float64)
+        weights = check_weights(sample_weight, log_density[:, None])
+        return float(np.average(log_density, weights=weights))
+
+    def sample(self, n_samples=1):
+        """Draw rows from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many, at least 1.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The rows, ordered by component.
+        labels : ndarray of shape (n_samples,), int64
+            The component that each row comes from.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples}. The sampling requires at "
+                "least one sample."
+            )
+        rng = check_random_state(self.random_state)
+        weights, means, covariances, _ = self._get_parameters()
+        shares = weights / weights.sum()
+        labels = np.repeat(np.arange(len(shares)), rng.multinomial(n_samples, shares))
+        roots = factor(self._kind.dense(covariances, *means.shape))
+        draws = rng.standard_normal((n_samples, means.shape[1]))
+        for k, root in enumerate(roots):
+            draws[labels == k] = draws[labels == k] @ root.T + means[k]
+        return draws.astype(self.means_.dtype, copy=False), labels
+
+    def _n_parameters(self):
+        """Free parameters of the components that were kept."""
+        n_components, d = self.means_.shape
+        return n_components * (d + 1) - 1 + self._kind.n_parameters(n_components, d)
+
+    def _information(self, X, sample_weight, price):
+        weights = check_weights(sample_weight, check_rows(self, X))
+        mass = len(X) if weights is None else weights.sum()
+        log_likelihood = mass * self.score(X, sample_weight=weights)
+        return -2.0 * log_likelihood + price(mass) * self._n_parameters()
+
+    def bic(self, X, sample_weight=None):
+        r"""Bayesian information criterion, the lower the better.
+
+        .. math:: -2 \log L + p \log \sum_i w_i
+
+        with p the free parameters of the components kept (Schwarz, Annals of
+        Statistics 1978, doi 10.1214/aos/1176344136).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to evaluate.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        bic : float
+            In nats.
+        """
+        check_is_fitted(self)
+        return self._information(X, sample_weight, np.log)
+
+    def aic(self, X, sample_weight=None):
+        r"""Akaike information criterion, the lower the better.
+
+        .. math:: -2 \log L + 2 p
+
+        with p the free parameters of the components kept (Akaike, IEEE Transactions on
+        Automatic Control 1974, doi 10.1109/TAC.1974.1100705).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to evaluate.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        aic : float
+            In nats.
+        """
+        check_is_fitted(self)
+        return self._information(X, sample_weight, lambda mass: 2.0)
+
+
+class Progress:
+    """Messages of a fit, in scikit-learn's manner."""
+
+    def __init__(self, verbose, interval):
+        self.verbose = verbose
+        self.interval = interval
+
+    def begin(self, number):
+        """Announce a start."""
+        self.began = self.last = perf_counter()
+        if self.verbose:
+            print(f"Initialization {number}")
+
+    def step(self, iteration, change):
+        """Report every `interval` iterations."""
+        if not self.verbose or iteration % self.interval:
+            return
+        if self.verbose == 1:
+            print(f"  Iteration {iteration}")
+            return
+        now = perf_counter()
+        print(
+            f"  Iteration {iteration}\t time lapse {now - self.last:.5f}s"
+            f"\t bound change {change:.5f}"
+        )
+        self.last = now
+
+    def end(self, bound, converged):
+        """Report how a start ended."""
+        if not self.verbose:
+            return
+        text = "converged." if converged else "did not converge."
+        if self.verbose > 1:
+            lapse = perf_counter() - self.began
+            text += f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}."
+        print(f"Initialization {text}")

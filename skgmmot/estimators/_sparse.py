@@ -1,0 +1,474 @@
+"""The sparse Gaussian mixture: it finds its own number of components."""
+
+import warnings
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skgmmot._blocks import blocks_of
+from skgmmot.estimators._base import FittedMixture, Progress
+from skgmmot.estimators._validation import (
+    check_enough_rows,
+    check_parameters,
+    check_rows,
+    check_starts,
+    check_weights,
+    drop_weightless,
+)
+from skgmmot.mixture._adam import run_adam, units_of
+from skgmmot.mixture._covariances import TYPES
+from skgmmot.mixture._em import Parameters, Problem, evaluate
+from skgmmot.mixture._fit import Control, run, run_with_moves
+from skgmmot.mixture._starts import METHODS, start_parameters
+from skgmmot.mixture._stepwise import step
+
+
+class SparseGaussianMixture(FittedMixture):
+    r"""Gaussian mixture whose penalised weights choose the number of components.
+
+    Maximises, over weights w, means m and covariances Σ,
+
+    .. math::
+        \frac{1}{\sum_i \omega_i} \sum_i \omega_i
+        \log \sum_j w_j N(x_i; m_j, \Sigma_j)
+        - \frac{\text{sparsity}}{\text{n\_components}} \sum_j \sqrt{w_j}
+
+    by EM with a closed-form M-step. The divisor stays the `n_components` asked for,
+    also after components were removed. λ = sparsity / n_components is a price: a
+    component of share w must gain λ√w nats a sample.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Components at the start; at most as many are kept.
+    sparsity : float, default=1.0
+        Strength of the penalty; 0 is the ordinary mixture with exactly
+        `n_components` components.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        Form of the covariances, as in scikit-learn.
+    solver : {'em', 'adam'}, default='em'
+        'em' never lets the objective fall and removes components exactly; 'adam' is
+        full-batch gradient ascent on means, factors of the precisions and logits.
+    tol : float, default=1e-6
+        Stop when the objective gains less in an iteration ('em') or moves less in 20
+        steps ('adam'), in nats.
+    reg_covar : float, default=1e-6
+        Added to the variances, in squared units of the data.
+    max_iter : int, default=1000
+        Iterations at most; 0 returns the start.
+    n_init : int, default=1
+        Starts, of which the one with the best objective is kept.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'} or callable, \
+            default='kmeans'
+        How to start. A callable ``(X, n_components, random_state)`` returns means
+        (n_components, n_features) or responsibilities (n_samples, n_components).
+    weights_init : array-like of shape (n_components,), default=None
+        Weights to start from.
+    means_init : array-like of shape (n_components, n_features), default=None
+        Means to start from; what else is missing comes from the rows nearest to each.
+    precisions_init : array-like, default=None
+        Precisions to start from, of the shape of `precisions_`.
+    min_component_samples : float, default=None
+        With sparsity > 0, components with fewer effective rows Σ_i ω_i r_ij are
+        removed. None: 5 (n_features + 1) for full and tied covariances, 10 for diag
+        and spherical; 0: none is.
+    refit : bool, default=False
+        Continue by EM without penalty on the components that are left: the penalty
+        biases small weights.
+    accelerate : bool or 'auto', default='auto'
+        Extrapolate EM steps; 'auto' does where sparsity > 0, so that sparsity=0
+        follows scikit-learn's path.
+    learning_rate : float, default=0.1
+        Step of 'adam', in units of each feature: the power of ten nearest to its width.
+    random_state : int, RandomState instance or None, default=None
+        For starts and for `sample`.
+    warm_start : bool, default=False
+        Start from the last fit.
+    n_jobs : int, default=None
+        Threads; None is all cores that the process may use.
+    verbose : int, default=0
+        1 prints iterations, 2 also times and changes.
+    verbose_interval : int, default=10
+        Iterations between two messages.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components_,)
+        Weights, which sum to 1.
+    means_ : ndarray of shape (n_components_, n_features)
+        Means.
+    covariances_ : ndarray
+        (n_components_, n_features, n_features), (n_features, n_features),
+        (n_components_, n_features) or (n_components_,) by `covariance_type`.
+    precisions_ : ndarray
+        Inverses, of the same shape.
+    precisions_cholesky_ : ndarray
+        Factors U with U Uᵀ = precision, of the same shape.
+    n_components_ : int
+        Components kept.
+    n_starved_ : int
+        Components removed for want of rows.
+    converged_ : bool
+        Whether the best start converged.
+    n_iter_ : int
+        Its iterations.
+    lower_bound_ : float
+        The objective at the returned parameters.
+    lower_bounds_ : list of float
+        The objective before each M-step (or deletion move) of the penalised fit.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names.
+
+    See Also
+    --------
+    skgmmot.transport.mw2_distance : Distance between two mixtures.
+
+    Notes
+    -----
+    Sample weights are frequencies: a fit with integer weights equals the fit on
+    repeated rows. The M-step of the weights majorises √w by its tangent, which gives
+    w_j = r_j / (ν + λ / (2√v_j)) with one scalar ν.
+
+    Examples
+    --------
+    >>> from skgmmot import SparseGaussianMixture
+    >>> from skgmmot.datasets import make_spiral
+    >>> X = make_spiral(2000, random_state=0)
+    >>> mixture = SparseGaussianMixture(20, sparsity=10.0, random_state=0).fit(X)
+    >>> mixture.n_components_ < 20
+    True
+    >>> mixture.predict(X).shape
+    (2000,)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "sparsity": [Interval(Real, 0.0, None, closed="left")],
+        "covariance_type": [StrOptions(set(TYPES))],
+        "solver": [StrOptions({"em", "adam"})],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(METHODS)), callable],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "min_component_samples": [Interval(Real, 0.0, None, closed="left"), None],
+        "refit": ["boolean"],
+        "accelerate": ["boolean", StrOptions({"auto"})],
+        "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components=10,
+        *,
+        sparsity=1.0,
+        covariance_type="full",
+        solver="em",
+        tol=1e-6,
+        reg_covar=1e-6,
+        max_iter=1000,
+        n_init=1,
+        init_params="kmeans",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        min_component_samples=None,
+        refit=False,
+        accelerate="auto",
+        learning_rate=0.1,
+        random_state=None,
+        warm_start=False,
+        n_jobs=None,
+        verbose=0,
+        verbose_interval=10,
+    ):
+        self.n_components = n_components
+        self.sparsity = sparsity
+        self.covariance_type = covariance_type
+        self.solver = solver
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.min_component_samples = min_component_samples
+        self.refit = refit
+        self.accelerate = accelerate
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; float32 is kept, all else becomes float64.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows, not negative; rows of weight 0 do not count.
+
+        Returns
+        -------
+        self : SparseGaussianMixture
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            Where X, weights, parameters or starts are not as expected, or where a
+            covariance has no inverse (raise `reg_covar`).
+        """
+        self._fit(X, sample_weight)
+        return self
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Fit the mixture and label the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            The component with the largest posterior.
+        """
+        return self._fit(X, sample_weight).predict(X)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X, sample_weight):
+        X = check_rows(self, X, reset=True, ensure_min_samples=2)
+        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, weights)
+        check_enough_rows(X, weights, self.n_components)
+        given = check_starts(self, X.shape[1], self._kind)
+        problem = self._problem(blocks_of(X, weights, self.n_jobs), X.shape[1])
+        self._warn_of_small_mass(problem, sample_weight)
+        best, units = None, None
+        rng = check_random_state(self.random_state)
+        if self.solver == "adam":
+            units = units_of(X, weights)
+        warm = self.warm_start and hasattr(self, "converged_")
+        progress = Progress(self.verbose, self.verbose_interval)
+        for number in range(1 if warm else self.n_init):
+            progress.begin(number)
+            parameters, previous = self._start(problem, warm, rng, given)
+            fit = self._run(problem, parameters, previous, progress, units)
+            progress.end(fit.state.objective, fit.converged)
+            if best is None or fit.state.objective > best.state.objective:
+                best = fit
+        self._store(problem, best, X.dtype)
+        return self
+
+    def _problem(self, blocks, n_features):
+        """The penalised problem that the parameters describe."""
+        minimum = self.min_component_samples
+        if minimum is None:
+            minimum = 5 * (n_features + 1) if self._kind.full_form else 10
+        return Problem(
+            blocks,
+            self._kind,
+            price=self.sparsity / self.n_components,
+            reg_covar=self.reg_covar,
+            min_mass=float(minimum),
+            prune=self.sparsity > 0.0 and self.solver == "em",
+            n_asked=self.n_components,
+        )
+
+    def _warn_of_small_mass(self, problem, sample_weight):
+        mass, least = problem.blocks.mass, problem.min_mass
+        if sample_weight is not None and problem.prune and mass < 2.0 * least:
+            warnings.warn(
+                "sample_weight is read as frequencies and sums to "
+                f"{mass:.3g}, so that min_component_samples={least:.3g} leaves a "
+                "single component; scale the weights to sum to the number of rows, or "
+                "set min_component_samples.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _start(self, problem, warm, rng, given):
+        """Parameters to start from, and the objective before their last M-step."""
+        if warm:
+            previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
+            return self._get_parameters(), previous
+        start = start_parameters(
+            problem, self.n_components, self.init_params, rng, given
+        )
+        return start, -np.inf
+
+    def _run(self, problem, parameters, previous, progress, units):
+        accelerate = self.accelerate
+        if accelerate == "auto":
+            accelerate = self.sparsity > 0.0
+        control = Control(self.tol, self.max_iter, accelerate, progress.step, previous)
+        if self.solver == "adam":
+            rate = self.learning_rate
+            return run_adam(problem, parameters, control, rate, units)
+        if problem.prune:
+            return run_with_moves(problem, parameters, control)
+        return run(problem, parameters, control)
+
+    def _store(self, problem, fit, dtype):
+        """Keep what a fit found; with `refit`, after EM without the penalty."""
+        state = fit.state
+        if self.refit and self.sparsity > 0.0:
+            free = problem._replace(price=0.0, prune=False)
+            control = Control(self.tol, self.max_iter, accelerate=True)
+            state = run(free, state.parameters, control).state
+            state = evaluate(problem, state.parameters)
+        if not fit.converged and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init "
+                "parameters, or increase max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        self._set_parameters(state.parameters, dtype)
+        self._shares = state.moments.counts / state.moments.mass
+        self._mass_seen = problem.blocks.mass
+        self.n_starved_ = fit.n_starved
+        self.converged_ = fit.converged
+        self.n_iter_ = len(fit.bounds)
+        self.lower_bound_ = state.objective
+        self.lower_bounds_ = fit.bounds
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        r"""Update the mixture by one step of stepwise EM on a batch of rows.
+
+        .. math:: S \leftarrow (1 - \gamma) S + \gamma s(X), \quad
+            \gamma = (t + 2)^{-0.7}
+
+        with S the mean sufficient statistics and t the mass seen before in units of
+        this batch's mass (Cappé and Moulines, Journal of the Royal Statistical Society
+        B 2009, doi 10.1111/j.1467-9868.2009.00698.x). The first call starts from its
+        own rows; later ones, also after `fit`, continue. Only sums of the size of the
+        mixture are kept.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A batch; the first has at least n_components rows.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : SparseGaussianMixture
+            The updated estimator; `lower_bound_` is the objective on the batch before
+            the step.
+
+        Raises
+        ------
+        ValueError
+            Where the first batch has fewer rows than components, or X is not as
+            expected.
+        """
+        first = not hasattr(self, "weights_")
+        X = check_rows(self, X, reset=first)
+        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, weights)
+        if first:
+            check_enough_rows(X, weights, self.n_components)
+        problem = self._problem(blocks_of(X, weights, self.n_jobs), X.shape[1])
+        if first:
+            given = check_starts(self, X.shape[1], self._kind)
+            rng = check_random_state(self.random_state)
+            parameters = start_parameters(
+                problem, self.n_components, self.init_params, rng, given
+            )
+            shares, seen, n_iter, n_starved = parameters.weights, 0.0, 0, 0
+        else:
+            parameters, shares, seen = (
+                self._get_parameters(), self._shares, self._mass_seen
+            )  # fmt: skip
+            n_iter, n_starved = self.n_iter_, self.n_starved_
+        taken = step(problem, parameters, shares, seen)
+        self._set_parameters(taken.parameters, X.dtype if first else self.means_.dtype)
+        self._shares, self._mass_seen = taken.shares, taken.mass_seen
+        self.n_iter_, self.n_starved_ = n_iter + 1, n_starved + taken.n_starved
+        self.converged_ = False
+        self.lower_bound_, self.lower_bounds_ = taken.objective, [taken.objective]
+        return self
+
+    @classmethod
+    def from_parameters(cls, weights, means, covariances, covariance_type="full"):
+        """Make a fitted estimator from the parameters of a mixture.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_components,)
+            Weights, which sum to 1.
+        means : array-like of shape (n_components, n_features)
+            Means.
+        covariances : array-like
+            Covariances, of the shape that `covariance_type` asks for.
+        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+            Form of the covariances.
+
+        Returns
+        -------
+        estimator : SparseGaussianMixture
+            Fitted, with sparsity 0, `n_iter_` 0 and `lower_bound_` nan.
+
+        Raises
+        ------
+        ValueError
+            For shapes that do not fit, weights that do not sum to 1, covariances that
+            are not symmetric and positive definite.
+
+        Examples
+        --------
+        >>> from skgmmot import SparseGaussianMixture
+        >>> mixture = SparseGaussianMixture.from_parameters(
+        ...     [0.5, 0.5], [[0.0], [3.0]], [1.0, 1.0], covariance_type="spherical")
+        >>> mixture.predict([[-1.0], [4.0]])
+        array([0, 1])
+        """
+        weights, means, covariances = check_parameters(
+            weights, means, covariances, covariance_type
+        )
+        kind = TYPES[covariance_type]
+        parts = [np.asarray(p, np.float64) for p in (weights, means, covariances)]
+        parts[0] = parts[0] / parts[0].sum()
+        fitted = cls(len(means), sparsity=0.0, covariance_type=covariance_type)
+        factors = kind.precisions_cholesky(parts[2])
+        dtype = np.result_type(weights, means, covariances)
+        fitted._set_parameters(Parameters(*parts, factors), dtype)
+        fitted._shares, fitted._mass_seen = parts[0], 0.0
+        fitted.n_starved_, fitted.converged_, fitted.n_iter_ = 0, True, 0
+        fitted.lower_bound_, fitted.lower_bounds_ = np.nan, []
+        fitted.n_features_in_ = means.shape[1]
+        return fitted

@@ -1,0 +1,134 @@
+"""Checks at the surface: data, weights, starts. All before any work is done."""
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+
+from skgmmot.linalg._mixture import as_mixture
+from skgmmot.mixture._covariances import TYPES
+
+FLOATS = (np.float64, np.float32)
+
+
+def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):
+    """X as float64 or float32 in C order, its features checked against the fit."""
+    return validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=FLOATS,
+        order="C",
+        ensure_min_samples=ensure_min_samples,
+    )
+
+
+def check_weights(sample_weight, X):
+    """Sample weights as float64 (n,), or None. They are frequencies."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.sum() > 0.0:
+        raise ValueError(
+            "sample_weight: expected at least one positive weight, got only zeros; "
+            "drop sample_weight, or give rows that should count a positive one."
+        )
+    return weights
+
+
+def drop_weightless(X, weights):
+    """Rows that count, and their weights: a weight of 0 is a row that is not there."""
+    if weights is None or weights.all():
+        return X, weights
+    keep = weights > 0.0
+    return X[keep], weights[keep]
+
+
+def check_enough_rows(X, weights, n_components):
+    """Refuse fewer rows (or less weight) than components."""
+    n_samples = len(X) if weights is None else max(len(X), int(weights.sum()))
+    if n_samples < n_components:
+        raise ValueError(
+            "Expected n_samples >= n_components but got n_components = "
+            f"{n_components}, n_samples = {n_samples}; lower n_components or give "
+            "more rows"
+        )
+
+
+def _check_shape(array, shape, name):
+    if array.shape != shape:
+        raise ValueError(
+            f"The parameter '{name}' should have the shape of {shape}, "
+            f"but got {array.shape}"
+        )
+
+
+def check_starts(estimator, n_features, kind):
+    """The user's weights, means and precisions to start from, each checked or None."""
+    n_components = estimator.n_components
+    weights, means, precisions = (
+        None if given is None else check_array(given, dtype=np.float64, ensure_2d=False,
+        allow_nd=True, ensure_min_samples=0, input_name=name)
+        for given, name in (
+            (estimator.weights_init, "weights_init"),
+            (estimator.means_init, "means_init"),
+            (estimator.precisions_init, "precisions_init"),
+        )
+    )  # fmt: skip
+    if weights is not None:
+        weights = _check_start_weights(weights, n_components)
+    if means is not None:
+        _check_shape(means, (n_components, n_features), "means")
+    if precisions is not None:
+        name = f"{kind.name} precision"
+        _check_shape(precisions, kind.shape(n_components, n_features), name)
+        kind.check_precisions(precisions)
+    return weights, means, precisions
+
+
+def _check_start_weights(weights, n_components):
+    _check_shape(weights, (n_components,), "weights")
+    low, high = weights.min(), weights.max()
+    if low < 0.0 or high > 1.0:
+        # scikit-learn prints the two under each other's names, and tests for it
+        raise ValueError(
+            "The parameter 'weights' should be in the range [0, 1], but got "
+            f"max value {low:.5f}, min value {high:.5f}"
+        )
+    total = weights.sum()
+    if abs(total - 1.0) > 1e-6:
+        raise ValueError(
+            "The parameter 'weights' should be normalized, "
+            f"but got sum(weights) = {total:.5f}"
+        )
+    return weights / total
+
+
+def check_parameters(weights, means, covariances, covariance_type):
+    """The parts of a mixture that a user gave, checked against each other."""
+    if covariance_type not in TYPES:
+        raise ValueError(
+            f"covariance_type: expected one of {sorted(TYPES)}, got "
+            f"{covariance_type!r}."
+        )
+    weights, means, covariances = (
+        check_array(part, dtype=FLOATS, ensure_2d=False, allow_nd=True, input_name=name)
+        for part, name in (
+            (weights, "weights"),
+            (means, "means"),
+            (covariances, "covariances"),
+        )
+    )
+    if means.ndim != 2:
+        raise ValueError(
+            f"means: expected shape (n_components, n_features), got {means.shape}."
+        )
+    kind = TYPES[covariance_type]
+    expected = kind.shape(*means.shape)
+    if covariances.shape != expected:
+        raise ValueError(
+            f"covariances: expected shape {expected} for "
+            f"covariance_type={covariance_type!r}, got {covariances.shape}."
+        )
+    as_mixture((weights, means, kind.dense(covariances, *means.shape)), "mixture")
+    return weights, means, covariances

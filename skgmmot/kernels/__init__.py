@@ -1,0 +1,36 @@
+"""Work that grows with the number of samples: twin modules, one per kind of array."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Gaussians(NamedTuple):
+    """What a kernel needs to know of a mixture; float64 throughout."""
+
+    offsets: np.ndarray  # (K,) log w_k + log det W_k - d/2 log(2 pi)
+    means: np.ndarray  # (K, d)
+    whiteners: np.ndarray  # (K, d, d) lower triangular W, W^T W = precision; or (K, d)
+
+
+class Moments(NamedTuple):
+    """Sums over rows, about the current means. Those of two blocks add up."""
+
+    log_likelihood: float  # sum_i w_i log p(x_i)
+    mass: float  # sum_i w_i
+    counts: np.ndarray  # (K,) sum_i w_i r_ik
+    sums: np.ndarray  # (K, d) sum_i w_i r_ik (x_i - m_k)
+    seconds: np.ndarray  # (K, d, d) or (K, d) sum_i w_i r_ik (x_i - m_k)^2
+    deletion: np.ndarray  # (K,) sum_i w_i log(1 - r_ik), or zeros
+
+
+def kernels_for(array):
+    """The module whose arithmetic fits an array: that of NumPy arrays on the CPU."""
+    if isinstance(array, np.ndarray):
+        from skgmmot.kernels import _cpu
+
+        return _cpu
+    raise TypeError(
+        f"expected a NumPy array, got {type(array).__name__}; "
+        "convert it with numpy.asarray first"
+    )

@@ -1,0 +1,215 @@
+"""The primitives on the CPU: ranges of rows on threads, sums added in a fixed order.
+
+Every function takes X as (n, d) float32 or float64 in C order; arithmetic and results
+are float64. The cut of the rows into ranges depends on the size of the problem alone,
+so that results have the same bits for every number of threads.
+"""
+
+import numpy as np
+
+from skgmmot.kernels import Moments, _ranges
+from skgmmot.kernels._threads import count_threads, run_ranges
+
+_MAX_RANGES = 64
+_MIN_ROWS = 512
+_MAX_PARTIAL_BYTES = 32 * 2**20
+_EXP_COST = 30  # operations that one exponential stands for
+
+
+def _read_only(array, dtype=None):
+    """A C-ordered view that cannot be written: one compiled signature for all kinds."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def _frozen(gaussians):
+    return tuple(_read_only(field, np.float64) for field in gaussians)
+
+
+def _bounds(n_rows, n_ranges):
+    return np.linspace(0, n_rows, n_ranges + 1).astype(np.int64)
+
+
+def _count_ranges(n_rows, partial_bytes=0):
+    limit = _MAX_RANGES
+    if partial_bytes:
+        limit = max(4, min(limit, _MAX_PARTIAL_BYTES // partial_bytes))
+    return int(max(1, min(limit, n_rows // _MIN_ROWS)))
+
+
+def _operations(n_rows, whiteners):
+    """Rough operations of one pass, by which the use of threads is decided."""
+    per_row = whiteners.size + _EXP_COST * whiteners.shape[0]
+    return float(n_rows) * per_row
+
+
+def _over_rows(function, n_rows, operations, n_threads):
+    """Call function(start, stop) on ranges that cover all rows."""
+    n_ranges = _count_ranges(n_rows)
+    bounds = _bounds(n_rows, n_ranges)
+
+    def work(i):
+        function(bounds[i], bounds[i + 1])
+
+    run_ranges(work, n_ranges, count_threads(n_threads), operations)
+
+
+def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
+    """Return the `Moments` of the rows under a mixture, about its means.
+
+    2 n K (d (d + 1) / 2) multiply-adds where all responsibilities count; no (n, K)
+    array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
+    """
+    offsets, means, whiteners = _frozen(gaussians)
+    x = _read_only(x)
+    weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
+    run = _ranges.moments_full if whiteners.ndim == 3 else _ranges.moments_diagonal
+    n_ranges = _count_ranges(len(x), 8 * whiteners.size)
+    bounds = _bounds(len(x), n_ranges)
+    likelihood = np.zeros((n_ranges, 1))
+    counts, sums, seconds, deletions = (
+        np.zeros((n_ranges, *shape))
+        for shape in (offsets.shape, means.shape, whiteners.shape, offsets.shape)
+    )
+
+    def work(i):
+        run(
+            x, weights, bounds[i], bounds[i + 1], offsets, means, whiteners, deletion,
+            likelihood[i], counts[i], sums[i], seconds[i], deletions[i],
+        )  # fmt: skip
+
+    run_ranges(
+        work, n_ranges, count_threads(n_threads), 2 * _operations(len(x), whiteners)
+    )
+    mass = float(len(x)) if sample_weight is None else float(weights.sum())
+    return Moments(
+        float(likelihood.sum(axis=0)[0]),
+        mass,
+        counts.sum(axis=0),
+        sums.sum(axis=0),
+        _mirrored(seconds.sum(axis=0)),
+        deletions.sum(axis=0),
+    )
+
+
+def given_moments(x, responsibilities, means, full, n_threads=None):
+    """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
+    x, means = _read_only(x), _read_only(means, np.float64)
+    responsibilities = _read_only(responsibilities, np.float64)
+    run = _ranges.given_moments_full if full else _ranges.given_moments_diagonal
+    shape = (*means.shape, means.shape[1]) if full else means.shape
+    n_ranges = _count_ranges(len(x), 8 * int(np.prod(shape)))
+    bounds = _bounds(len(x), n_ranges)
+    counts, sums, seconds = (
+        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, shape)
+    )
+
+    def work(i):
+        run(
+            x, responsibilities, bounds[i], bounds[i + 1], means,
+            counts[i], sums[i], seconds[i],
+        )  # fmt: skip
+
+    operations = float(len(x)) * np.prod(shape)
+    run_ranges(work, n_ranges, count_threads(n_threads), operations)
+    return Moments(
+        0.0,
+        float(counts.sum()),
+        counts.sum(axis=0),
+        sums.sum(axis=0),
+        _mirrored(seconds.sum(axis=0)),
+        np.zeros(len(means)),
+    )
+
+
+def _mirrored(seconds):
+    """Fill the upper triangles, which kernels leave at 0 or partly summed."""
+    if seconds.ndim == 2:
+        return seconds
+    lower = np.tril(seconds)
+    return lower + np.swapaxes(np.tril(seconds, -1), 1, 2)
+
+
+def _density(x, gaussians, what, n_threads, uniforms=(), n_columns=0):
+    offsets, means, whiteners = _frozen(gaussians)
+    x, uniforms = _read_only(x), _read_only(uniforms, np.float64)
+    run = _ranges.density_full if whiteners.ndim == 3 else _ranges.density_diagonal
+    out = np.empty(len(x) if what == _ranges.DENSITY else 0)
+    labelled = what in (_ranges.LABELS, _ranges.DRAWS)
+    labels = np.empty(len(x) if labelled else 0, np.int64)
+    posterior = np.empty((len(x) if n_columns else 0, n_columns))
+
+    def work(start, stop):
+        run(
+            x, start, stop, offsets, means, whiteners, what, uniforms,
+            out, labels, posterior,
+        )  # fmt: skip
+
+    _over_rows(work, len(x), _operations(len(x), whiteners), n_threads)
+    return out, labels, posterior
+
+
+def log_density(x, gaussians, n_threads=None):
+    """(n,) log sum_k exp(offset_k - |W_k (x - m_k)|^2 / 2), by a running maximum."""
+    return _density(x, gaussians, _ranges.DENSITY, n_threads)[0]
+
+
+def labels(x, gaussians, n_threads=None):
+    """(n,) index of the component with the largest posterior."""
+    return _density(x, gaussians, _ranges.LABELS, n_threads)[1]
+
+
+def draw_labels(x, gaussians, uniforms, n_threads=None):
+    """(n,) component drawn from each posterior, by inverse CDF of (n,) uniforms."""
+    return _density(x, gaussians, _ranges.DRAWS, n_threads, uniforms)[1]
+
+
+def posteriors(x, gaussians, n_threads=None):
+    """(n, K) posterior probabilities; rows sum to 1 however far a row is from all."""
+    n_columns = len(gaussians.offsets)
+    return _density(x, gaussians, _ranges.POSTERIORS, n_threads, (), n_columns)[2]
+
+
+def nearest(x, centers, n_threads=None):
+    """(n,) index of the nearest center and (n,) squared distance to it."""
+    x, centers = _read_only(x), _read_only(centers, np.float64)
+    best, distances = np.empty(len(x), np.int64), np.empty(len(x))
+
+    def work(start, stop):
+        _ranges.nearest_range(x, start, stop, centers, best, distances)
+
+    _over_rows(work, len(x), float(len(x)) * centers.size, n_threads)
+    return best, distances
+
+
+def apply_maps(x, gaussians, linear, shifts, n_threads=None):
+    """(n, d) sum_k p_k(x) (linear_k (x - m_k) + shifts_k), p the posteriors.
+
+    linear is (K, d, d) with full whiteners and (K, d) with diagonal ones.
+    """
+    offsets, means, whiteners = _frozen(gaussians)
+    linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
+    x, out = _read_only(x), np.empty(np.shape(x))
+    run = _ranges.maps_full if whiteners.ndim == 3 else _ranges.maps_diagonal
+
+    def work(start, stop):
+        run(x, start, stop, offsets, means, whiteners, linear, shifts, out)
+
+    _over_rows(work, len(x), 2 * _operations(len(x), whiteners), n_threads)
+    return out
+
+
+def apply_selected(x, index, centers, linear, shifts, n_threads=None):
+    """(n, d) linear_i (x - centers_i) + shifts_i with i = index[row]."""
+    linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
+    centers, index = _read_only(centers, np.float64), _read_only(index, np.int64)
+    x, out = _read_only(x), np.empty(np.shape(x))
+    diagonal = linear.ndim == 2
+    run = _ranges.selected_maps_diagonal if diagonal else _ranges.selected_maps_full
+
+    def work(start, stop):
+        run(x, start, stop, index, centers, linear, shifts, out)
+
+    _over_rows(work, len(x), float(len(x)) * x.shape[1] ** 2, n_threads)
+    return out

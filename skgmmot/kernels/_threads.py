@@ -1,0 +1,91 @@
+"""One thread mechanism: kernels over ranges of rows, driven by a small pool.
+
+Kernels release the interpreter's lock, so plain Python threads run them side by side.
+The pool is made where it is first needed, grows with demand, and is made anew in a
+forked child; no OpenMP or TBB region is ever entered.
+"""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import joblib
+
+_WORTH_A_THREAD = 2_000_000  # operations below which a second thread costs more
+
+
+class _Pool:
+    """The process's pool. Nothing of it hangs on an estimator."""
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        """Drop the threads without waiting: after a fork they are not there."""
+        self._lock = threading.Lock()
+        self._executor = None
+        self._size = 0
+
+    def helpers(self, size):
+        """Return an executor with at least `size` threads."""
+        with self._lock:
+            if self._size < size:
+                self._executor = ThreadPoolExecutor(size, "skgmmot")
+                self._size = size
+            return self._executor
+
+
+_pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.forget)
+
+
+def usable_cores():
+    """Cores that this process may use: affinity, cgroup and OMP_NUM_THREADS."""
+    cores = joblib.cpu_count()
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdigit() and int(limit) > 0:
+        cores = min(cores, int(limit))
+    return max(1, cores)
+
+
+def count_threads(n_jobs):
+    """Threads for an `n_jobs` in joblib's sense: None and -1 all usable cores."""
+    if n_jobs is None:
+        return usable_cores()
+    if n_jobs < 0:
+        return max(1, usable_cores() + 1 + n_jobs)
+    return max(1, int(n_jobs))
+
+
+def run_ranges(work, n_ranges, n_threads, operations):
+    """Call work(i) for i in range(n_ranges), on threads where that pays.
+
+    Ranges are handed out one by one; each writes to places of its own, so that results
+    do not depend on who worked on what.
+    """
+    threads = min(n_threads, n_ranges, 1 + int(operations // _WORTH_A_THREAD))
+    if threads <= 1:
+        for i in range(n_ranges):
+            work(i)
+        return
+    numbers = count()  # next() is one step of the interpreter: no two threads share it
+    stop = threading.Event()
+
+    def take():
+        try:
+            while not stop.is_set() and (i := next(numbers)) < n_ranges:
+                work(i)
+        except BaseException:
+            stop.set()
+            raise
+
+    executor = _pool.helpers(threads - 1)
+    helpers = [executor.submit(take) for _ in range(threads - 1)]
+    try:
+        take()
+    finally:  # numbers are used up here, or stop is set: helpers end by themselves
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()

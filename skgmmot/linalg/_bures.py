@@ -1,0 +1,192 @@
+"""Squared Wasserstein distances, rotations and maps between stacks of Gaussians.
+
+All of them come from one rotation. For factors Σ = L Lᵀ let Q be the orthogonal polar
+factor of L1ᵀ L0. Then the squared distance is |m0 - m1|² + ‖L0 - L1 Q‖², a sum of
+squares: no cancellation, no inverse, and singular covariances are no special case. The
+optimal map is m1 + L1 Q L0⁻¹ (x - m0). See Bhatia, Jain and Lim, *On the
+Bures-Wasserstein distance between positive definite matrices*, Expositiones
+Mathematicae 37 (2019), doi 10.1016/j.exmath.2018.01.002.
+"""
+
+import numpy as np
+
+from skgmmot.linalg._spd import (
+    diagonals,
+    factor,
+    is_diagonal,
+    pinv_factor,
+    symmetrise,
+    transpose,
+)
+
+# Temporaries of a chunk of pairs: some eight matrices a pair.
+_CHUNK_BYTES = 2**25
+
+
+def rotations(factors0, factors1):
+    """Return the rotations Q that bring L1 Q nearest to L0.
+
+    Parameters
+    ----------
+    factors0, factors1 : ndarray of shape (..., d, d)
+        L0 and L1, of shapes that broadcast; from `skgmmot.linalg._spd.factor`.
+
+    Returns
+    -------
+    rotations : ndarray of shape (..., d, d)
+        Orthogonal. (1 - t) L0 + t L1 Q is a factor of the covariance at time t of the
+        geodesic.
+    """
+    left, _, right = np.linalg.svd(transpose(factors1) @ factors0)
+    return left @ right
+
+
+def bures_squared(factors0, factors1):
+    """Return ‖L0 - L1 Q‖² for all pairs of two stacks of factors.
+
+    Parameters
+    ----------
+    factors0 : ndarray of shape (K0, d, d), float64
+    factors1 : ndarray of shape (K1, d, d), float64
+
+    Returns
+    -------
+    costs : ndarray of shape (K0, K1), float64
+        Exactly 0 between equal factors.
+    """
+    k0, k1, d = len(factors0), len(factors1), factors0.shape[-1]
+    costs = np.empty(k0 * k1)
+    for pairs in _chunks(k0 * k1, d):
+        rows, columns = np.divmod(pairs, k1)
+        left, right = factors0[rows], factors1[columns]
+        gaps = left - right @ rotations(left, right)
+        equal = (left == right).all(axis=(1, 2))
+        costs[pairs] = np.where(equal, 0.0, np.einsum("pij,pij->p", gaps, gaps))
+    return costs.reshape(k0, k1)
+
+
+def squared_distances(means0, covariances0, means1, covariances1):
+    """Return the squared Wasserstein distances between two stacks of Gaussians.
+
+    Parameters
+    ----------
+    means0, covariances0 : ndarray of shape (K0, d) and (K0, d, d)
+    means1, covariances1 : ndarray of shape (K1, d) and (K1, d, d)
+
+    Returns
+    -------
+    costs : ndarray of shape (K0, K1), float64
+    """
+    if is_diagonal(covariances0) and is_diagonal(covariances1):
+        # W2² is Euclidean in means and standard deviations.
+        points0 = np.hstack([means0, standard_deviations(covariances0)])
+        points1 = np.hstack([means1, standard_deviations(covariances1)])
+        return squared_euclidean(points0, points1)
+    spread = bures_squared(factor(covariances0), factor(covariances1))
+    return squared_euclidean(means0, means1) + spread
+
+
+def squared_euclidean(points0, points1):
+    """Return the squared distances of all pairs, by differences: no cancellation."""
+    points0 = np.asarray(points0, dtype=np.float64)
+    points1 = np.asarray(points1, dtype=np.float64)
+    costs = np.zeros((len(points0), len(points1)))
+    for left, right in zip(points0.T, points1.T, strict=True):
+        costs += np.square(left[:, None] - right[None, :])
+    return costs
+
+
+def standard_deviations(covariances):
+    """Return the roots of the diagonals, in float64."""
+    return np.sqrt(diagonals(covariances).astype(np.float64, copy=False))
+
+
+def pair_ratios(covariances0, covariances1, rows, columns):
+    """Return the diagonals of `pair_maps` for diagonal covariances, (P, d)."""
+    return standard_deviations(covariances1)[columns] * _inverse_std(covariances0)[rows]
+
+
+def mean_ratios(covariances0, covariances1, coefficients):
+    """Return the diagonals of `mean_maps` for diagonal covariances, (K0, d)."""
+    targets = coefficients @ standard_deviations(covariances1)
+    return targets * _inverse_std(covariances0)
+
+
+def pair_maps(covariances0, covariances1, rows, columns):
+    """Return the linear parts T = L1 Q L0⁺ of the optimal maps of chosen pairs.
+
+    Parameters
+    ----------
+    covariances0, covariances1 : ndarray of shape (K0, d, d) and (K1, d, d)
+    rows, columns : ndarray of int, of shape (P,)
+        Pair p goes from component rows[p] to component columns[p].
+
+    Returns
+    -------
+    maps : ndarray of shape (P, d, d), float64
+        Symmetric positive where covariances0 is regular; else by the pseudo-inverse,
+        of the rank of covariances0.
+    """
+    rows, columns = np.asarray(rows), np.asarray(columns)
+    if is_diagonal(covariances0) and is_diagonal(covariances1):
+        return _embed(pair_ratios(covariances0, covariances1, rows, columns))
+    maps = np.empty((len(rows), *covariances0.shape[1:]))
+    for pairs, block in _map_blocks(covariances0, covariances1, rows, columns):
+        maps[pairs] = block
+    return maps
+
+
+def mean_maps(covariances0, covariances1, coefficients):
+    """Return Σ_l c_kl T_kl for each k, without holding all pairs.
+
+    Parameters
+    ----------
+    covariances0, covariances1 : ndarray of shape (K0, d, d) and (K1, d, d)
+    coefficients : ndarray of shape (K0, K1)
+        Pairs of coefficient 0 cost nothing.
+
+    Returns
+    -------
+    maps : ndarray of shape (K0, d, d), float64
+    """
+    if is_diagonal(covariances0) and is_diagonal(covariances1):
+        return _embed(mean_ratios(covariances0, covariances1, coefficients))
+    rows, columns = np.nonzero(coefficients)
+    result = np.zeros(covariances0.shape, dtype=np.float64)
+    for pairs, block in _map_blocks(covariances0, covariances1, rows, columns):
+        block *= coefficients[rows[pairs], columns[pairs]][:, None, None]
+        # The pairs come row by row: one run of them for each row.
+        found, starts = np.unique(rows[pairs], return_index=True)
+        result[found] += np.add.reduceat(block, starts, axis=0)
+    return result
+
+
+def _inverse_std(covariances):
+    """Return 1 / standard deviation, 0 where it is 0: the pseudo-inverse."""
+    std = standard_deviations(covariances)
+    return np.divide(1.0, std, out=np.zeros_like(std), where=std > 0.0)
+
+
+def _embed(diagonal):
+    """Make diagonal matrices of the last axis."""
+    return diagonal[..., :, None] * np.eye(diagonal.shape[-1])
+
+
+def _map_blocks(covariances0, covariances1, rows, columns):
+    """Yield the maps of the pairs, a chunk at a time."""
+    factors0, factors1 = factor(covariances0), factor(covariances1)
+    inverses = pinv_factor(factors0)
+    regular = (np.linalg.norm(factors0, axis=1) > 0.0).all(axis=1)
+    for pairs in _chunks(len(rows), covariances0.shape[-1]):
+        left, right = factors0[rows[pairs]], factors1[columns[pairs]]
+        block = right @ rotations(left, right) @ inverses[rows[pairs]]
+        even = regular[rows[pairs]]
+        block[even] = symmetrise(block[even])
+        yield pairs, block
+
+
+def _chunks(n_pairs, d):
+    """Yield ranges of pairs whose temporaries fit in a bounded memory."""
+    size = max(1, _CHUNK_BYTES // (64 * d * d))
+    for start in range(0, n_pairs, size):
+        yield np.arange(start, min(start + size, n_pairs))

@@ -1,0 +1,1 @@
+"""How a mixture is fitted: covariance types, starts, the penalty, EM and Adam."""

@@ -1,0 +1,100 @@
+"""Full-batch gradient ascent by Adam on means, factors of the precisions, and logits.
+
+Kingma and Ba, ICLR 2015 (arXiv 1412.6980). Gradients are closed forms of the moments
+that EM uses. Steps are taken in units of the sample's widths.
+"""
+
+import numpy as np
+
+from skgmmot.mixture._em import Parameters, evaluate
+from skgmmot.mixture._fit import Fit
+
+_DECAY_MEAN, _DECAY_SQUARE, _TINY = 0.9, 0.999, 1e-8
+_WINDOW = 20  # steps over which the objective must stay within tol
+
+
+def _softmax(logits):
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def gradients(problem, state, roots):
+    """Derivatives of the objective in logits, means and roots of the precisions.
+
+    roots A have A Aᵀ = precision ((K, d, d) or (d, d)), or are 1 / standard deviation.
+    """
+    moments, parameters = state.moments, state.parameters
+    weights = parameters.weights
+    root_weights = np.sqrt(weights)
+    logits = moments.counts / moments.mass - weights
+    logits -= 0.5 * problem.price * (root_weights - weights * root_weights.sum())
+    n_components, d = parameters.means.shape
+    precisions = problem.kind.dense(
+        problem.kind.precisions(parameters.factors), n_components, d
+    )
+    means = np.einsum("kij,kj->ki", precisions, moments.sums) / moments.mass
+    return logits, means, problem.kind.root_gradient(roots, moments) / moments.mass
+
+
+def _floored(problem, roots):
+    """Roots whose variances are at least reg_covar."""
+    if problem.reg_covar == 0.0:
+        return roots
+    largest = 1.0 / np.sqrt(problem.reg_covar)
+    if not problem.kind.full_form:
+        return np.clip(roots, -largest, largest)
+    if np.sum(roots**2, axis=(-2, -1)).max() <= largest**2:
+        return roots
+    u, s, v = np.linalg.svd(roots, full_matrices=False)
+    return (u * np.minimum(s, largest)[..., None, :]) @ v
+
+
+def _parameters(problem, logits, means, roots):
+    kind = problem.kind
+    factors = kind.factor_precisions(kind.precisions(roots))
+    return Parameters(_softmax(logits), means, kind.covariances(factors), factors)
+
+
+def run_adam(problem, parameters, control, learning_rate, scales):
+    """Ascend from the parameters; `scales` (d,) are the units of the features."""
+    root_scales = problem.kind.root_scales(scales)
+    with np.errstate(divide="ignore"):
+        logits = np.maximum(np.log(parameters.weights), -700.0)
+    point = [logits, parameters.means, parameters.factors]
+    units = [1.0, scales, 1.0 / root_scales]
+    first = [np.zeros_like(p) for p in point]
+    second = [np.zeros_like(p) for p in point]
+    state, bounds, converged = evaluate(problem, parameters), [], False
+    for step in range(1, control.max_iter + 1):
+        change = state.objective - (bounds[-1] if bounds else control.previous)
+        bounds.append(state.objective)
+        if control.report is not None:
+            control.report(step, change)
+        slopes = gradients(problem, state, point[2])
+        for i, slope in enumerate(slopes):
+            scaled = slope * units[i]
+            first[i] += (1.0 - _DECAY_MEAN) * (scaled - first[i])
+            second[i] += (1.0 - _DECAY_SQUARE) * (scaled**2 - second[i])
+            mean = first[i] / (1.0 - _DECAY_MEAN**step)
+            square = second[i] / (1.0 - _DECAY_SQUARE**step)
+            move = learning_rate * mean / (np.sqrt(square) + _TINY)
+            point[i] = point[i] + units[i] * move
+        point[2] = _floored(problem, point[2])
+        state = evaluate(problem, _parameters(problem, *point))
+        recent = bounds[-_WINDOW:]
+        if len(recent) == _WINDOW and np.ptp([*recent, state.objective]) < control.tol:
+            converged = True
+            break
+    return Fit(state, bounds, converged)
+
+
+def units_of(x, weights):
+    """Units of the features for 'adam': powers of ten near the widths of the sample.
+
+    A width is four standard deviations. A sample that fills the unit square has unit
+    1, where KeOps' tutorial takes its steps of 0.1; other samples are like it.
+    """
+    center = np.average(x, axis=0, weights=weights)
+    variances = np.average((x - center) ** 2, axis=0, weights=weights)
+    widths = 4.0 * np.sqrt(variances.astype(np.float64))
+    return 10.0 ** np.round(np.log10(np.where(widths > 0.0, widths, 1.0)))

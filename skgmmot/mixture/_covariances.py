@@ -1,0 +1,342 @@
+"""Covariance types: one class each, which finishes moments, factors and counts.
+
+Kernels know two forms, full and diagonal. Tied and spherical covariances are finishing
+rules on top of them. `TYPES[covariance_type]` is the one place where the name is read.
+Factors have scikit-learn's shapes: precisions_cholesky U with precision = U Uᵀ.
+"""
+
+import numpy as np
+
+from skgmmot.linalg._spd import diagonals, transpose, whiteners
+
+ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have ill-defined "
+    "empirical covariance (for instance caused by singleton or collapsed samples). "
+    "Try to decrease the number of components, increase reg_covar, or scale the input "
+    "data."
+)
+_TINY_COUNT = 10.0 * np.finfo(np.float64).eps  # keeps empty components finite
+
+
+def safe_counts(counts):
+    """Counts that can be divided by, for components without any row."""
+    return counts + _TINY_COUNT
+
+
+def _factor_whiteners(covariances):
+    """Lower triangular W, W Σ Wᵀ = I, or scikit-learn's error if Σ has no inverse."""
+    if not np.all(diagonals(covariances) > 0.0):
+        raise ValueError(ILL_DEFINED)
+    try:
+        return whiteners(covariances)[0]
+    except np.linalg.LinAlgError:
+        raise ValueError(ILL_DEFINED) from None
+
+
+def _positive_roots(variances):
+    if not np.all(variances > 0.0):
+        raise ValueError(ILL_DEFINED)
+    return 1.0 / np.sqrt(variances)
+
+
+def _centered_seconds(moments):
+    """Second moments about the new means, (K, d, d) or (K, d), not yet divided."""
+    shifts = moments.sums / safe_counts(moments.counts)[:, None]
+    if moments.seconds.ndim == 3:
+        return moments.seconds - moments.sums[:, :, None] * shifts[:, None, :]
+    return np.maximum(moments.seconds - moments.sums * shifts, 0.0)
+
+
+class Full:
+    """One matrix per component, (K, d, d)."""
+
+    name = "full"
+    full_form = True
+
+    @staticmethod
+    def shape(n_components, n_features):
+        """Shape of covariances_ and precisions_."""
+        return (n_components, n_features, n_features)
+
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        """Free parameters of the covariances."""
+        return n_components * n_features * (n_features + 1) // 2
+
+    @staticmethod
+    def estimate(moments, reg_covar):
+        """Maximum-likelihood covariances plus reg_covar on the diagonal."""
+        counts = safe_counts(moments.counts)
+        covariances = _centered_seconds(moments) / counts[:, None, None]
+        d = covariances.shape[-1]
+        covariances[:, np.arange(d), np.arange(d)] += reg_covar
+        return covariances
+
+    @staticmethod
+    def precisions_cholesky(covariances):
+        """Upper triangular U with Σ⁻¹ = U Uᵀ."""
+        return np.ascontiguousarray(transpose(_factor_whiteners(covariances)))
+
+    @staticmethod
+    def factor_precisions(precisions):
+        """U from precisions: the reversed Cholesky factor is upper triangular."""
+        flipped = np.linalg.cholesky(precisions[..., ::-1, ::-1])
+        return np.ascontiguousarray(flipped[..., ::-1, ::-1])
+
+    @staticmethod
+    def precisions(factors):
+        """U Uᵀ."""
+        return factors @ transpose(factors)
+
+    @staticmethod
+    def covariances(factors):
+        """(U Uᵀ)⁻¹ from the factor."""
+        inverse = np.linalg.inv(factors)
+        return transpose(inverse) @ inverse
+
+    @staticmethod
+    def kernel_whiteners(factors, n_components, n_features):
+        """W as kernels read it, (K, d, d)."""
+        return transpose(factors)
+
+    @staticmethod
+    def log_determinants(factors, n_components, n_features):
+        """Log det W of each component, (K,)."""
+        return np.log(diagonals(factors)).sum(axis=-1)
+
+    @staticmethod
+    def root_gradient(roots, moments):
+        """Derivative of the summed log-likelihood in A, precision = A Aᵀ."""
+        inverse = np.linalg.inv(roots)
+        expected = moments.counts[:, None, None] * (transpose(inverse) @ inverse)
+        return (expected - moments.seconds) @ roots
+
+    @staticmethod
+    def root_scales(scales):
+        """Units of A from the units of the features."""
+        return scales[:, None]
+
+    @staticmethod
+    def roots(covariances):
+        """Cholesky factors, the coordinates in which steps are extrapolated."""
+        return np.linalg.cholesky(covariances)
+
+    @staticmethod
+    def from_roots(roots):
+        """The covariances of `roots`."""
+        return roots @ transpose(roots)
+
+    @staticmethod
+    def take(values, keep):
+        """Values of the components that are kept."""
+        return values[keep]
+
+    @staticmethod
+    def dense(covariances, n_components, n_features):
+        """Covariance matrices of shape (K, d, d)."""
+        return covariances
+
+    @staticmethod
+    def check_precisions(precisions):
+        """Raise ValueError, in scikit-learn's words, for what is no precision."""
+        close = np.isclose(precisions, transpose(precisions)).all()
+        if not (close and np.all(np.linalg.eigvalsh(precisions) > 0.0)):
+            raise ValueError("'full precision' should be symmetric, positive-definite")
+
+
+class Tied(Full):
+    """One matrix for all components, (d, d)."""
+
+    name = "tied"
+
+    @staticmethod
+    def shape(n_components, n_features):
+        """Shape of covariances_ and precisions_."""
+        return (n_features, n_features)
+
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        """Free parameters of the covariance."""
+        return n_features * (n_features + 1) // 2
+
+    @staticmethod
+    def estimate(moments, reg_covar):
+        """Pooled covariance plus reg_covar on the diagonal."""
+        pooled = _centered_seconds(moments).sum(axis=0)
+        covariance = pooled / safe_counts(moments.counts).sum()
+        d = len(covariance)
+        covariance[np.arange(d), np.arange(d)] += reg_covar
+        return covariance
+
+    @staticmethod
+    def root_gradient(roots, moments):
+        """Derivative of the summed log-likelihood in A, precision = A Aᵀ."""
+        inverse = np.linalg.inv(roots)
+        expected = moments.counts.sum() * (inverse.T @ inverse)
+        return (expected - moments.seconds.sum(axis=0)) @ roots
+
+    @staticmethod
+    def kernel_whiteners(factors, n_components, n_features):
+        """W as kernels read it, (K, d, d)."""
+        return np.broadcast_to(factors.T, (n_components, n_features, n_features))
+
+    @staticmethod
+    def log_determinants(factors, n_components, n_features):
+        """Log det W of each component, (K,)."""
+        return np.full(n_components, np.log(np.diag(factors)).sum())
+
+    @staticmethod
+    def take(values, keep):
+        """Values of the components that are kept: the shared ones."""
+        return values
+
+    @staticmethod
+    def dense(covariances, n_components, n_features):
+        """Covariance matrices of shape (K, d, d)."""
+        return np.repeat(covariances[None], n_components, axis=0)
+
+    @staticmethod
+    def check_precisions(precisions):
+        """Raise ValueError, in scikit-learn's words, for what is no precision."""
+        close = np.isclose(precisions, precisions.T).all()
+        if not (close and np.all(np.linalg.eigvalsh(precisions) > 0.0)):
+            raise ValueError("'tied precision' should be symmetric, positive-definite")
+
+
+class Diag:
+    """Variances per component and feature, (K, d)."""
+
+    name = "diag"
+    full_form = False
+
+    @staticmethod
+    def shape(n_components, n_features):
+        """Shape of covariances_ and precisions_."""
+        return (n_components, n_features)
+
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        """Free parameters of the covariances."""
+        return n_components * n_features
+
+    @staticmethod
+    def estimate(moments, reg_covar):
+        """Maximum-likelihood variances plus reg_covar."""
+        counts = safe_counts(moments.counts)[:, None]
+        return _centered_seconds(moments) / counts + reg_covar
+
+    @staticmethod
+    def precisions_cholesky(covariances):
+        """1 / standard deviation."""
+        return _positive_roots(covariances)
+
+    @staticmethod
+    def factor_precisions(precisions):
+        """Roots of the precisions."""
+        return np.sqrt(precisions)
+
+    @staticmethod
+    def precisions(factors):
+        """Squares of the factors."""
+        return factors**2
+
+    @staticmethod
+    def covariances(factors):
+        """Variances from the factor."""
+        return 1.0 / factors**2
+
+    @staticmethod
+    def kernel_whiteners(factors, n_components, n_features):
+        """W as kernels read it, (K, d)."""
+        return factors
+
+    @staticmethod
+    def log_determinants(factors, n_components, n_features):
+        """Log det W of each component, (K,)."""
+        return np.log(factors).sum(axis=1)
+
+    @staticmethod
+    def root_gradient(roots, moments):
+        """Derivative of the summed log-likelihood in a, precision = a²."""
+        return moments.counts[:, None] / roots - roots * moments.seconds
+
+    @staticmethod
+    def root_scales(scales):
+        """Units of a from the units of the features."""
+        return scales
+
+    @staticmethod
+    def roots(covariances):
+        """Standard deviations, the coordinates in which steps are extrapolated."""
+        return np.sqrt(covariances)
+
+    @staticmethod
+    def from_roots(roots):
+        """The covariances of `roots`."""
+        return roots**2
+
+    @staticmethod
+    def take(values, keep):
+        """Values of the components that are kept."""
+        return values[keep]
+
+    @staticmethod
+    def dense(covariances, n_components, n_features):
+        """Covariance matrices of shape (K, d, d)."""
+        return covariances[:, :, None] * np.eye(n_features)
+
+    @classmethod
+    def check_precisions(cls, precisions):
+        """Raise ValueError, in scikit-learn's words, for what is no precision."""
+        if not np.all(precisions > 0.0):
+            raise ValueError(f"'{cls.name} precision' should be positive")
+
+
+class Spherical(Diag):
+    """One variance per component, (K,)."""
+
+    name = "spherical"
+
+    @staticmethod
+    def shape(n_components, n_features):
+        """Shape of covariances_ and precisions_."""
+        return (n_components,)
+
+    @staticmethod
+    def n_parameters(n_components, n_features):
+        """Free parameters of the covariances."""
+        return n_components
+
+    @staticmethod
+    def estimate(moments, reg_covar):
+        """Mean variance over features plus reg_covar."""
+        return Diag.estimate(moments, reg_covar).mean(axis=1)
+
+    @staticmethod
+    def root_gradient(roots, moments):
+        """Derivative of the summed log-likelihood in a, precision = a²."""
+        d = moments.seconds.shape[1]
+        return d * moments.counts / roots - roots * moments.seconds.sum(axis=1)
+
+    @staticmethod
+    def root_scales(scales):
+        """Unit of a from the units of the features: their root mean square."""
+        return np.sqrt(np.mean(scales**2))
+
+    @staticmethod
+    def kernel_whiteners(factors, n_components, n_features):
+        """W as kernels read it, (K, d)."""
+        return np.repeat(factors[:, None], n_features, axis=1)
+
+    @staticmethod
+    def log_determinants(factors, n_components, n_features):
+        """Log det W of each component, (K,)."""
+        return n_features * np.log(factors)
+
+    @staticmethod
+    def dense(covariances, n_components, n_features):
+        """Covariance matrices of shape (K, d, d)."""
+        return covariances[:, None, None] * np.eye(n_features)
+
+
+TYPES = {cls.name: cls for cls in (Full, Tied, Diag, Spherical)}

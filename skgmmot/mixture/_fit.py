@@ -1,0 +1,118 @@
+"""The loop of EM: M-step, E-step, removals, and moves after convergence."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skgmmot.mixture._em import State, drop, evaluate, m_step
+from skgmmot.mixture._removal import remove
+from skgmmot.mixture._squarem import Extrapolation
+
+_FALLING = 0.01  # a weight that falls faster than this an iteration is not settled
+_TRIAL_ITERATIONS = 5  # after which a refit may be given up
+_PATIENCE = 50  # iterations of the present gain that must reach the goal
+
+
+class Control(NamedTuple):
+    """When to stop and whether to extrapolate."""
+
+    tol: float
+    max_iter: int
+    accelerate: bool = False
+    report: Any = None  # called with (iteration, change of the objective)
+    previous: float = -np.inf  # objective before the last M-step of a continued fit
+    goal: float = -np.inf  # give up where this cannot be reached
+
+
+class Fit(NamedTuple):
+    """What a run of EM found."""
+
+    state: State
+    bounds: list  # the objective before each step
+    converged: bool
+    n_starved: int = 0
+
+
+def _falls(before, after):
+    """Whether a weight still falls by more than 1 % an iteration."""
+    return bool(np.any(after < (1.0 - _FALLING) * before))
+
+
+def run(problem, parameters, control):
+    """Iterate until the objective changes by less than tol; see the module."""
+    state, n_starved = evaluate(problem, parameters), 0
+    extrapolation = Extrapolation(problem) if control.accelerate else None
+    bounds, converged, leapt = [], False, False
+    previous = control.previous
+    for iteration in range(1, control.max_iter + 1):
+        bounds.append(state.objective)
+        change = state.objective - previous
+        previous = state.objective
+        following = m_step(problem, state)
+        if control.report is not None:
+            control.report(iteration, change)
+        settled = abs(change) < control.tol and not leapt
+        if problem.prune:
+            settled = settled and not _falls(
+                state.parameters.weights, following.weights
+            )
+        if (
+            iteration > _TRIAL_ITERATIONS
+            and not leapt
+            and (state.objective + _PATIENCE * max(change, 0.0) < control.goal)
+        ):
+            break
+        if extrapolation is None or settled:
+            state, leapt = evaluate(problem, following), False
+        else:
+            state, leapt = extrapolation.advance(state, following)
+        n_components = len(state.parameters.weights)
+        state, starved = remove(problem, state)
+        n_starved += starved
+        if len(state.parameters.weights) < n_components:
+            previous, leapt = -np.inf, False
+            if extrapolation is not None:
+                extrapolation.start = None
+        elif settled:
+            converged = True
+            break
+    return Fit(state, bounds, converged, n_starved)
+
+
+def run_with_moves(problem, parameters, control):
+    """`run`, then deletion moves: drop a component, refit, keep what rises.
+
+    Every subset of components is a local optimum of the penalised objective. The
+    cheapest components are tried first. A kept move is one step: its refit has up to
+    max_iter iterations of its own.
+    """
+    fit = run(problem, parameters, control)
+    while fit.converged and len(fit.state.parameters.weights) > 1:
+        moved = _best_move(problem, fit.state, control)
+        if moved is None:
+            return fit
+        bounds = [*fit.bounds, fit.state.objective]
+        converged = moved.converged and len(bounds) < control.max_iter
+        n_starved = fit.n_starved + moved.n_starved
+        fit = Fit(moved.state, bounds, converged, n_starved)
+        if control.report is not None:
+            control.report(len(bounds), moved.state.objective - bounds[-1])
+    return fit
+
+
+def _best_move(problem, state, control):
+    """The first refit without a component that raises the objective, or None."""
+    weights = state.parameters.weights
+    costs = -state.moments.deletion / state.moments.mass
+    costs -= problem.price * np.sqrt(weights)
+    goal = state.objective + control.tol
+    trial_control = control._replace(report=None, previous=-np.inf, goal=goal)
+    for component in np.argsort(costs):
+        candidate = drop(state.parameters, problem.kind, component)
+        try:
+            trial = run(problem, candidate, trial_control)
+        except ValueError:  # the refit collapsed: no move
+            continue
+        if trial.state.objective > goal:
+            return trial
+    return None

@@ -1,0 +1,52 @@
+"""Removal of components: those that starve, and those the objective is better without.
+
+The bare objective prefers spikes: a component on a few rows gains more likelihood than
+its √w costs. Components with too few effective rows are therefore removed, and at any
+iteration a component is dropped whose removal raises the objective even without a
+refit, which keeps the objective from falling.
+"""
+
+import numpy as np
+
+from skgmmot.mixture._em import drop, evaluate
+from skgmmot.mixture._penalty import deletion_gains
+
+_VANISHED = 1e-8  # share below which a component counts as gone
+
+
+def _starved(problem, state):
+    """Index of the component to remove for want of rows, or None."""
+    counts = state.moments.counts
+    vanished = _VANISHED * state.moments.mass
+    smallest = int(np.argmin(counts))
+    starving = counts[smallest] < max(problem.min_mass, vanished)
+    return smallest if starving and len(counts) > 1 else None
+
+
+def _superfluous(problem, state):
+    """Index of the component without which the objective is higher, or None."""
+    weights = state.parameters.weights
+    gains = deletion_gains(state.moments, weights, problem.price)
+    candidates = weights < 1.0 / problem.n_asked
+    candidates[np.argmax(weights)] = False
+    gains = np.where(candidates, gains, -np.inf)
+    best = int(np.argmax(gains))
+    return best if gains[best] > 0.0 else None
+
+
+def remove(problem, state):
+    """Remove what starves or is superfluous; the new state and how many starved.
+
+    One starved component at a time: its rows go to the others, which may then live.
+    """
+    if not problem.prune:
+        return state, 0
+    starved = _starved(problem, state)
+    if starved is not None:
+        state = evaluate(problem, drop(state.parameters, problem.kind, starved))
+    while len(state.parameters.weights) > 1:
+        superfluous = _superfluous(problem, state)
+        if superfluous is None:
+            break
+        state = evaluate(problem, drop(state.parameters, problem.kind, superfluous))
+    return state, int(starved is not None)

@@ -1,0 +1,135 @@
+"""Starts: k-means, k-means++, random. Weighted, and blind to the order of rows.
+
+Random draws go by the inverse CDF of the weights over the rows in a canonical order.
+So a row of weight 2 is drawn like two equal rows, and shuffled rows start alike.
+"""
+
+import numpy as np
+
+from skgmmot.kernels import kernels_for
+
+_SAMPLE_ROWS = 20_000  # rows on which k-means runs, at least
+_ROWS_PER_COMPONENT = 400
+_MAX_LLOYD = 30
+_LLOYD_TOL = 1e-4
+
+
+def canonical_order(x):
+    """An order of the rows that depends on their values alone.
+
+    Rows are sorted by the first feature, ties by the next and so on; only equal rows
+    keep their given order, where it cannot matter.
+    """
+    order = np.argsort(x[:, 0], kind="stable")
+    ranks = None
+    for j in range(x.shape[1]):
+        if j > 0:
+            order = np.lexsort((x[:, j], ranks))
+        column = x[order, j]
+        steps = column[1:] != column[:-1]
+        if j > 0:
+            steps |= ranks[order][1:] != ranks[order][:-1]
+        if steps.all():
+            break
+        ranks = np.empty(len(x), np.int64)
+        ranks[order] = np.concatenate(([0], np.cumsum(steps)))
+    return order
+
+
+def _draw(weights, levels):
+    """Indices at which the CDF of the weights passes the levels in [0, 1)."""
+    cdf = np.cumsum(weights)
+    last = np.flatnonzero(weights)[-1]
+    return np.minimum(np.searchsorted(cdf, levels * cdf[-1], side="right"), last)
+
+
+def sample_rows(x, weights, n_components, random_state):
+    """Rows in canonical order with their weights; a systematic sample of many rows."""
+    order = canonical_order(x)
+    weights = np.ones(len(x)) if weights is None else weights
+    size = max(_SAMPLE_ROWS, _ROWS_PER_COMPONENT * n_components)
+    if max(len(x), weights.sum()) <= size:
+        return x[order], weights[order]
+    levels = (random_state.uniform() + np.arange(size)) / size
+    rows, repeats = np.unique(_draw(weights[order], levels), return_counts=True)
+    return x[order[rows]], repeats.astype(np.float64)
+
+
+def draw_from_data(x, weights, n_components, random_state):
+    """Means drawn from the rows by weight, distinct as long as rows are."""
+    left = np.array(weights, dtype=np.float64)
+    chosen = []
+    for _ in range(n_components):
+        if not left.any():
+            left = np.array(weights, dtype=np.float64)
+        row = _draw(left, random_state.uniform(size=1))[0]
+        chosen.append(row)
+        left[np.all(x == x[row], axis=1)] = 0.0
+    return np.asarray(x[chosen], dtype=np.float64)
+
+
+def kmeans_plusplus(x, weights, n_components, random_state):
+    """Greedy k-means++: of some draws by squared distance, the best is taken.
+
+    Arthur and Vassilvitskii, SODA 2007.
+    """
+    center = np.average(x, axis=0, weights=weights)
+    points = np.asarray(x, dtype=np.float64) - center
+    norms = np.einsum("ij,ij->i", points, points)
+    n_trials = 2 + int(np.log(n_components))
+    first = _draw(weights, random_state.uniform(size=1))[0]
+    chosen = [first]
+    closest = _squared_distances(points, norms, [first])[:, 0]
+    for _ in range(1, n_components):
+        mass = closest * weights
+        if not mass.any():
+            mass = weights
+        trials = _draw(mass, random_state.uniform(size=n_trials))
+        distances = _squared_distances(points, norms, trials)
+        np.minimum(distances, closest[:, None], out=distances)
+        best = int(np.argmin(weights @ distances))
+        closest = distances[:, best]
+        chosen.append(trials[best])
+    return np.asarray(x[chosen], dtype=np.float64)
+
+
+def _squared_distances(points, norms, chosen):
+    """Squared distances to some of the points, 0 where rounding would hide a tie."""
+    cross = points @ points[chosen].T
+    distances = norms[:, None] - 2.0 * cross + norms[chosen]
+    distances[distances <= 1e-14 * (norms[:, None] + norms[chosen])] = 0.0
+    return distances
+
+
+def kmeans(x, weights, n_components, random_state, n_threads=None):
+    """Lloyd's iterations from k-means++; a center without rows stays where it is."""
+    centers = kmeans_plusplus(x, weights, n_components, random_state)
+    nearest = kernels_for(x).nearest
+    deviations = x - np.average(x, axis=0, weights=weights)
+    scale = np.average(deviations**2, axis=0, weights=weights).mean()
+    for _ in range(_MAX_LLOYD):
+        labels, _ = nearest(x, centers, n_threads)
+        counts = np.bincount(labels, weights, n_components)
+        moved = centers.copy()
+        full = counts > 0.0
+        for j in range(x.shape[1]):
+            sums = np.bincount(labels, weights * x[:, j], n_components)
+            moved[full, j] = sums[full] / counts[full]
+        shift = ((moved - centers) ** 2).sum()
+        centers = moved
+        if shift <= _LLOYD_TOL * scale:
+            break
+    return centers
+
+
+def random_responsibilities(x, n_components, random_state):
+    """Uniform responsibilities (n, K) that sum to 1, equal for equal rows."""
+    order = canonical_order(x)
+    ordered = x[order]
+    new = np.ones(len(x), dtype=bool)
+    new[1:] = np.any(ordered[1:] != ordered[:-1], axis=1)
+    draws = random_state.uniform(size=(int(new.sum()), n_components))
+    draws /= draws.sum(axis=1, keepdims=True)
+    responsibilities = np.empty((len(x), n_components))
+    responsibilities[order] = draws[np.cumsum(new) - 1]
+    return responsibilities

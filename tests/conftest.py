@@ -1,0 +1,73 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--run-slow", action="store_true", help="run the tests marked slow too"
+    )
+    parser.addoption(
+        "--all-seeds",
+        action="store_true",
+        help="run tests that take global_random_seed with ten seeds, not one",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--run-slow"):
+        return
+    skip = pytest.mark.skip(reason="slow: runs with --run-slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+def pytest_generate_tests(metafunc):
+    if "global_random_seed" in metafunc.fixturenames:
+        seeds = range(10) if metafunc.config.getoption("--all-seeds") else [42]
+        metafunc.parametrize("global_random_seed", seeds)
+
+
+def _load(name):
+    with np.load(DATA / f"{name}.npz") as archive:
+        problem = {key: archive[key] for key in archive.files}
+    for array in problem.values():
+        # Shared by all tests of a session: nobody may write into it.
+        array.setflags(write=False)
+    return problem
+
+
+@pytest.fixture(scope="session")
+def spiral_problem():
+    """10 000 points of a spiral `X` and 30 starting means `means_init`."""
+    return _load("spiral_problem")
+
+
+@pytest.fixture(scope="session")
+def coupled_problem():
+    """Two samples `X_source`, `X_target`; a pooled mixture of 3 to start from."""
+    return _load("coupled_problem")
+
+
+@pytest.fixture(scope="session")
+def flow_problem():
+    """A source mixture of 3 components (`source_logits`) and a target of 2."""
+    return _load("flow_problem")
+
+
+@pytest.fixture
+def pyplot():
+    """matplotlib.pyplot on a backend without windows; figures are closed after."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
+    yield plt
+    plt.close("all")

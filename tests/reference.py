@@ -1,0 +1,174 @@
+"""Slow truth for what MW2 is: double loops and general solvers of SciPy.
+
+Nothing here is taken from the package, and nothing is clever. Mixtures are tuples
+(weights, means, covariances).
+"""
+
+import numpy as np
+from scipy.linalg import pinv, sqrtm
+from scipy.optimize import linprog, minimize
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+
+def root(matrix):
+    """Symmetric root of a positive semi-definite matrix."""
+    return np.real(sqrtm(matrix))
+
+
+def gaussian_cost(mean0, covariance0, mean1, covariance1):
+    """Squared W2 between two Gaussians by the trace formula."""
+    middle = root(covariance0)
+    cross = root(middle @ covariance1 @ middle)
+    spread = np.trace(covariance0) + np.trace(covariance1) - 2.0 * np.trace(cross)
+    return np.sum((mean0 - mean1) ** 2) + spread
+
+
+def component_costs(source, target):
+    """Squared W2 between all components."""
+    costs = np.empty((len(source[0]), len(target[0])))
+    for k in range(len(source[0])):
+        for j in range(len(target[0])):
+            costs[k, j] = gaussian_cost(
+                source[1][k], source[2][k], target[1][j], target[2][j]
+            )
+    return costs
+
+
+def exact_value(costs, a, b):
+    """Value of the balanced programme without entropy, by linear programming."""
+    k0, k1 = costs.shape
+    constraints = np.zeros((k0 + k1, k0 * k1))
+    for k in range(k0):
+        for j in range(k1):
+            constraints[k, k * k1 + j] = 1.0
+            constraints[k0 + j, k * k1 + j] = 1.0
+    result = linprog(
+        costs.ravel() / costs.max(), A_eq=constraints, b_eq=np.concatenate([a, b])
+    )
+    return result.fun * costs.max()
+
+
+def divergence(f, g):
+    """KL(f | g), the generalised one."""
+    total = 0.0
+    for x, y in zip(np.ravel(f), np.ravel(g), strict=True):
+        total += (x * np.log(x / y) if x > 0.0 else 0.0) - x + y
+    return total
+
+
+def sides(reg_m):
+    """The penalties of both sides, infinity on a balanced one."""
+    pair = reg_m if isinstance(reg_m, tuple) else (reg_m, reg_m)
+    return tuple(np.inf if side is None else side for side in pair)
+
+
+def plan_value(coupling, costs, a, b, reg=0.0, reg_m=None):
+    """The objective at a coupling; balanced marginals are not checked."""
+    value = np.sum(coupling * costs)
+    if reg > 0.0:
+        value += reg * divergence(coupling, np.outer(a, b))
+    rho0, rho1 = sides(reg_m)
+    if np.isfinite(rho0):
+        value += rho0 * divergence(coupling.sum(axis=1), a)
+    if np.isfinite(rho1):
+        value += rho1 * divergence(coupling.sum(axis=0), b)
+    return value
+
+
+def sinkhorn(costs, a, b, reg, reg_m=None, max_sweeps=200_000):
+    """Coupling of the entropic programme by plain sweeps until nothing moves."""
+    rho0, rho1 = sides(reg_m)
+    damp0, damp1 = 1.0 / (1.0 + reg / rho0), 1.0 / (1.0 + reg / rho1)
+    f, g = np.zeros(len(a)), np.zeros(len(b))
+    for _ in range(max_sweeps):
+        old = f
+        f = -damp0 * reg * logsumexp((g - costs) / reg, axis=1, b=b)
+        g = -damp1 * reg * logsumexp((f[:, None] - costs) / reg, axis=0, b=a[:, None])
+        if np.max(np.abs(f - old)) < 1e-14 * np.max(costs):
+            break
+    return np.outer(a, b) * np.exp((f[:, None] + g - costs) / reg)
+
+
+def penalised_value(costs, a, b, reg_m):
+    """Value of the programme without entropy, by a general solver for its dual."""
+    k0 = len(a)
+    rho0, rho1 = sides(reg_m)
+
+    def gain(potential, rho):
+        if np.isfinite(rho):
+            return rho * (1.0 - np.exp(-potential / rho)), np.exp(-potential / rho)
+        return potential, np.ones_like(potential)
+
+    def negative(x):
+        (up0, slope0), (up1, slope1) = gain(x[:k0], rho0), gain(x[k0:], rho1)
+        return -(a @ up0 + b @ up1), -np.concatenate([a * slope0, b * slope1])
+
+    rows = [
+        np.concatenate([np.eye(k0)[k], np.eye(len(b))[j]])
+        for k in range(k0)
+        for j in range(len(b))
+    ]
+    rows = -np.array(rows)
+    constraint = {
+        "type": "ineq",
+        "fun": lambda x: costs.ravel() + rows @ x,
+        "jac": lambda x: rows,
+    }
+    result = minimize(
+        negative,
+        np.zeros(k0 + len(b)),
+        jac=True,
+        constraints=constraint,
+        method="SLSQP",
+        options={"ftol": 1e-15, "maxiter": 2000},
+    )
+    return -result.fun
+
+
+def linear_map(covariance0, covariance1):
+    """Linear part of the optimal map, by roots and the pseudo-inverse."""
+    middle = root(covariance0)
+    inverse = pinv(middle, rtol=1e-6)
+    return inverse @ root(middle @ covariance1 @ middle) @ inverse
+
+
+def posteriors(X, mixture):
+    """Posterior probabilities, from densities."""
+    logs = np.empty((len(X), len(mixture[0])))
+    for k, (weight, mean, covariance) in enumerate(zip(*mixture, strict=True)):
+        density = multivariate_normal(mean, covariance)
+        for i, x in enumerate(X):
+            logs[i, k] = np.log(weight) + density.logpdf(x)
+    return np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+
+
+def pair_image(x, source, target, k, j):
+    """Image of one point under the optimal map from component k to component j."""
+    return target[1][j] + linear_map(source[2][k], target[2][j]) @ (x - source[1][k])
+
+
+def barycentric_map(X, source, target, coupling):
+    """T_mean, by its formula."""
+    shares = posteriors(X, source)
+    moved = np.zeros(X.shape)
+    for i, x in enumerate(X):
+        for k in range(len(source[0])):
+            mass = coupling[k].sum()
+            if mass == 0.0:
+                moved[i] += shares[i, k] * x
+                continue
+            for j in range(len(target[0])):
+                image = pair_image(x, source, target, k, j)
+                moved[i] += shares[i, k] * coupling[k, j] / mass * image
+    return moved
+
+
+def likeliest_map(X, source, target, coupling):
+    """The map of the likeliest component to the largest entry of its row."""
+    shares = posteriors(X, source)
+    moved = np.empty(X.shape)
+    for i, x in enumerate(X):
+        k = np.argmax(shares[i])
+        moved[i] = pair_image(x, source, target, k, np.argmax(coupling[k]))
+    return moved

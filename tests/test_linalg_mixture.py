@@ -1,0 +1,186 @@
+"""The record of a mixture: what is accepted, and what is refused in which words."""
+
+import numpy as np
+import pytest
+import strategies
+from hypothesis import given, settings
+from sklearn.exceptions import NotFittedError
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+
+from skgmmot.linalg import Mixture, as_mixture
+from skgmmot.linalg._mixture import dense_covariances
+
+
+@pytest.fixture
+def parameters():
+    rng = np.random.default_rng(0)
+    return strategies.random_mixture(rng, 3, 2)
+
+
+@given(strategies.mixtures())
+@settings(max_examples=30, deadline=None)
+def test_valid_mixture_is_kept(parameters):
+    mixture = as_mixture(parameters)
+    for given_array, array in zip(parameters, mixture, strict=True):
+        np.testing.assert_array_equal(array, given_array)
+    again = as_mixture(mixture)
+    assert isinstance(again, Mixture)
+    np.testing.assert_array_equal(again.covariances, mixture.covariances)
+
+
+def test_the_argument_is_not_written_to(parameters):
+    for array in parameters:
+        array.setflags(write=False)
+    as_mixture(parameters)
+
+
+def test_lists_and_integers_become_float64():
+    mixture = as_mixture([[1], [[0, 1]], [[[2, 1], [1, 2]]]])
+    assert all(array.dtype == np.float64 for array in mixture)
+
+
+def test_float32_is_kept_only_if_all_arrays_are(parameters):
+    single = tuple(array.astype(np.float32) for array in parameters)
+    assert all(array.dtype == np.float32 for array in as_mixture(single))
+    mixed = (parameters[0], *single[1:])
+    assert all(array.dtype == np.float64 for array in as_mixture(mixed))
+
+
+def test_weights_rounded_to_single_precision_pass(parameters):
+    weights = parameters[0].astype(np.float32).astype(np.float64)
+    as_mixture((weights, *parameters[1:]))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("estimator", [GaussianMixture, BayesianGaussianMixture])
+def test_estimators_of_all_covariance_types(estimator, covariance_type):
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(40, 3)), 5.0 + rng.normal(size=(40, 3))])
+    model = estimator(
+        n_components=2, covariance_type=covariance_type, random_state=0
+    ).fit(X)
+    found = model.covariances_
+    expected = {
+        "full": lambda k: found[k],
+        "tied": lambda k: found,
+        "diag": lambda k: np.diag(found[k]),
+        "spherical": lambda k: found[k] * np.eye(3),
+    }[covariance_type]
+    mixture = as_mixture(model)
+    np.testing.assert_allclose(mixture.weights, model.weights_)
+    for k in range(2):
+        np.testing.assert_allclose(mixture.covariances[k], expected(k), rtol=1e-12)
+
+
+def test_unfitted_estimator():
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        as_mixture(GaussianMixture(2))
+
+
+def test_unknown_covariance_type():
+    with pytest.raises(ValueError, match="'full', 'tied', 'diag' or 'spherical'"):
+        dense_covariances(np.ones((2, 2)), "banded", (2, 2))
+
+
+@pytest.mark.parametrize("thing", [None, 3.0, "mixture", (1.0, 2.0), np.ones((2, 3))])
+def test_what_is_no_mixture(thing):
+    with pytest.raises(TypeError, match="target must be a Mixture"):
+        as_mixture(thing, "target")
+
+
+def test_complex_parameters(parameters):
+    with pytest.raises(TypeError, match="means must be real numbers"):
+        as_mixture((parameters[0], parameters[1] + 0j, parameters[2]))
+
+
+def test_ragged_parameters():
+    with pytest.raises(ValueError, match="ragged"):
+        as_mixture(([0.5, 0.5], [[0.0], [1.0, 2.0]], np.ones((2, 1, 1))))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2,), (3, 2), (3, 2, 2)),
+        ((3,), (3,), (3, 2, 2)),
+        ((3,), (3, 2), (3, 2)),
+        ((3,), (3, 2), (2, 2)),
+        ((3, 1), (3, 2), (3, 2, 2)),
+        ((0,), (0, 2), (0, 2, 2)),
+        ((1,), (1, 0), (1, 0, 0)),
+    ],
+)
+def test_wrong_shapes(shapes):
+    with pytest.raises(ValueError, match=r"source: .* shapes \(K,\), \(K, d\)"):
+        as_mixture(tuple(np.ones(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("field", [0, 1, 2])
+def test_values_that_are_not_finite(parameters, field, value):
+    parameters[field].flat[1] = value
+    name = Mixture._fields[field]
+    with pytest.raises(ValueError, match=f"source: {name} contain NaN or infinity"):
+        as_mixture(parameters)
+
+
+def test_negative_weight(parameters):
+    weights = np.array([0.6, -0.1, 0.5])
+    with pytest.raises(ValueError, match=r"weight 1 is -0\.1"):
+        as_mixture((weights, *parameters[1:]))
+
+
+def test_zero_weight_is_allowed(parameters):
+    as_mixture((np.array([0.5, 0.0, 0.5]), *parameters[1:]))
+
+
+def test_weights_that_do_not_sum_to_one(parameters):
+    with pytest.raises(ValueError, match=r"they sum to 1\.5"):
+        as_mixture((1.5 * parameters[0], *parameters[1:]))
+
+
+def test_asymmetric_covariance(parameters):
+    parameters[2][1, 0, 1] += 1e-3
+    with pytest.raises(ValueError, match="covariance 1 is not symmetric"):
+        as_mixture(parameters)
+
+
+def test_asymmetry_of_rounding_is_removed(parameters):
+    parameters[2][1, 0, 1] *= 1.0 + 1e-12
+    covariances = as_mixture(parameters).covariances
+    np.testing.assert_array_equal(covariances, covariances.swapaxes(1, 2))
+
+
+def test_asymmetry_is_judged_in_the_units_of_the_features(parameters):
+    scales = np.array([1e-6, 1e6])
+    covariances = parameters[2] * scales[:, None] * scales
+    as_mixture((*parameters[:2], covariances))
+    covariances[2, 0, 1] += 0.1
+    with pytest.raises(ValueError, match="covariance 2 is not symmetric"):
+        as_mixture((*parameters[:2], covariances))
+
+
+def test_negative_variance(parameters):
+    parameters[2][2] = np.diag([1.0, -0.5])
+    with pytest.raises(
+        ValueError, match=r"covariance 2 has a negative variance, -0\.5"
+    ):
+        as_mixture(parameters)
+
+
+def test_indefinite_covariance(parameters):
+    parameters[2][0] = [[1.0, 2.0], [2.0, 1.0]]
+    with pytest.raises(ValueError, match="covariance 0 is not positive semi-definite"):
+        as_mixture(parameters)
+
+
+def test_correlation_without_variance(parameters):
+    parameters[2][0] = [[0.0, 1e-3], [1e-3, 1.0]]
+    with pytest.raises(ValueError, match="covariance 0 is not positive semi-definite"):
+        as_mixture(parameters)
+
+
+def test_singular_covariances_are_allowed(parameters):
+    parameters[2][0] = [[1.0, 1.0], [1.0, 1.0]]
+    parameters[2][1] = 0.0
+    as_mixture(parameters)
