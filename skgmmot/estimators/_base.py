@@ -1,5 +1,6 @@
 """What a fitted mixture can do: densities, labels, draws, criteria."""
 
+from numbers import Integral
 from time import perf_counter
 
 import numpy as np
@@ -35,6 +36,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self.n_components_ = len(parameters.weights)
 
     def _get_parameters(self):
+        """The fitted mixture, if it still is what the parameters and X speak of."""
+        n_components, d = len(self.means_), self.n_features_in_
+        expected = self._kind.shape(n_components, d)
+        if self.means_.shape[1] != d or self.covariances_.shape != expected:
+            raise ValueError(
+                f"expected a mixture of {d} features with covariance_type="
+                f"{self.covariance_type!r}, got one with means_ of shape "
+                f"{self.means_.shape} and covariances_ of shape "
+                f"{self.covariances_.shape}; fit it again, with warm_start=False."
+            )
         return Parameters(
             *(
                 np.asarray(values, dtype=np.float64)
@@ -47,11 +58,24 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         )
 
-    def _prepared(self, X):
-        """Checked rows, the kernels for them, and the mixture as kernels read it."""
+    def _checked(self, X):
         check_is_fitted(self)
-        X = check_rows(self, X)
-        return X, kernels_for(X), gaussians_of(self._get_parameters(), self._kind)
+        return check_rows(self, X)
+
+    def _gaussians(self):
+        return gaussians_of(self._get_parameters(), self._kind)
+
+    def _labels(self, X):
+        return kernels_for(X).labels(X, self._gaussians(), self.n_jobs)
+
+    def _posteriors(self, X):
+        posteriors = kernels_for(X).posteriors(X, self._gaussians(), self.n_jobs)
+        return posteriors.astype(X.dtype, copy=False)
+
+    def _log_density(self, X):
+        log_density = kernels_for(X).log_density(X, self._gaussians(), self.n_jobs)
+        lowest = np.finfo(X.dtype).min
+        return np.maximum(log_density, lowest).astype(X.dtype, copy=False)
 
     def predict(self, X):
         """Label rows by the component with the largest posterior.
@@ -71,8 +95,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         NotFittedError
             Before `fit`.
         """
-        X, kernels, gaussians = self._prepared(X)
-        return kernels.labels(X, gaussians, self.n_jobs)
+        return self._labels(self._checked(X))
 
     def predict_proba(self, X):
         r"""Posterior probabilities of the components.
@@ -89,8 +112,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         posteriors : ndarray of shape (n_samples, n_components_)
             Rows sum to 1; of the floating type of X.
         """
-        X, kernels, gaussians = self._prepared(X)
-        return kernels.posteriors(X, gaussians, self.n_jobs).astype(X.dtype, copy=False)
+        return self._posteriors(self._checked(X))
 
     def score_samples(self, X):
         """Log density of each row, in nats.
@@ -105,10 +127,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         log_density : ndarray of shape (n_samples,)
             Of the floating type of X; finite, cut at the type's range.
         """
-        X, kernels, gaussians = self._prepared(X)
-        log_density = kernels.log_density(X, gaussians, self.n_jobs)
-        lowest = np.finfo(X.dtype).min
-        return np.maximum(log_density, lowest).astype(X.dtype, copy=False)
+        return self._log_density(self._checked(X))
 
     def score(self, X, y=None, sample_weight=None):
         """Weighted mean of the log density, never penalised.
@@ -147,6 +166,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
             The component that each row comes from.
         """
         check_is_fitted(self)
+        if not isinstance(n_samples, Integral):
+            raise TypeError(f"n_samples: expected an integer, got {n_samples!r}.")
         if n_samples < 1:
             raise ValueError(
                 f"Invalid value for 'n_samples': {n_samples}. The sampling requires at "

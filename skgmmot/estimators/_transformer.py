@@ -15,8 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
-from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture
@@ -29,7 +29,7 @@ class GMMOTTransformer(
 ):
     r"""Move samples of one domain to the other, component by component.
 
-    A mixture is fitted to each domain, their components are coupled, and a row moves
+    Two mixtures are fitted to the domains, their components coupled, and a row moves
     by the affine optimal maps :math:`T_{kl}` between components:
 
     .. math::
@@ -41,11 +41,12 @@ class GMMOTTransformer(
     Parameters
     ----------
     estimator : estimator, default=None
-        A mixture estimator, which is cloned and fitted to each domain; None is
-        `SparseGaussianMixture()`. A FrozenEstimator is used as it is.
+        A `CoupledGaussianMixture` (None: with its defaults), whose coupling is used; or
+        a mixture estimator, which is cloned, fitted to each domain and coupled by
+        `mw2_plan`. A FrozenEstimator is used as it is.
     reg : 'coupled' or float, default='coupled'
         Entropic regularisation of the plan, in squared units of the data; 'coupled' is
-        what the estimator has fitted, or 0 for a plain mixture.
+        what a coupled estimator has fitted, or 0 for a plain mixture.
     reg_m : 'coupled', None, float or tuple of two floats, default='coupled'
         Weight of the Kullback-Leibler penalty on the marginals, in squared units of
         the data; None is balanced.
@@ -159,15 +160,22 @@ class GMMOTTransformer(
         """
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
-        sides = split_rows(sample_domain, X, weights)
-        source, target = (self._fitted(*side) for side in sides)
-        self._couple(source, target)
+        estimator = self._prepared_estimator()
+        if _is_coupled(estimator):
+            keywords = {"sample_domain": sample_domain}
+            coupled = _fit(estimator, X, weights, keywords)
+            source, target = coupled.source_, coupled.target_
+        else:
+            coupled = None
+            sides = split_rows(sample_domain, X, weights)
+            source, target = (_fit(clone(estimator), *side) for side in sides)
+        self._store(source, target, self._plan(source, target, coupled))
         return self
 
     def _prepared_estimator(self):
         """The estimator to fit: cloned, with this random_state where it has none."""
         estimator = self.estimator
-        estimator = SparseGaussianMixture() if estimator is None else clone(estimator)
+        estimator = CoupledGaussianMixture() if estimator is None else clone(estimator)
         parameters = estimator.get_params(deep=False)
         if self.random_state is not None and (
             "random_state" in parameters and parameters["random_state"] is None
@@ -175,28 +183,23 @@ class GMMOTTransformer(
             estimator.set_params(random_state=self.random_state)
         return estimator
 
-    def _fitted(self, X, weights):
-        estimator = self._prepared_estimator()
-        if weights is None:
-            return estimator.fit(X, None)
-        if not has_fit_parameter(estimator, "sample_weight"):
-            raise ValueError(
-                "sample_weight: expected an estimator whose fit takes sample_weight, "
-                f"got {type(estimator).__name__}; drop sample_weight, or use "
-                "SparseGaussianMixture."
-            )
-        return estimator.fit(X, None, sample_weight=weights)
+    def _plan(self, source, target, coupled):
+        """The plan of a coupled fit, or the one that reg and reg_m ask for."""
+        asked = {
+            name: value
+            for name, value in (("reg", self.reg), ("reg_m", self.reg_m))
+            if not isinstance(value, str)
+        }
+        if coupled is None:
+            return mw2_plan(source, target, **asked)
+        if not asked:
+            return coupled._plan()
+        return mw2_plan(source, target, **{**coupled._absolute_regs(), **asked})
 
-    def _couple(self, source, target):
-        """Store the fitted mixtures, their plan and the maps along it."""
-        ends = as_mixture(source, "source"), as_mixture(target, "target")
-        reg = 0.0 if self.reg == "coupled" else self.reg
-        reg_m = None if self.reg_m == "coupled" else self.reg_m
-        self._store(source, target, ends, mw2_plan(*ends, reg=reg, reg_m=reg_m))
-
-    def _store(self, source, target, ends, plan):
+    def _store(self, source, target, plan):
         self.source_, self.target_, self.plan_ = source, target, plan
         self.coupling_ = plan.coupling
+        ends = as_mixture(source, "source"), as_mixture(target, "target")
         self._there = MixtureMap(ends[0], ends[1], plan.coupling)
         self._back = MixtureMap(ends[1], ends[0], plan.coupling.T)
 
@@ -309,3 +312,22 @@ class GMMOTTransformer(
         factors = (coupling[kept] @ growth) / left[kept]
         posteriors = kernels_for(X).posteriors(X, maps.gaussians)
         return (posteriors @ factors).astype(X.dtype, copy=False)
+
+
+def _is_coupled(estimator):
+    """Whether an estimator couples two domains itself (frozen ones by what is in)."""
+    inner = getattr(estimator, "estimator", estimator)
+    return isinstance(inner, CoupledGaussianMixture)
+
+
+def _fit(estimator, X, weights, keywords=None):
+    keywords = {} if keywords is None else keywords
+    if weights is None:
+        return estimator.fit(X, None, **keywords)
+    if not has_fit_parameter(estimator, "sample_weight"):
+        raise ValueError(
+            "sample_weight: expected an estimator whose fit takes sample_weight, "
+            f"got {type(estimator).__name__}; drop sample_weight, or use "
+            "SparseGaussianMixture."
+        )
+    return estimator.fit(X, None, sample_weight=weights, **keywords)

@@ -106,7 +106,7 @@ def _check_start_weights(weights, n_components):
 
 def check_parameters(weights, means, covariances, covariance_type):
     """The parts of a mixture that a user gave, checked against each other."""
-    if covariance_type not in TYPES:
+    if not isinstance(covariance_type, str) or covariance_type not in TYPES:
         raise ValueError(
             f"covariance_type: expected one of {sorted(TYPES)}, got "
             f"{covariance_type!r}."
@@ -131,4 +131,11 @@ def check_parameters(weights, means, covariances, covariance_type):
             f"covariance_type={covariance_type!r}, got {covariances.shape}."
         )
     as_mixture((weights, means, kind.dense(covariances, *means.shape)), "mixture")
+    try:
+        kind.precisions_cholesky(np.asarray(covariances, dtype=np.float64))
+    except ValueError:
+        raise ValueError(
+            "covariances: expected positive definite ones, got a singular one; add a "
+            "small variance to every feature."
+        ) from None
     return weights, means, covariances

@@ -13,6 +13,7 @@ _distances_diagonal = tiles.distances_diagonal
 _store_log_density = tiles.store_log_density
 _exponentiate = tiles.exponentiate
 _sum_of_others = tiles.sum_of_others
+_log_shares_of_others = tiles.log_shares_of_others
 _gather_live = tiles.gather_live
 _gather_rows = tiles.gather_rows
 _weigh_rows = tiles.weigh_rows
@@ -43,12 +44,14 @@ def _densities_diagonal(tile, offsets, means, whiteners, work, acc, q, r, larges
 
 
 @kernel
-def _add_component(tile, r, k, scale, n_rows, mean, index, live, buffers, counts, sums):
+def _add_component(
+    tile, r, k, scale, row_weight, n_rows, mean, index, live, buffers, counts, sums
+):
     """Gather the live rows of component k, add its count and sums; how many are live.
 
     buffers[0] and buffers[1] (OUT) hold the centred rows and their weighted copies.
     """
-    count = _gather_live(r[k], scale, n_rows, index, live)
+    count = _gather_live(r[k], scale, row_weight, n_rows, index, live)
     if count > 0:
         total = 0.0
         for t in range(count):
@@ -79,6 +82,7 @@ def _make_moments(densities, add_seconds):
             np.empty(_TILE),
         )
         others, best = np.empty(_TILE), np.empty(_TILE, np.int64)
+        log_others = np.empty(_TILE)
         index, live = np.empty(_TILE, np.int64), np.empty(_TILE)
         for first in range(start, stop, _TILE):
             n_rows = min(_TILE, stop - first)
@@ -88,6 +92,7 @@ def _make_moments(densities, add_seconds):
             _exponentiate(r, largest, total)
             if deletion:
                 _sum_of_others(r, total, best, others)
+                _log_shares_of_others(others, total, log_others)
             _log_of_sums(largest, total, log_density)
             for t in range(_TILE):
                 likelihood[0] += row_weight[t] * log_density[t]
@@ -98,6 +103,7 @@ def _make_moments(densities, add_seconds):
                     r,
                     k,
                     scale,
+                    row_weight,
                     n_rows,
                     means[k],
                     index,
@@ -110,15 +116,7 @@ def _make_moments(densities, add_seconds):
                     add_seconds(buffers[1], buffers[0], count, seconds[k])
                     if deletion:
                         _add_deletion(
-                            r,
-                            k,
-                            index,
-                            count,
-                            best,
-                            others,
-                            total,
-                            row_weight,
-                            deletions,
+                            r[k], k, best, log_others, total, row_weight, deletions
                         )
 
     return moments
@@ -132,6 +130,7 @@ def _make_given_moments(add_seconds):
         tile = np.empty((d, _TILE))
         buffers = np.empty((2, d, _TILE))
         r, scale = np.zeros((n_components, _TILE)), np.ones(_TILE)
+        row_weight = np.zeros(_TILE)  # given responsibilities count where positive
         index, live = np.empty(_TILE, np.int64), np.empty(_TILE)
         for first in range(start, stop, _TILE):
             n_rows = min(_TILE, stop - first)
@@ -145,6 +144,7 @@ def _make_given_moments(add_seconds):
                     r,
                     k,
                     scale,
+                    row_weight,
                     n_rows,
                     means[k],
                     index,

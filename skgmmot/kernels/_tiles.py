@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from skgmmot.kernels._jit import exp_nonpositive, kernel
+from skgmmot.kernels._jit import exp_nonpositive, kernel, log1p_negative
 
 TILE = 128
 _NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
@@ -198,16 +198,17 @@ def sum_of_others(r, total, best, others):
 
 
 @kernel
-def gather_live(r_k, scale, n_rows, index, live):
+def gather_live(r_k, scale, row_weight, n_rows, index, live):
     """Rows with a responsibility that counts: their index and weight (OUT); how many.
 
-    r_k * scale are the responsibilities of one component times the rows' weights.
+    r_k * scale are the responsibilities of one component times the rows' weights,
+    by whose size what counts is told.
     """
     count = 0
     for t in range(n_rows):
         index[count] = t
         live[count] = r_k[t] * scale[t]
-        count += 1 if r_k[t] * scale[t] > _NEGLIGIBLE else 0
+        count += 1 if r_k[t] * scale[t] > _NEGLIGIBLE * row_weight[t] else 0
     return count
 
 
@@ -312,16 +313,19 @@ def add_squares(weighted, gathered, count, s):
 
 
 @kernel
-def add_deletion(r, k, index, count, best, others, total, weight, out):
-    """out[k] (IN, OUT) += sum over live rows of weight * log(1 - r_k)."""
+def log_shares_of_others(others, total, out):
+    """out (OUT) = log(1 - r) of each row's largest component, by its other terms."""
+    for t in range(TILE):
+        out[t] = math.log(max(others[t], 1e-300)) - math.log(total[t])
+
+
+@kernel
+def add_deletion(r_k, k, best, log_others, total, weight, out):
+    """out[k] (IN, OUT) += sum over rows of weight * log(1 - r_k / total)."""
     change = 0.0
-    for c in range(count):
-        t = index[c]
-        if best[t] == k:
-            gap = math.log(max(others[t], 1e-300)) - math.log(total[t])
-        else:
-            gap = math.log1p(-r[k, t] / total[t])
-        change += weight[t] * gap
+    for t in range(TILE):
+        gap = log1p_negative(min(r_k[t] / total[t], 0.5))
+        change += weight[t] * (log_others[t] if best[t] == k else gap)
     out[k] += change
 
 

@@ -20,7 +20,7 @@ _TINY_COUNT = 10.0 * np.finfo(np.float64).eps  # keeps empty components finite
 
 def safe_counts(counts):
     """Counts that can be divided by, for components without any row."""
-    return counts + _TINY_COUNT
+    return counts + _TINY_COUNT * min(1.0, counts.sum())
 
 
 def _factor_whiteners(covariances):

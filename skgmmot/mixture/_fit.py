@@ -41,7 +41,7 @@ def _falls(before, after):
 def run(problem, parameters, control):
     """Iterate until the objective changes by less than tol; see the module."""
     state, n_starved = evaluate(problem, parameters), 0
-    extrapolation = Extrapolation(problem) if control.accelerate else None
+    extrapolation = Extrapolation(problem.kind) if control.accelerate else None
     bounds, converged, leapt = [], False, False
     previous = control.previous
     for iteration in range(1, control.max_iter + 1):
@@ -65,7 +65,12 @@ def run(problem, parameters, control):
         if extrapolation is None or settled:
             state, leapt = evaluate(problem, following), False
         else:
-            state, leapt = extrapolation.advance(state, following)
+            state, leapt = extrapolation.advance(
+                (state.parameters,),
+                state.objective,
+                (following,),
+                lambda point: evaluate(problem, point[0]),
+            )
         n_components = len(state.parameters.weights)
         state, starved = remove(problem, state)
         n_starved += starved
@@ -107,12 +112,16 @@ def _best_move(problem, state, control):
     costs -= problem.price * np.sqrt(weights)
     goal = state.objective + control.tol
     trial_control = control._replace(report=None, previous=-np.inf, goal=goal)
+    bare = problem._replace(prune=False)  # without removals E-steps cost less
     for component in np.argsort(costs):
         candidate = drop(state.parameters, problem.kind, component)
         try:
-            trial = run(problem, candidate, trial_control)
+            trial = run(bare, candidate, trial_control)
         except ValueError:  # the refit collapsed: no move
             continue
         if trial.state.objective > goal:
-            return trial
+            kept = evaluate(problem, trial.state.parameters)
+            kept, n_starved = remove(problem, kept)
+            if kept.objective > goal:
+                return trial._replace(state=kept, n_starved=n_starved)
     return None

@@ -36,7 +36,8 @@ def update_weights(shares, weights, price):
     if price == 0.0:
         return shares
     for _ in range(_MAX_SWEEPS):
-        slopes = price / (2.0 * np.sqrt(weights))
+        with np.errstate(divide="ignore"):  # a weight of 0 stays 0
+            slopes = price / (2.0 * np.sqrt(weights))
         updated = shares / (_multiplier(shares, slopes) + slopes)
         updated /= updated.sum()
         settled = np.all(np.abs(updated - weights) <= _SETTLED * weights)

@@ -92,7 +92,13 @@ def _from_responsibilities(problem, responsibilities):
 
 def _from_callable(problem, n_components, made):
     n_rows, d = problem.blocks.x.shape
-    made = np.asarray(made, dtype=np.float64)
+    try:
+        made = np.asarray(made, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "init_params: expected the callable to return an array of numbers, got "
+            f"{type(made).__name__}."
+        ) from None
     if not np.isfinite(made).all():
         raise ValueError("init_params: the callable returned NaN or infinity.")
     if made.shape == (n_components, d):

@@ -1,0 +1,132 @@
+"""The loop of EM for two mixtures with a transport term between them.
+
+Objective, to be maximised: mean log-likelihood of the source sample + that of the
+target sample - transport_weight · OT, both domains counting equally whatever their
+sizes (`_coupled` has the M-step).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from skgmmot.kernels import Moments
+from skgmmot.mixture._coupled import Side, SideMoments, coupling_objective, m_step
+from skgmmot.mixture._covariances import safe_counts
+from skgmmot.mixture._em import Parameters, gaussians_of
+from skgmmot.mixture._squarem import Extrapolation
+
+
+class CoupledFitProblem(NamedTuple):
+    """What stays the same during a fit."""
+
+    blocks: tuple  # sums over the rows of the source, of the target
+    kind: Any  # covariance type, Full or Diag
+    coupling: Any  # CouplingProblem
+
+
+class CoupledState(NamedTuple):
+    """Two mixtures with their moments and the objective at them."""
+
+    point: tuple  # Parameters of the source, of the target
+    moments: tuple[Moments, Moments]
+    objective: float
+    link: Any = None  # CouplingState that goes with the point, or None
+
+
+class CoupledFit(NamedTuple):
+    """What a run found."""
+
+    state: CoupledState
+    bounds: list  # the objective before each M-step
+    converged: bool
+
+
+def parameters_of(kind, weights, means, covariances):
+    """Parameters with their factors."""
+    factors = kind.precisions_cholesky(covariances)
+    return Parameters(weights, means, covariances, factors)
+
+
+def side_of(parameters):
+    """The record that M-steps take."""
+    return Side(parameters.weights, parameters.means, parameters.covariances)
+
+
+def _side_moments(moments, parameters, kind):
+    counts = moments.counts / moments.mass
+    shifts = moments.sums / safe_counts(moments.counts)[:, None]
+    return SideMoments(counts, parameters.means + shifts, kind.estimate(moments, 0.0))
+
+
+def evaluate(problem, point, link=None):
+    """E-steps of both domains; the transport is solved unless `link` knows it."""
+    moments = tuple(
+        blocks.moments(gaussians_of(parameters, problem.kind))
+        for blocks, parameters in zip(problem.blocks, point, strict=True)
+    )
+    value = sum(part.log_likelihood / part.mass for part in moments)
+    coupling = problem.coupling
+    if coupling.transport_weight > 0.0:
+        transport = (
+            coupling_objective(*map(side_of, point), coupling).value
+            if link is None
+            else link.transport
+        )
+        value -= coupling.transport_weight * transport
+    return CoupledState(point, moments, value, link)
+
+
+def _step(problem, state):
+    """The point after an M-step, and its link."""
+    moments = (
+        _side_moments(part, parameters, problem.kind)
+        for part, parameters in zip(state.moments, state.point, strict=True)
+    )
+    sides = map(side_of, state.point)
+    source, target, link = m_step(*moments, *sides, problem.coupling, state.link)
+    point = tuple(parameters_of(problem.kind, *side) for side in (source, target))
+    return point, link
+
+
+def run_coupled(problem, point, control):
+    """Iterate until the objective changes by less than tol."""
+    state, bounds = evaluate(problem, point), []
+    extrapolation = Extrapolation(problem.kind)
+    previous, leapt = control.previous, False
+    for iteration in range(1, control.max_iter + 1):
+        bounds.append(state.objective)
+        change = state.objective - previous
+        previous = state.objective
+        if control.report is not None:
+            control.report(iteration, change)
+        following, link = _step(problem, state)
+        settled = abs(change) < control.tol and not leapt
+        if settled or not control.accelerate or extrapolation.start is None:
+            extrapolation.start = state.point
+            state, leapt = evaluate(problem, following, link), False
+        else:
+            at = _evaluator(problem, following, link)
+            state, leapt = extrapolation.advance(
+                state.point, state.objective, following, at
+            )
+        if settled:
+            return CoupledFit(state, bounds, True)
+    return CoupledFit(state, bounds, False)
+
+
+def _evaluator(problem, following, link):
+    """`evaluate` that knows the transport at the plain step."""
+    return lambda point: evaluate(problem, point, link if point is following else None)
+
+
+def matched(point, plan):
+    """Target components reordered so that the trace of the plan is largest."""
+    order = linear_sum_assignment(-plan.coupling)[1]
+    source, target = point
+    target = Parameters(*(np.ascontiguousarray(part[order]) for part in target))
+    return (source, target), plan._replace(
+        coupling=plan.coupling[:, order],
+        costs=plan.costs[:, order],
+        potentials=(plan.potentials[0], plan.potentials[1][order]),
+    )

@@ -1,0 +1,177 @@
+"""Slow truth for fitting mixtures: loops over rows and components, SciPy's densities.
+
+Nothing here is taken from the package, and nothing is clever. Mixtures are tuples
+(weights, means, covariances) with dense covariances (K, d, d).
+"""
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+
+def dense(covariances, covariance_type, n_components, d):
+    """Covariances (K, d, d) from those that estimators store."""
+    matrices = []
+    for k in range(n_components):
+        if covariance_type == "full":
+            matrices.append(covariances[k])
+        elif covariance_type == "tied":
+            matrices.append(covariances)
+        elif covariance_type == "diag":
+            matrices.append(np.diag(covariances[k]))
+        else:
+            matrices.append(covariances[k] * np.eye(d))
+    return np.array(matrices, dtype=np.float64)
+
+
+def joint_logs(X, mixture):
+    """(n, K) log of w_k N(x_i; m_k, C_k)."""
+    weights, means, covariances = mixture
+    logs = np.empty((len(X), len(weights)))
+    for k in range(len(weights)):
+        density = multivariate_normal(means[k], covariances[k])
+        log_weight = np.log(weights[k]) if weights[k] > 0.0 else -np.inf
+        logs[:, k] = log_weight + density.logpdf(X)
+    return logs
+
+
+def log_densities(X, mixture):
+    """(n,) log p(x_i)."""
+    return logsumexp(joint_logs(X, mixture), axis=1)
+
+
+def posteriors(X, mixture):
+    """(n, K) posterior probabilities."""
+    logs = joint_logs(X, mixture)
+    return np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+
+
+def given_moments(X, responsibilities, means):
+    """Counts, sums and outer products about given means."""
+    n_components, d = means.shape
+    counts, sums = np.zeros(n_components), np.zeros((n_components, d))
+    outers = np.zeros((n_components, d, d))
+    for i in range(len(X)):
+        for k in range(n_components):
+            shifted = X[i] - means[k]
+            counts[k] += responsibilities[i, k]
+            sums[k] += responsibilities[i, k] * shifted
+            outers[k] += responsibilities[i, k] * np.outer(shifted, shifted)
+    return counts, sums, outers
+
+
+def moments(X, sample_weight, mixture):
+    """Log-likelihood, mass, counts, sums and outer products about the means."""
+    rows = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+    likelihood = 0.0
+    for weight, value in zip(rows, log_densities(X, mixture), strict=True):
+        likelihood += weight * value
+    shares = posteriors(X, mixture) * rows[:, None]
+    return likelihood, rows.sum(), *given_moments(X, shares, mixture[1])
+
+
+def deletion_sums(X, sample_weight, mixture):
+    """(K,) sum_i w_i log(1 - r_ik), from the densities of the other components."""
+    rows = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+    logs = joint_logs(X, mixture)
+    sums = np.zeros(logs.shape[1])
+    for k in range(logs.shape[1]):
+        others = np.delete(logs, k, axis=1)
+        for i in range(len(X)):
+            sums[k] += rows[i] * (logsumexp(others[i]) - logsumexp(logs[i]))
+    return sums
+
+
+def objective(X, mixture, price=0.0, sample_weight=None):
+    """Weighted mean log-likelihood - price sum_j sqrt(w_j)."""
+    mean = np.average(log_densities(X, mixture), weights=sample_weight)
+    return mean - price * sum(np.sqrt(weight) for weight in mixture[0])
+
+
+def without(mixture, k):
+    """The mixture without component k, the other weights scaled to sum to 1."""
+    weights, means, covariances = (np.delete(part, k, axis=0) for part in mixture)
+    return weights / weights.sum(), means, covariances
+
+
+def finish_covariances(outers, counts, covariance_type, reg_covar):
+    """Dense covariances of a type from outer products about the new means."""
+    n_components, d, _ = outers.shape
+    if covariance_type == "tied":
+        pooled = sum(outers) / sum(counts) + reg_covar * np.eye(d)
+        return np.array([pooled] * n_components)
+    matrices = []
+    for k in range(n_components):
+        matrix = outers[k] / counts[k]
+        if covariance_type == "diag":
+            matrix = np.diag(np.diag(matrix))
+        elif covariance_type == "spherical":
+            matrix = np.mean(np.diag(matrix)) * np.eye(d)
+        matrices.append(matrix + reg_covar * np.eye(d))
+    return np.array(matrices)
+
+
+def em_step(X, mixture, covariance_type, reg_covar=0.0, price=0.0, sample_weight=None):
+    """One step of EM; with a price the weights solve the majorised M-step."""
+    rows = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+    shares = posteriors(X, mixture) * rows[:, None]
+    counts = shares.sum(axis=0)
+    means = np.array([shares[:, k] @ X / counts[k] for k in range(len(counts))])
+    outers = given_moments(X, shares, means)[2]
+    covariances = finish_covariances(outers, counts, covariance_type, reg_covar)
+    weights = counts / counts.sum()
+    if price > 0.0:
+        weights = stationary_weights(weights, mixture[0], price)
+    return weights, means, covariances
+
+
+def stationary_weights(shares, weights, price, n_sweeps=2000):
+    """Where v <- argmax_w sum r_j log w_j - price sum w_j / (2 sqrt(v_j)) settles."""
+    for _ in range(n_sweeps):
+        slopes = price / (2.0 * np.sqrt(weights))
+
+        def excess(level, slopes=slopes):
+            return np.sum(shares / (level + slopes)) - 1.0
+
+        low = np.max(shares - slopes)
+        high = low + 1.0
+        while excess(high) > 0.0:
+            high += 1.0
+        level = low if excess(low) <= 0.0 else brentq(excess, low, high, xtol=1e-15)
+        updated = shares / (level + slopes)
+        if np.abs(updated - weights).max() < 1e-14:
+            break
+        weights = updated
+    return updated
+
+
+def expected_objective(shares, weights, price):
+    """sum_j r_j log w_j - price sum_j sqrt(w_j), which the M-step raises."""
+    total = 0.0
+    for share, weight in zip(shares, weights, strict=True):
+        if share > 0.0:
+            total += share * np.log(weight)
+        total -= price * np.sqrt(weight)
+    return total
+
+
+def apply_maps(X, mixture, linear, shifts):
+    """(n, d) sum_k p_k(x) (A_k (x - m_k) + b_k)."""
+    shares = posteriors(X, mixture)
+    images = np.zeros(X.shape)
+    for i in range(len(X)):
+        for k in range(len(mixture[0])):
+            image = linear[k] @ (X[i] - mixture[1][k]) + shifts[k]
+            images[i] += shares[i, k] * image
+    return images
+
+
+def nearest(X, centers):
+    """(n,) index of the nearest center and (n,) squared distance to it."""
+    labels, distances = [], []
+    for x in X:
+        squares = [np.sum((x - center) ** 2) for center in centers]
+        labels.append(int(np.argmin(squares)))
+        distances.append(min(squares))
+    return np.array(labels), np.array(distances)

@@ -1,0 +1,77 @@
+"""scikit-learn's contract for estimators, without exceptions."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+
+from skgmmot import SparseGaussianMixture
+
+EXPECTED_FAILURES = {}  # name of a check: reason; empty, and to stay empty
+
+pytestmark = [
+    # The checks fit a dozen rows and few iterations: both warnings are right there.
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:sample_weight is read as frequencies"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
+]
+
+ESTIMATORS = [
+    SparseGaussianMixture(),
+    SparseGaussianMixture(3, sparsity=0.0),
+    SparseGaussianMixture(3, sparsity=0.0, init_params="random", n_init=2),
+    SparseGaussianMixture(2, covariance_type="tied", init_params="k-means++"),
+    SparseGaussianMixture(
+        2, covariance_type="diag", refit=True, init_params="random_from_data"
+    ),
+    SparseGaussianMixture(2, covariance_type="spherical", min_component_samples=0),
+    SparseGaussianMixture(2, solver="adam", max_iter=40),
+]
+
+
+@parametrize_with_checks(
+    ESTIMATORS, expected_failed_checks=lambda estimator: EXPECTED_FAILURES
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def skipped(estimator):
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+    assert not [r["check_name"] for r in results if r["status"] == "failed"]
+    return {r["check_name"] for r in results if r["status"] == "skipped"}
+
+
+def test_no_more_checks_are_skipped_than_for_gaussian_mixture():
+    ours = skipped(SparseGaussianMixture(2, sparsity=0.0))
+    assert ours <= skipped(GaussianMixture(2))
+
+
+def test_no_tag_switches_a_check_off():
+    ours = SparseGaussianMixture().__sklearn_tags__()
+    theirs = GaussianMixture().__sklearn_tags__()
+    assert not ours.no_validation
+    assert not ours._skip_test
+    assert not ours.non_deterministic
+    assert ours.input_tags == theirs.input_tags
+    assert ours.estimator_type == theirs.estimator_type
+
+
+def test_array_api_checks_pass_where_scipy_has_them_on():
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from sklearn.utils.estimator_checks import check_estimator\n"
+        "from skgmmot import SparseGaussianMixture\n"
+        "estimator = SparseGaussianMixture(2, sparsity=0.0)\n"
+        "results = check_estimator(estimator, on_fail=None, on_skip=None)\n"
+        "print([r['check_name'] for r in results if r['status'] != 'passed'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
