@@ -5,17 +5,18 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import blocks_of
 from skgmmot.estimators._base import Progress
-from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
+from skgmmot.estimators._coupled_base import CoupledPredictions
+from skgmmot.estimators._domains import split_rows
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
+    N_JOBS,
     check_enough_rows,
     check_rows,
     check_weights,
@@ -38,7 +39,7 @@ from skgmmot.transport._plan import TransportPlan
 _SATURATED = 0.01  # transported mass below which a warning is due
 
 
-class CoupledGaussianMixture(DomainAware, DensityMixin, BaseEstimator):
+class CoupledGaussianMixture(CoupledPredictions):
     r"""Two Gaussian mixtures fitted to two samples so that components correspond.
 
     Maximises, both domains counting alike whatever their sizes,
@@ -175,7 +176,7 @@ class CoupledGaussianMixture(DomainAware, DensityMixin, BaseEstimator):
         "accelerate": ["boolean", StrOptions({"auto"})],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
@@ -450,153 +451,6 @@ class CoupledGaussianMixture(DomainAware, DensityMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=5,
             )
-
-    def _by_domain(self, X, sample_domain, method, width=None):
-        """Apply a method of the two mixtures to the rows of their domains."""
-        check_is_fitted(self)
-        X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
-        if mask is None:
-            mask = np.ones(len(X), dtype=bool)
-        shape = (len(X),) if width is None else (len(X), width)
-        out = None
-        for side, rows in ((self.source_, mask), (self.target_, ~mask)):
-            if not rows.any():
-                continue
-            part = getattr(side, method)(X if rows.all() else X[rows])
-            if out is None:
-                out = np.zeros(shape, part.dtype)
-            if width is None:
-                out[rows] = part
-            else:
-                out[rows, : part.shape[1]] = part
-        return out, mask
-
-    def predict(self, X, *, sample_domain=None):
-        """Label rows by the component with the largest posterior in their domain.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to label.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; rows without a label are source rows.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,), int64
-            Index of a component.
-        """
-        return self._by_domain(X, sample_domain, "_labels")[0]
-
-    def fit_predict(self, X, y=None, *, sample_domain=None, sample_weight=None):
-        """Fit, then label the same rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of both domains.
-        y : Ignored
-            Present for scikit-learn's conventions.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,), int64
-            Index of a component.
-        """
-        self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
-        return self.predict(X, sample_domain=sample_domain)
-
-    def predict_proba(self, X, *, sample_domain=None):
-        """Posterior probabilities of the components of each row's domain.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; rows without a label are source rows.
-
-        Returns
-        -------
-        posteriors : ndarray of shape (n_samples, max(n_components))
-            Rows sum to 1; columns that a domain has not are 0.
-        """
-        check_is_fitted(self)
-        width = max(self.coupling_.shape)
-        return self._by_domain(X, sample_domain, "_posteriors", width)[0]
-
-    def score_samples(self, X, *, sample_domain=None):
-        """Log density of each row under the mixture of its domain, in nats.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to evaluate.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; rows without a label are source rows.
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            Of the floating type of X.
-        """
-        return self._by_domain(X, sample_domain, "_log_density")[0]
-
-    def score(self, X, y=None, *, sample_domain=None, sample_weight=None):
-        """Mean over the domains present of the domain's mean log-likelihood.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to evaluate.
-        y : Ignored
-            Present for scikit-learn's conventions.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; rows without a label are source rows.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        score : float
-            In nats a sample, without the transport term.
-        """
-        log_density, mask = self._by_domain(X, sample_domain, "_log_density")
-        log_density = log_density.astype(np.float64)
-        weights = check_weights(sample_weight, log_density[:, None])
-        weights = np.ones(len(log_density)) if weights is None else weights
-        means = [
-            np.average(log_density[rows], weights=weights[rows])
-            for rows in (mask, ~mask)
-            if weights[rows].any()
-        ]
-        return float(np.mean(means))
-
-    def sample(self, n_samples=1, sample_domain=1):
-        """Draw rows from one of the mixtures.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            How many, at least 1.
-        sample_domain : int, default=1
-            Not negative for the source mixture, negative for the target mixture.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            The rows, ordered by component.
-        labels : ndarray of shape (n_samples,), int64
-            The component that each row comes from.
-        """
-        check_is_fitted(self)
-        side = self.source_ if sample_domain >= 0 else self.target_
-        return side.sample(n_samples)
 
 
 def _within_variance(sides):

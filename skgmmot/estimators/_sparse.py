@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skgmmot._blocks import blocks_of
 from skgmmot.estimators._base import FittedMixture, Progress
 from skgmmot.estimators._validation import (
+    N_JOBS,
     check_enough_rows,
     check_parameters,
     check_rows,
@@ -26,6 +27,8 @@ from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._fit import Control, run, run_with_moves
 from skgmmot.mixture._starts import METHODS, start_parameters
 from skgmmot.mixture._stepwise import step
+
+_WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
 
 
 class SparseGaussianMixture(FittedMixture):
@@ -167,7 +170,7 @@ class SparseGaussianMixture(FittedMixture):
         "learning_rate": [Interval(Real, 0.0, None, closed="neither")],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
@@ -324,6 +327,15 @@ class SparseGaussianMixture(FittedMixture):
         start = start_parameters(
             problem, self.n_components, self.init_params, rng, given
         )
+        if (
+            problem.prune
+            and isinstance(self.init_params, str)
+            and (self.init_params == "random" and self.max_iter > 0)
+        ):
+            # Equal responsibilities make equal components, of which the objective
+            # would keep one: they differ after some EM without penalty.
+            free = problem._replace(price=0.0, prune=False)
+            start = run(free, start, _WARM_UP).state.parameters
         return start, -np.inf
 
     def _run(self, problem, parameters, previous, progress, units):

@@ -1,12 +1,21 @@
 """Checks at the surface: data, weights, starts. All before any work is done."""
 
+from numbers import Integral
+
 import numpy as np
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture._covariances import TYPES
 
 FLOATS = (np.float64, np.float32)
+# As in joblib: None, a number of threads, or -1 for all cores, -2 for all but one, ...
+N_JOBS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
+]
 
 
 def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):

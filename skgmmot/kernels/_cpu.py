@@ -61,10 +61,9 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
     2 n K (d (d + 1) / 2) multiply-adds where all responsibilities count; no (n, K)
     array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
     """
-    offsets, means, whiteners = _frozen(gaussians)
+    mixture = offsets, means, whiteners = _frozen(gaussians)
     x = _read_only(x)
     weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
-    run = _ranges.moments_full if whiteners.ndim == 3 else _ranges.moments_diagonal
     n_ranges = _count_ranges(len(x), 8 * whiteners.size)
     bounds = _bounds(len(x), n_ranges)
     likelihood = np.zeros((n_ranges, 1))
@@ -74,9 +73,9 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
     )
 
     def work(i):
-        run(
-            x, weights, bounds[i], bounds[i + 1], offsets, means, whiteners, deletion,
-            likelihood[i], counts[i], sums[i], seconds[i], deletions[i],
+        _ranges.moments(
+            x, weights, (bounds[i], bounds[i + 1]), mixture, deletion,
+            likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
         )  # fmt: skip
 
     run_ranges(
@@ -97,7 +96,6 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
     x, means = _read_only(x), _read_only(means, np.float64)
     responsibilities = _read_only(responsibilities, np.float64)
-    run = _ranges.given_moments_full if full else _ranges.given_moments_diagonal
     shape = (*means.shape, means.shape[1]) if full else means.shape
     n_ranges = _count_ranges(len(x), 8 * int(np.prod(shape)))
     bounds = _bounds(len(x), n_ranges)
@@ -106,10 +104,10 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
     )
 
     def work(i):
-        run(
-            x, responsibilities, bounds[i], bounds[i + 1], means,
-            counts[i], sums[i], seconds[i],
-        )  # fmt: skip
+        parts = (counts[i], sums[i], seconds[i])
+        _ranges.given_moments(
+            x, responsibilities, (bounds[i], bounds[i + 1]), means, parts
+        )
 
     operations = float(len(x)) * np.prod(shape)
     run_ranges(work, n_ranges, count_threads(n_threads), operations)
@@ -132,21 +130,17 @@ def _mirrored(seconds):
 
 
 def _density(x, gaussians, what, n_threads, uniforms=(), n_columns=0):
-    offsets, means, whiteners = _frozen(gaussians)
+    mixture = _frozen(gaussians)
     x, uniforms = _read_only(x), _read_only(uniforms, np.float64)
-    run = _ranges.density_full if whiteners.ndim == 3 else _ranges.density_diagonal
     out = np.empty(len(x) if what == _ranges.DENSITY else 0)
     labelled = what in (_ranges.LABELS, _ranges.DRAWS)
     labels = np.empty(len(x) if labelled else 0, np.int64)
     posterior = np.empty((len(x) if n_columns else 0, n_columns))
 
-    def work(start, stop):
-        run(
-            x, start, stop, offsets, means, whiteners, what, uniforms,
-            out, labels, posterior,
-        )  # fmt: skip
+    def work(*bounds):
+        _ranges.density(x, bounds, mixture, what, uniforms, out, labels, posterior)
 
-    _over_rows(work, len(x), _operations(len(x), whiteners), n_threads)
+    _over_rows(work, len(x), _operations(len(x), mixture[2]), n_threads)
     return out, labels, posterior
 
 
@@ -176,8 +170,8 @@ def nearest(x, centers, n_threads=None):
     x, centers = _read_only(x), _read_only(centers, np.float64)
     best, distances = np.empty(len(x), np.int64), np.empty(len(x))
 
-    def work(start, stop):
-        _ranges.nearest_range(x, start, stop, centers, best, distances)
+    def work(*bounds):
+        _ranges.nearest(x, bounds, centers, best, distances)
 
     _over_rows(work, len(x), float(len(x)) * centers.size, n_threads)
     return best, distances
@@ -188,15 +182,14 @@ def apply_maps(x, gaussians, linear, shifts, n_threads=None):
 
     linear is (K, d, d) with full whiteners and (K, d) with diagonal ones.
     """
-    offsets, means, whiteners = _frozen(gaussians)
+    mixture = _frozen(gaussians)
     linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
     x, out = _read_only(x), np.empty(np.shape(x))
-    run = _ranges.maps_full if whiteners.ndim == 3 else _ranges.maps_diagonal
 
-    def work(start, stop):
-        run(x, start, stop, offsets, means, whiteners, linear, shifts, out)
+    def work(*bounds):
+        _ranges.maps(x, bounds, mixture, linear, shifts, out)
 
-    _over_rows(work, len(x), 2 * _operations(len(x), whiteners), n_threads)
+    _over_rows(work, len(x), 2 * _operations(len(x), mixture[2]), n_threads)
     return out
 
 
@@ -205,11 +198,9 @@ def apply_selected(x, index, centers, linear, shifts, n_threads=None):
     linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
     centers, index = _read_only(centers, np.float64), _read_only(index, np.int64)
     x, out = _read_only(x), np.empty(np.shape(x))
-    diagonal = linear.ndim == 2
-    run = _ranges.selected_maps_diagonal if diagonal else _ranges.selected_maps_full
 
-    def work(start, stop):
-        run(x, start, stop, index, centers, linear, shifts, out)
+    def work(*bounds):
+        _ranges.selected_maps(x, bounds, index, centers, linear, shifts, out)
 
     _over_rows(work, len(x), float(len(x)) * x.shape[1] ** 2, n_threads)
     return out

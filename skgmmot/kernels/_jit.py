@@ -1,8 +1,10 @@
 """How kernels are compiled: one place for Numba's settings, and the exponential."""
 
+import hashlib
 import math
 import os
 import struct
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -17,15 +19,29 @@ _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
 _EXACT = {"contract"}
 
 
-def _compiled(fastmath, inline="never"):
+def _stamp():
+    """A digest of the kernels' sources.
+
+    Numba's cache looks at the file of a function alone, not at the files of what it
+    calls: the digest in its name makes it look at all of them.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _compiled(fastmath):
     cache = os.environ.get("SKGMMOT_CACHE", "1") != "0"
+    stamp = _stamp()
 
     def decorate(function):
         settings = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+        function.__qualname__ += f"_{stamp}"
         try:
-            return numba.njit(cache=cache, inline=inline, **settings)(function)
+            return numba.njit(cache=cache, **settings)(function)
         except RuntimeError:  # no folder where a cache can be written
-            return numba.njit(inline=inline, **settings)(function)
+            return numba.njit(**settings)(function)
 
     return decorate
 

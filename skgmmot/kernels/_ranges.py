@@ -1,4 +1,9 @@
-"""Compiled work on one range of rows. Pure: arrays in, arrays out, no checks."""
+"""Compiled work on one range of rows. Pure: arrays in, arrays out, no checks.
+
+Full and diagonal forms are told apart by the number of axes of an argument, which is
+known when a kernel is compiled: the branch of the other form costs nothing. A mixture
+travels as the tuple (offsets, means, whiteners), what is summed as a tuple of arrays.
+"""
 
 import numpy as np
 
@@ -28,135 +33,103 @@ _center_tile = tiles.center_tile
 
 
 @kernel
-def _densities_full(tile, offsets, means, whiteners, work, acc, q, r, largest):
-    largest[:] = -np.inf
-    for k in range(means.shape[0]):
+def _distances(tile, k, means, whiteners, work, acc, q):
+    """q (OUT) = squared distances of the rows from component k, in its metric."""
+    if whiteners.ndim == 3:
         _distances_full(tile, means[k], whiteners[k], work, acc, q)
-        _store_log_density(q, offsets[k], r[k], largest)
-
-
-@kernel
-def _densities_diagonal(tile, offsets, means, whiteners, work, acc, q, r, largest):
-    largest[:] = -np.inf
-    for k in range(means.shape[0]):
+    else:
         _distances_diagonal(tile, means[k], whiteners[k], q)
-        _store_log_density(q, offsets[k], r[k], largest)
 
 
 @kernel
-def _add_component(
-    tile, r, k, scale, row_weight, n_rows, mean, index, live, buffers, counts, sums
-):
-    """Gather the live rows of component k, add its count and sums; how many are live.
+def _densities(tile, mixture, work, acc, q, r, largest):
+    """r (OUT) = log densities (K, TILE) with weights; largest (OUT) = their maximum."""
+    largest[:] = -np.inf
+    for k in range(r.shape[0]):
+        _distances(tile, k, mixture[1], mixture[2], work, acc, q)
+        _store_log_density(q, mixture[0][k], r[k], largest)
 
-    buffers[0] and buffers[1] (OUT) hold the centred rows and their weighted copies.
+
+@kernel
+def _add_seconds(buffers, count, k, seconds):
+    if seconds.ndim == 3:
+        _add_outers(buffers[1], buffers[0], count, seconds[k])
+    else:
+        _add_squares(buffers[1], buffers[0], count, seconds[k])
+
+
+@kernel
+def _add_component(tile, k, mean, count, live, buffers, sums):
+    """Add count, sums and second moments of the live rows of component k.
+
+    live holds the indices and the weights of the rows, buffers (OUT) the centred rows
+    and their weighted copies.
     """
-    count = _gather_live(r[k], scale, row_weight, n_rows, index, live)
-    if count > 0:
-        total = 0.0
-        for t in range(count):
-            total += live[t]
-        counts[k] += total
-        _gather_rows(tile, mean, index, count, buffers[0])
-        _weigh_rows(buffers[0], live, count, buffers[1], sums[k])
-    return count
+    index, weights = live
+    counts, firsts, seconds = sums
+    total = 0.0
+    for t in range(count):
+        total += weights[t]
+    counts[k] += total
+    _gather_rows(tile, mean, index, count, buffers[0])
+    _weigh_rows(buffers[0], weights, count, buffers[1], firsts[k])
+    _add_seconds(buffers, count, k, seconds)
 
 
-def _make_moments(densities, add_seconds):
-    """The loop over tiles of one form (full or diagonal)."""
+@kernel
+def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
+    """Add the moments of the rows in bounds about the means to the OUT arrays."""
+    n_components, d = mixture[1].shape
+    tile, buffers = np.empty((d, _TILE)), np.empty((2, d, _TILE))
+    acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
+    q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    scale, row_weight = np.empty(_TILE), np.empty(_TILE)
+    log_density, others = np.empty(_TILE), np.empty(_TILE)
+    log_others, best = np.empty(_TILE), np.empty(_TILE, np.int64)
+    live = (np.empty(_TILE, np.int64), np.empty(_TILE))
+    start, stop = bounds
+    for first in range(start, stop, _TILE):
+        n_rows = min(_TILE, stop - first)
+        _load_tile(x, first, stop, tile)
+        _row_weights(weights, first, stop, row_weight)
+        _densities(tile, mixture, buffers[0], acc, q, r, largest)
+        _exponentiate(r, largest, total)
+        if deletion:
+            _sum_of_others(r, total, best, others)
+            _log_shares_of_others(others, total, log_others)
+        _log_of_sums(largest, total, log_density)
+        for t in range(_TILE):
+            likelihood[0] += row_weight[t] * log_density[t]
+            scale[t] = row_weight[t] / total[t]
+        for k in range(n_components):
+            count = _gather_live(r[k], scale, row_weight, n_rows, live[0], live[1])
+            if count > 0:
+                _add_component(tile, k, mixture[1][k], count, live, buffers, sums)
+                if deletion:
+                    _add_deletion(
+                        r[k], k, best, log_others, total, row_weight, deletions
+                    )
 
-    @kernel
-    def moments(
-        x, weights, start, stop, offsets, means, whiteners, deletion, likelihood,
-        counts, sums, seconds, deletions,
-    ):  # fmt: skip
-        """Add the moments of rows start..stop about the means to the OUT arrays."""
-        n_components, d = means.shape
-        tile = np.empty((d, _TILE))
-        buffers = np.empty((2, d, _TILE))
-        acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
-        q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
-        scale, row_weight, log_density = (
-            np.empty(_TILE),
-            np.empty(_TILE),
-            np.empty(_TILE),
-        )
-        others, best = np.empty(_TILE), np.empty(_TILE, np.int64)
-        log_others = np.empty(_TILE)
-        index, live = np.empty(_TILE, np.int64), np.empty(_TILE)
-        for first in range(start, stop, _TILE):
-            n_rows = min(_TILE, stop - first)
-            _load_tile(x, first, stop, tile)
-            _row_weights(weights, first, stop, row_weight)
-            densities(tile, offsets, means, whiteners, buffers[0], acc, q, r, largest)
-            _exponentiate(r, largest, total)
-            if deletion:
-                _sum_of_others(r, total, best, others)
-                _log_shares_of_others(others, total, log_others)
-            _log_of_sums(largest, total, log_density)
-            for t in range(_TILE):
-                likelihood[0] += row_weight[t] * log_density[t]
-                scale[t] = row_weight[t] / total[t]
+
+@kernel
+def given_moments(x, responsibilities, bounds, means, sums):
+    """Moments of a range under given (weighted) responsibilities (n, K)."""
+    n_components, d = means.shape
+    tile, buffers = np.empty((d, _TILE)), np.empty((2, d, _TILE))
+    r, scale = np.zeros((n_components, _TILE)), np.ones(_TILE)
+    row_weight = np.zeros(_TILE)  # given responsibilities count where positive
+    live = (np.empty(_TILE, np.int64), np.empty(_TILE))
+    start, stop = bounds
+    for first in range(start, stop, _TILE):
+        n_rows = min(_TILE, stop - first)
+        _load_tile(x, first, stop, tile)
+        for t in range(n_rows):
             for k in range(n_components):
-                count = _add_component(
-                    tile,
-                    r,
-                    k,
-                    scale,
-                    row_weight,
-                    n_rows,
-                    means[k],
-                    index,
-                    live,
-                    buffers,
-                    counts,
-                    sums,
-                )
-                if count > 0:
-                    add_seconds(buffers[1], buffers[0], count, seconds[k])
-                    if deletion:
-                        _add_deletion(
-                            r[k], k, best, log_others, total, row_weight, deletions
-                        )
-
-    return moments
-
-
-def _make_given_moments(add_seconds):
-    @kernel
-    def given_moments(x, responsibilities, start, stop, means, counts, sums, seconds):
-        """Moments of a range under given (weighted) responsibilities (n, K)."""
-        n_components, d = means.shape
-        tile = np.empty((d, _TILE))
-        buffers = np.empty((2, d, _TILE))
-        r, scale = np.zeros((n_components, _TILE)), np.ones(_TILE)
-        row_weight = np.zeros(_TILE)  # given responsibilities count where positive
-        index, live = np.empty(_TILE, np.int64), np.empty(_TILE)
-        for first in range(start, stop, _TILE):
-            n_rows = min(_TILE, stop - first)
-            _load_tile(x, first, stop, tile)
-            for t in range(n_rows):
-                for k in range(n_components):
-                    r[k, t] = responsibilities[first + t, k]
-            for k in range(n_components):
-                count = _add_component(
-                    tile,
-                    r,
-                    k,
-                    scale,
-                    row_weight,
-                    n_rows,
-                    means[k],
-                    index,
-                    live,
-                    buffers,
-                    counts,
-                    sums,
-                )
-                if count > 0:
-                    add_seconds(buffers[1], buffers[0], count, seconds[k])
-
-    return given_moments
+                r[k, t] = responsibilities[first + t, k]
+        for k in range(n_components):
+            count = _gather_live(r[k], scale, row_weight, n_rows, live[0], live[1])
+            if count > 0:
+                _add_component(tile, k, means[k], count, live, buffers, sums)
 
 
 @kernel
@@ -180,49 +153,35 @@ def _draw(r, t, level):
     return last
 
 
-def _make_density(densities):
-    @kernel
-    def density(
-        x,
-        start,
-        stop,
-        offsets,
-        means,
-        whiteners,
-        what,
-        uniforms,
-        out,
-        labels,
-        posteriors,
-    ):
-        """One of: log density (out), labels, drawn labels, posteriors of a range."""
-        n_components, d = means.shape
-        tile, work = np.empty((d, _TILE)), np.empty((d, _TILE))
-        acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
-        q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
-        log_density = np.empty(_TILE)
-        for first in range(start, stop, _TILE):
-            n_rows = min(_TILE, stop - first)
-            _load_tile(x, first, stop, tile)
-            densities(tile, offsets, means, whiteners, work, acc, q, r, largest)
-            if what == LABELS:
-                for t in range(n_rows):
-                    labels[first + t] = _arg_largest(r, t)
-                continue
-            _exponentiate(r, largest, total)
-            if what == DENSITY:
-                _log_of_sums(largest, total, log_density)
-                for t in range(n_rows):
-                    out[first + t] = log_density[t]
-            elif what == DRAWS:
-                for t in range(n_rows):
-                    labels[first + t] = _draw(r, t, uniforms[first + t] * total[t])
-            else:
-                for t in range(n_rows):
-                    for k in range(n_components):
-                        posteriors[first + t, k] = r[k, t] / total[t]
-
-    return density
+@kernel
+def density(x, bounds, mixture, what, uniforms, out, labels, posteriors):
+    """One of: log density (out), labels, drawn labels, posteriors of a range."""
+    n_components, d = mixture[1].shape
+    tile, work = np.empty((d, _TILE)), np.empty((d, _TILE))
+    acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
+    q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    log_density = np.empty(_TILE)
+    start, stop = bounds
+    for first in range(start, stop, _TILE):
+        n_rows = min(_TILE, stop - first)
+        _load_tile(x, first, stop, tile)
+        _densities(tile, mixture, work, acc, q, r, largest)
+        if what == LABELS:
+            for t in range(n_rows):
+                labels[first + t] = _arg_largest(r, t)
+            continue
+        _exponentiate(r, largest, total)
+        if what == DENSITY:
+            _log_of_sums(largest, total, log_density)
+            for t in range(n_rows):
+                out[first + t] = log_density[t]
+        elif what == DRAWS:
+            for t in range(n_rows):
+                labels[first + t] = _draw(r, t, uniforms[first + t] * total[t])
+        else:
+            for t in range(n_rows):
+                for k in range(n_components):
+                    posteriors[first + t, k] = r[k, t] / total[t]
 
 
 @kernel
@@ -256,84 +215,70 @@ def _add_map_full(centered, linear, shift, share, acc, mapped):
 
 
 @kernel
-def _add_map_diagonal(centered, linear, shift, share, acc, mapped):
+def _add_map_diagonal(centered, linear, shift, share, mapped):
     for i in range(centered.shape[0]):
         factor, s = linear[i], shift[i]
         for t in range(_TILE):
             mapped[i, t] += share[t] * (factor * centered[i, t] + s)
 
 
-def _make_maps(densities, add_map):
-    @kernel
-    def maps(x, start, stop, offsets, means, whiteners, linear, shifts, out):
-        """out (OUT) = sum_k p_k(x) (linear_k (x - mean_k) + shift_k) of a range."""
-        n_components, d = means.shape
-        tile, work = np.empty((d, _TILE)), np.empty((d, _TILE))
-        mapped, share = np.empty((d, _TILE)), np.empty(_TILE)
-        acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
-        q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
-        for first in range(start, stop, _TILE):
-            _load_tile(x, first, stop, tile)
-            densities(tile, offsets, means, whiteners, work, acc, q, r, largest)
-            _exponentiate(r, largest, total)
-            mapped[:] = 0.0
-            for k in range(n_components):
-                peak = 0.0
-                for t in range(_TILE):
-                    share[t] = r[k, t] / total[t]
-                    peak = max(peak, share[t])
-                if peak > 0.0:
-                    _center_tile(tile, means[k], work)
-                    add_map(work, linear[k], shifts[k], share, acc, mapped)
-            for t in range(min(_TILE, stop - first)):
-                for j in range(d):
-                    out[first + t, j] = mapped[j, t]
-
-    return maps
-
-
-moments_full = _make_moments(_densities_full, _add_outers)
-moments_diagonal = _make_moments(_densities_diagonal, _add_squares)
-given_moments_full = _make_given_moments(_add_outers)
-given_moments_diagonal = _make_given_moments(_add_squares)
-density_full = _make_density(_densities_full)
-density_diagonal = _make_density(_densities_diagonal)
-maps_full = _make_maps(_densities_full, _add_map_full)
-maps_diagonal = _make_maps(_densities_diagonal, _add_map_diagonal)
+@kernel
+def maps(x, bounds, mixture, linear, shifts, out):
+    """out (OUT) = sum_k p_k(x) (linear_k (x - mean_k) + shift_k) of a range."""
+    n_components, d = mixture[1].shape
+    tile, work = np.empty((d, _TILE)), np.empty((d, _TILE))
+    mapped, share = np.empty((d, _TILE)), np.empty(_TILE)
+    acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
+    q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    start, stop = bounds
+    for first in range(start, stop, _TILE):
+        _load_tile(x, first, stop, tile)
+        _densities(tile, mixture, work, acc, q, r, largest)
+        _exponentiate(r, largest, total)
+        mapped[:] = 0.0
+        for k in range(n_components):
+            peak = 0.0
+            for t in range(_TILE):
+                share[t] = r[k, t] / total[t]
+                peak = max(peak, share[t])
+            if peak > 0.0:
+                _center_tile(tile, mixture[1][k], work)
+                if linear.ndim == 3:
+                    _add_map_full(work, linear[k], shifts[k], share, acc, mapped)
+                else:
+                    _add_map_diagonal(work, linear[k], shifts[k], share, mapped)
+        for t in range(min(_TILE, stop - first)):
+            for j in range(d):
+                out[first + t, j] = mapped[j, t]
 
 
 @kernel
-def selected_maps_full(x, start, stop, index, centers, linear, shifts, out):
+def selected_maps(x, bounds, index, centers, linear, shifts, out):
     """out (OUT) = linear_i (x - center_i) + shift_i with i = index of the row."""
     d = x.shape[1]
     centered = np.empty(d)
-    for row in range(start, stop):
+    for row in range(bounds[0], bounds[1]):
         i = index[row]
         for j in range(d):
             centered[j] = x[row, j] - centers[i, j]
         for a in range(d):
-            total = shifts[i, a]
-            for j in range(d):
-                total += linear[i, a, j] * centered[j]
-            out[row, a] = total
+            if linear.ndim == 3:
+                total = shifts[i, a]
+                for j in range(d):
+                    total += linear[i, a, j] * centered[j]
+                out[row, a] = total
+            else:
+                out[row, a] = linear[i, a] * centered[a] + shifts[i, a]
 
 
 @kernel
-def selected_maps_diagonal(x, start, stop, index, centers, linear, shifts, out):
-    """The diagonal form of selected_maps_full."""
-    for row in range(start, stop):
-        i = index[row]
-        for j in range(x.shape[1]):
-            out[row, j] = linear[i, j] * (x[row, j] - centers[i, j]) + shifts[i, j]
-
-
-@kernel
-def nearest_range(x, start, stop, centers, labels, distances):
+def nearest(x, bounds, centers, labels, distances):
     """labels, distances (OUT): nearest center of each row and |x - center|^2."""
     d = x.shape[1]
     tile, q = np.empty((d, _TILE)), np.empty(_TILE)
     smallest, best = np.empty(_TILE), np.empty(_TILE, np.int64)
     ones = np.ones(d)
+    start, stop = bounds
     for first in range(start, stop, _TILE):
         _load_tile(x, first, stop, tile)
         smallest[:] = np.inf
