@@ -277,7 +277,7 @@ def mw2_map(
     Returns
     -------
     moved : ndarray of shape (n_samples, n_features)
-        float32 if X is, float64 otherwise.
+        Of type float32 if X is, float64 otherwise.
 
     Raises
     ------

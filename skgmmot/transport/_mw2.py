@@ -110,7 +110,7 @@ def mw2_plan(source, target, *, reg=0.0, reg_m=None):
     Returns
     -------
     plan : TransportPlan
-        coupling and costs of shape (K0, K1), value, potentials. float32 if both
+        Coupling and costs of shape (K0, K1), value, potentials. float32 if both
         mixtures are; the value is a float.
 
     Raises
@@ -170,6 +170,7 @@ def mw2_distance(source, target, *, reg=0.0, reg_m=None, squared=False):
     Returns
     -------
     distance : float
+        In the units of the data, squared units with `squared`.
 
     Raises
     ------

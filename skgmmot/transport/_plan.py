@@ -367,7 +367,9 @@ class _State(NamedTuple):
 
     @property
     def error(self):
-        return np.abs(self.wanted - self.rows).sum() / self.rows.sum()
+        # No mass at all is left where costs are hundreds of times above the penalty.
+        mass = max(self.rows.sum(), np.finfo(np.float64).tiny)
+        return np.abs(self.wanted - self.rows).sum() / mass
 
 
 def _state(programme, costs, u):
