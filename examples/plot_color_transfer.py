@@ -135,9 +135,9 @@ alone = fits["independent"]
 
 
 def distance_after(colours, aim):
-    """MW2 from a mixture of moved colours, every eighth of them, to the aim."""
+    """MW2 from a mixture of moved colours, every sixteenth of them, to the aim."""
     moved = SparseGaussianMixture(n_components=10, sparsity=0, **settings)
-    return mw2_distance(moved.fit(colours[::8]), aim)
+    return mw2_distance(moved.fit(colours[::16]), aim)
 
 
 table = {
@@ -161,20 +161,33 @@ for title, figure_of in table.items():
 print(f"time to move {len(china) + len(flower)} pixels: {moving:.2f} s")
 
 # %%
+# What the coupling changed
+# -------------------------
+# The two mixtures come nearer to each other, MW2 from 0.76 to 0.55, at a price of
+# 0.03 nats a pixel of china and 0.02 of flower, and of 62 iterations instead of 35.
+# The sky is lit again: with the independent fits a third of the brightest cluster is
+# sent to the dark background of the flower, and the barycentric map takes the mean
+# of dark and bright. The variance of flower's colours is reached, and more, where
+# the independent fits reach less than half of it.
+#
+# For the same reason the coupled picture has other shares of colours than the
+# flower: by MW2 the independent fits come nearer to what they aim at. Which is better
+# depends on whether the colours are wanted, or also how much there is of each.
+#
 # The picture
 # -----------
 
 shape = images["china"].shape
-panels = {
-    "china": china,
-    "in flower's colours, coupled": there["coupled"],
-    "two independent fits": there["independent"],
-    "flower": flower,
-    "in china's colours, coupled": back["coupled"],
-    "two independent fits ": back["independent"],
-}
+panels = [
+    ("china", china),
+    ("in flower's colours, coupled", there["coupled"]),
+    ("two independent fits", there["independent"]),
+    ("flower", flower),
+    ("in china's colours, coupled", back["coupled"]),
+    ("two independent fits", back["independent"]),
+]
 figure, axes = plt.subplots(2, 3, figsize=(12, 5.7), layout="constrained")
-for ax, (title, colours) in zip(axes.flat, panels.items(), strict=True):
+for ax, (title, colours) in zip(axes.flat, panels, strict=True):
     ax.imshow(colours.reshape(shape))
     ax.set_title(title)
     ax.set_axis_off()

@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from skgmmot.transport import TransportPlan, _plan
 from skgmmot.transport._plan import solve_plan, weight_derivative
 
-penalties = st.sampled_from([0.05, 1.0, 30.0, (0.3, 2.0), (None, 0.5), (1.0, np.inf)])
+penalties = st.sampled_from([0.05, 1.0, 10.0, (0.3, 2.0), (None, 0.5), (1.0, np.inf)])
+parts = st.sampled_from([0.1, 0.3, 3.0])
 
 
 def problem(n_rows, n_columns, seed=0, scale=1.0):
@@ -104,10 +105,16 @@ def test_equal_costs():
 # Entropic
 
 
-@given(strategies.programmes(), st.sampled_from([0.03, 0.3, 3.0]))
+def reg_of(costs, part):
+    """An entropy with which plain sweeps converge; smaller ones have other tests."""
+    return part * max(reference.cross(costs), 1.0)
+
+
+@given(strategies.programmes(), parts)
 @settings(max_examples=25, deadline=None)
-def test_entropic_plan_against_sinkhorn(programme, reg):
+def test_entropic_plan_against_sinkhorn(programme, part):
     costs, a, b = programme
+    reg = reg_of(costs, part)
     plan = solve_plan(costs, a, b, reg=reg)
     expected = reference.sinkhorn(costs, a, b, reg)
     np.testing.assert_allclose(plan.coupling, expected, rtol=1e-7, atol=1e-9)
@@ -115,10 +122,11 @@ def test_entropic_plan_against_sinkhorn(programme, reg):
     np.testing.assert_allclose(plan.value, value, rtol=1e-7, atol=1e-12)
 
 
-@given(strategies.programmes(), st.sampled_from([0.03, 0.3, 3.0]), penalties)
+@given(strategies.programmes(), parts, penalties)
 @settings(max_examples=40, deadline=None)
-def test_unbalanced_plan_against_sinkhorn(programme, reg, reg_m):
+def test_unbalanced_plan_against_sinkhorn(programme, part, reg_m):
     costs, a, b = programme
+    reg = reg_of(costs, part)
     plan = solve_plan(costs, a, b, reg=reg, reg_m=reg_m)
     expected = reference.sinkhorn(costs, a, b, reg, reg_m)
     np.testing.assert_allclose(plan.coupling, expected, rtol=1e-7, atol=1e-9)

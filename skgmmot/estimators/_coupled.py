@@ -28,7 +28,7 @@ from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
 from skgmmot.mixture._coupled_fit import (
     CoupledFitProblem,
     matched,
-    run_coupled,
+    run_from_best,
     side_of,
 )
 from skgmmot.mixture._coupled_starts import domain_mean, given_parameters, starts
@@ -355,23 +355,20 @@ class CoupledGaussianMixture(CoupledPredictions):
         progress = Progress(self.verbose, self.verbose_interval)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         warm = self.warm_start and hasattr(self, "converged_")
-        best, number = None, 0
-        for _ in range(1 if warm else self.n_init):
+        best = None
+        for number in range(1 if warm else self.n_init):
             if warm:
                 points = [self._former_point(given)]
                 control = control._replace(previous=self.lower_bounds_[-1])
             else:
                 points = self._points(sides, sizes, given, rng)
-            for point in points:
-                progress.begin(number)
-                fit = run_coupled(problem, point, control)
-                progress.end(fit.state.objective, fit.converged)
-                # The same optimum from two starts: rounding shall not choose.
-                if best is None or (
-                    fit.state.objective > best.state.objective + self.tol
-                ):
-                    best = fit
-                number += 1
+            progress.begin(number)
+            fit = run_from_best(problem, points, control)
+            progress.end(fit.state.objective, fit.converged)
+            # The same optimum from two starts: rounding shall not choose.
+            least = -np.inf if best is None else best.state.objective + self.tol
+            if fit.state.objective > least:
+                best = fit
         return best
 
     def _former_point(self, given):

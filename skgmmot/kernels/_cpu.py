@@ -11,7 +11,7 @@ from skgmmot.kernels import Moments, _ranges
 from skgmmot.kernels._threads import count_threads, run_ranges
 
 _MAX_RANGES = 64
-_MIN_ROWS = 512
+_OPERATIONS_PER_RANGE = 500_000.0  # some 100 us, against 20 us to call a kernel
 _MAX_PARTIAL_BYTES = 32 * 2**20
 _EXP_COST = 30  # operations that one exponential stands for
 
@@ -31,11 +31,12 @@ def _bounds(n_rows, n_ranges):
     return np.linspace(0, n_rows, n_ranges + 1).astype(np.int64)
 
 
-def _count_ranges(n_rows, partial_bytes=0):
+def _count_ranges(n_rows, operations, partial_bytes=0):
     limit = _MAX_RANGES
     if partial_bytes:
         limit = max(4, min(limit, _MAX_PARTIAL_BYTES // partial_bytes))
-    return int(max(1, min(limit, n_rows // _MIN_ROWS)))
+    limit = min(limit, operations // _OPERATIONS_PER_RANGE, n_rows // _ranges.TILE)
+    return int(max(1, limit))
 
 
 def _operations(n_rows, whiteners):
@@ -46,7 +47,7 @@ def _operations(n_rows, whiteners):
 
 def _over_rows(function, n_rows, operations, n_threads):
     """Call function(start, stop) on ranges that cover all rows."""
-    n_ranges = _count_ranges(n_rows)
+    n_ranges = _count_ranges(n_rows, operations)
     bounds = _bounds(n_rows, n_ranges)
 
     def work(i):
@@ -64,7 +65,8 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
     mixture = offsets, means, whiteners = _frozen(gaussians)
     x = _read_only(x)
     weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
-    n_ranges = _count_ranges(len(x), 8 * whiteners.size)
+    operations = 2 * _operations(len(x), whiteners)
+    n_ranges = _count_ranges(len(x), operations, 8 * whiteners.size)
     bounds = _bounds(len(x), n_ranges)
     likelihood = np.zeros((n_ranges, 1))
     counts, sums, seconds, deletions = (
@@ -78,9 +80,7 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
             likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
         )  # fmt: skip
 
-    run_ranges(
-        work, n_ranges, count_threads(n_threads), 2 * _operations(len(x), whiteners)
-    )
+    run_ranges(work, n_ranges, count_threads(n_threads), operations)
     mass = float(len(x)) if sample_weight is None else float(weights.sum())
     return Moments(
         float(likelihood.sum(axis=0)[0]),
@@ -97,7 +97,8 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
     x, means = _read_only(x), _read_only(means, np.float64)
     responsibilities = _read_only(responsibilities, np.float64)
     shape = (*means.shape, means.shape[1]) if full else means.shape
-    n_ranges = _count_ranges(len(x), 8 * int(np.prod(shape)))
+    operations = float(len(x)) * np.prod(shape)
+    n_ranges = _count_ranges(len(x), operations, 8 * int(np.prod(shape)))
     bounds = _bounds(len(x), n_ranges)
     counts, sums, seconds = (
         np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, shape)
@@ -109,7 +110,6 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
             x, responsibilities, (bounds[i], bounds[i + 1]), means, parts
         )
 
-    operations = float(len(x)) * np.prod(shape)
     run_ranges(work, n_ranges, count_threads(n_threads), operations)
     return Moments(
         0.0,

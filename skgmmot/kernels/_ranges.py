@@ -11,7 +11,7 @@ from skgmmot.kernels import _tiles as tiles
 from skgmmot.kernels._jit import kernel
 
 DENSITY, LABELS, POSTERIORS, DRAWS = range(4)
-_TILE = tiles.TILE
+TILE = _TILE = tiles.TILE
 _load_tile = tiles.load_tile
 _distances_full = tiles.distances_full
 _distances_diagonal = tiles.distances_diagonal

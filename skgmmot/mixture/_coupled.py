@@ -154,7 +154,7 @@ def m_step(moments_source, moments_target, source, target, problem, state=None):
     return (*_sides(point.stack, point.solution.weights, centre, sides, problem), state)
 
 
-def coupling_objective(source, target, problem):
+def coupling_objective(source, target, problem, warn=True):
     """Solve the transport programme at given parameters.
 
     Returns
@@ -170,6 +170,7 @@ def coupling_objective(source, target, problem):
         target.weights,
         reg=problem.reg,
         reg_m=problem.reg_m,
+        warn=warn,
     )
 
 

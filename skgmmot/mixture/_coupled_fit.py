@@ -16,6 +16,8 @@ from skgmmot.mixture._covariances import safe_counts
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._squarem import Extrapolation
 
+_TRIAL_ITERATIONS = 6  # after which the start with the best objective is kept
+
 
 class CoupledFitProblem(NamedTuple):
     """What stays the same during a fit."""
@@ -69,7 +71,7 @@ def evaluate(problem, point, link=None):
     coupling = problem.coupling
     if coupling.transport_weight > 0.0:
         transport = (
-            coupling_objective(*map(side_of, point), coupling).value
+            coupling_objective(*map(side_of, point), coupling, warn=False).value
             if link is None
             else link.transport
         )
@@ -90,18 +92,25 @@ def _step(problem, state):
 
 
 def run_coupled(problem, point, control):
-    """Iterate until the objective changes by less than tol."""
-    state, bounds = evaluate(problem, point), []
+    """Iterate until a plain step raises the objective by less than tol.
+
+    reg_covar is no part of the objective, so that a step may lower it by a little:
+    the fit then ends with the point before that step.
+    """
+    state, bounds, former = evaluate(problem, point), [], None
     extrapolation = Extrapolation(problem.kind)
     previous, leapt = control.previous, False
     for iteration in range(1, control.max_iter + 1):
-        bounds.append(state.objective)
         change = state.objective - previous
+        if change < 0.0 and not leapt and former is not None:
+            return CoupledFit(former, bounds, True)
+        bounds.append(state.objective)
         previous = state.objective
         if control.report is not None:
             control.report(iteration, change)
         following, link = _step(problem, state)
         settled = abs(change) < control.tol and not leapt
+        former = state
         if settled or not control.accelerate or extrapolation.start is None:
             extrapolation.start = state.point
             state, leapt = evaluate(problem, following, link), False
@@ -111,8 +120,30 @@ def run_coupled(problem, point, control):
                 state.point, state.objective, following, at
             )
         if settled:
-            return CoupledFit(state, bounds, True)
+            better = state if state.objective >= former.objective else former
+            return CoupledFit(better, bounds, True)
     return CoupledFit(state, bounds, False)
+
+
+def run_from_best(problem, points, control):
+    """Try some points for a few iterations, go on from the best of them.
+
+    Where the best two are the same optimum, rounding shall not choose between them.
+    """
+    if len(points) == 1:
+        return run_coupled(problem, points[0], control)
+    trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))
+    best = run_coupled(problem, points[0], trial)
+    for point in points[1:]:
+        fit = run_coupled(problem, point, trial)
+        if fit.state.objective > best.state.objective + control.tol:
+            best = fit
+    left = control.max_iter - len(best.bounds)
+    if best.converged or left <= 0:
+        return best
+    rest = control._replace(max_iter=left, previous=best.bounds[-1])
+    fit = run_coupled(problem, best.state.point, rest)
+    return fit._replace(bounds=best.bounds + fit.bounds)
 
 
 def _evaluator(problem, following, link):

@@ -8,7 +8,7 @@ from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
 from skgmmot.mixture._starts import start_parameters
 
-_CONTROL = Control(tol=1e-4, max_iter=100, accelerate=True)
+_CONTROL = Control(tol=1e-3, max_iter=50, accelerate=True)
 
 
 def _alone(kind, x, weights, n_components, reg_covar, rng, n_threads):

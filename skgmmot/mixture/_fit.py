@@ -43,7 +43,7 @@ def run(problem, parameters, control):
     state, n_starved = evaluate(problem, parameters), 0
     extrapolation = Extrapolation(problem.kind) if control.accelerate else None
     bounds, converged, leapt = [], False, False
-    previous = control.previous
+    previous, last_change = control.previous, 0.0
     for iteration in range(1, control.max_iter + 1):
         bounds.append(state.objective)
         change = state.objective - previous
@@ -51,7 +51,9 @@ def run(problem, parameters, control):
         following = m_step(problem, state)
         if control.report is not None:
             control.report(iteration, change)
-        settled = abs(change) < control.tol and not leapt
+        # Every second step of an accelerated run is a leap: it must gain little too.
+        settled = max(abs(change), last_change) < control.tol and not leapt
+        last_change = abs(change) if control.accelerate else 0.0
         if problem.prune:
             settled = settled and not _falls(
                 state.parameters.weights, following.weights
@@ -95,7 +97,7 @@ def run_with_moves(problem, parameters, control):
     while fit.converged and len(fit.state.parameters.weights) > 1:
         moved = _best_move(problem, fit.state, control)
         if moved is None:
-            return fit
+            return _polished(problem, fit, control)
         bounds = [*fit.bounds, fit.state.objective]
         converged = moved.converged and len(bounds) < control.max_iter
         n_starved = fit.n_starved + moved.n_starved
@@ -103,6 +105,17 @@ def run_with_moves(problem, parameters, control):
         if control.report is not None:
             control.report(len(bounds), moved.state.objective - bounds[-1])
     return fit
+
+
+def _polished(problem, fit, control):
+    """Go on to a tenth of tol: few components are left, iterations are cheap."""
+    left = control.max_iter - len(fit.bounds)
+    control = control._replace(
+        tol=0.1 * control.tol, max_iter=left, previous=fit.bounds[-1]
+    )
+    rest = run(problem, fit.state.parameters, control)
+    n_starved = fit.n_starved + rest.n_starved
+    return Fit(rest.state, fit.bounds + rest.bounds, True, n_starved)
 
 
 def _best_move(problem, state, control):

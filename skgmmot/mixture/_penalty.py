@@ -7,7 +7,7 @@ scalar ν, the root of Σ_j w_j = 1; iterating v ← w never lowers the objectiv
 
 import numpy as np
 
-_MAX_SWEEPS = 10
+_MAX_SWEEPS = 3  # more than these gain nothing over an E-step
 _MAX_NEWTON = 50
 _SETTLED = 1e-4  # relative change of a weight after which sweeps stop
 

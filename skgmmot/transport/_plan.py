@@ -14,6 +14,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot.transport._interior import concave, interior_point
@@ -61,6 +62,7 @@ class _Programme(NamedTuple):
     b: np.ndarray
     reg: float
     slopes: tuple[float, float]
+    warn: bool = True
 
     @property
     def balanced(self):
@@ -68,10 +70,11 @@ class _Programme(NamedTuple):
 
     def transposed(self):
         costs = np.ascontiguousarray(self.costs.T)
-        return _Programme(costs, self.b, self.a, self.reg, self.slopes[::-1])
+        slopes = self.slopes[::-1]
+        return _Programme(costs, self.b, self.a, self.reg, slopes, self.warn)
 
 
-def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None):
+def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
     """Solve the transport programme between two vectors of weights.
 
     Parameters
@@ -118,12 +121,12 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None):
     """
     costs, a, b, dtype = _checked_arrays(costs, a, b)
     slopes = _checked_slopes(reg_m)
-    reg = _checked_reg(reg, costs)
+    reg = _checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
         b = _same_sum(a, b)
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
     inner = np.ascontiguousarray(costs[np.ix_(rows, columns)])
-    programme = _Programme(inner, a[rows], b[columns], reg, slopes)
+    programme = _Programme(inner, a[rows], b[columns], reg, slopes, warn)
     start = None if potentials is None else np.asarray(potentials[0], float)[rows]
     solved, f, g = _solve(programme, start)
     value = _objective(programme, solved, f, g)
@@ -197,18 +200,19 @@ def _checked_slopes(reg_m):
     return tuple(0.0 if side is None else 1.0 / float(side) for side in pair)
 
 
-def _checked_reg(reg, costs):
+def _checked_reg(reg, costs, warn):
     """Return reg, or 0 with a warning where it is too small to be resolved."""
     if not 0.0 <= reg < np.inf:
         raise ValueError(f"reg must be a finite float, at least 0; got {reg!r}.")
-    smallest = _SMALLEST_REG * np.abs(costs).max()
-    if 0.0 < reg < smallest:
-        warnings.warn(
-            f"reg={reg:.3g} is below 1e-6 of the largest cost ({smallest:.3g}): the "
-            "plan is computed without entropy. Pass reg=0 to do so silently.",
-            UserWarning,
-            stacklevel=4,
-        )
+    largest = np.abs(costs).max()
+    if 0.0 < reg < _SMALLEST_REG * largest:
+        if warn:
+            warnings.warn(
+                f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
+                "plan is computed without entropy. Pass reg=0 to do so silently.",
+                UserWarning,
+                stacklevel=4,
+            )
         return 0.0
     return float(reg)
 
@@ -234,6 +238,7 @@ def _solve(programme, start):
         programme.b,
         programme.reg / unit,
         tuple(slope * unit for slope in programme.slopes),
+        programme.warn,
     )
     if scaled.reg > 0.0:
         coupling, f, g = _entropic(scaled, None if start is None else start / unit)
@@ -246,7 +251,7 @@ def _solve(programme, start):
 
 def _objective(programme, coupling, f, g):
     """Return the value as a sum of terms without cancellation."""
-    costs, a, b, reg, slopes = programme
+    costs, a, b, reg, slopes, _ = programme
     value = np.sum(coupling * costs)
     if reg > 0.0:
         gains = (f[:, None] + g - costs) / reg
@@ -321,7 +326,7 @@ def _entropic(programme, start):
         state, converged = _newton(programme, first)
         if converged:
             break
-    else:
+    if programme.warn and not converged:
         warnings.warn(
             "the entropic plan did not converge; its marginals are wrong by "
             f"{state.error:.2g} in all. Increase reg.",
@@ -340,7 +345,7 @@ def _opposite(programme, f):
 
 def _starts(programme, start):
     """Yield first potentials f, the best guess first."""
-    costs, a, b, reg, slopes = programme
+    costs, a, b, reg, slopes, _ = programme
     if start is not None and np.isfinite(start).all():
         yield start
     if np.ptp(costs) <= 20.0 * reg:
@@ -349,7 +354,7 @@ def _starts(programme, start):
     yield _exact(costs, a, b * (a.sum() / b.sum()))[1]
     f, loose = np.zeros(len(a)), np.ptp(costs)
     while loose > 2.0 * reg:
-        level = _Programme(costs, a, b, loose, slopes)
+        level = _Programme(costs, a, b, loose, slopes, False)
         f = loose * _newton(level, f, max_iter=5)[0].u
         loose /= 2.0
     yield f
@@ -374,7 +379,7 @@ class _State(NamedTuple):
 
 def _state(programme, costs, u):
     """Evaluate the dual at u after its maximisation over v; costs in units of reg."""
-    _, a, b, reg, slopes = programme
+    _, a, b, reg, slopes, _ = programme
     damp0, damp1 = reg * slopes[0], reg * slopes[1]
     gains = u[:, None] - costs
     top = gains.max(axis=0)
@@ -452,8 +457,15 @@ def _penalised(programme):
     The duals fix the marginals r = a exp(-f / rho0) and c = b exp(-g / rho1). The plan
     is an exact one between them, so that it has few entries, as without penalty.
     """
-    costs, a, b, _, slopes = programme
+    costs, a, b, _, slopes, _ = programme
     f, g = interior_point(costs, a, b, slopes)
+    # What small weights have left of their path, the dual value no longer shows.
+    g = (costs - f[:, None]).min(axis=0)
+    f = (costs - g).min(axis=1)
+    # The best constant to pass from one side to the other makes the totals equal.
+    totals = logsumexp(-slopes[0] * f, b=a), logsumexp(-slopes[1] * g, b=b)
+    shift = (totals[0] - totals[1]) / sum(slopes)
+    f, g = f + shift, g - shift
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)
     coupling = np.zeros(costs.shape)
     kept = np.ix_(rows > 0.0, columns > 0.0)
