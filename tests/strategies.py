@@ -41,10 +41,11 @@ def mixtures(draw, d=None):
 
 
 @st.composite
-def mixture_pairs(draw):
+def mixture_pairs(draw, max_components=5, max_dimension=5):
     """Two mixtures of one dimension, numbers of components drawn for each."""
-    rng, d = np.random.default_rng(draw(seeds)), draw(dimensions)
-    return random_mixture(rng, draw(counts), d), random_mixture(rng, draw(counts), d)
+    rng, d = np.random.default_rng(draw(seeds)), draw(st.integers(1, max_dimension))
+    sizes = st.integers(1, max_components)
+    return random_mixture(rng, draw(sizes), d), random_mixture(rng, draw(sizes), d)
 
 
 @st.composite

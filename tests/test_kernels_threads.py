@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 
-import joblib
 import numpy as np
 import pytest
 
@@ -125,7 +124,7 @@ def test_number_of_threads_has_the_meaning_of_joblib(monkeypatch):
     [("1", 1), ("2", 2), ("64", 4), ("", 4), ("0", 4), ("many", 4)],
 )
 def test_omp_num_threads_limits_the_cores(monkeypatch, setting, expected):
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(_threads, "_cores_of_process", lambda pid: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", setting)
     assert usable_cores() == expected
 

@@ -31,7 +31,12 @@ from skgmmot.mixture._coupled_fit import (
     run_from_best,
     side_of,
 )
-from skgmmot.mixture._coupled_starts import domain_mean, given_parameters, starts
+from skgmmot.mixture._coupled_starts import (
+    Recipe,
+    domain_mean,
+    given_parameters,
+    starts,
+)
 from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._fit import Control
 from skgmmot.transport._plan import TransportPlan
@@ -335,7 +340,7 @@ class CoupledGaussianMixture(CoupledPredictions):
         blocks = tuple(blocks_of(*side, self.n_jobs) for side in sides)
         return CoupledFitProblem(blocks, TYPES[self.covariance_type], coupling)
 
-    def _points(self, sides, sizes, given, rng):
+    def _points(self, sides, sizes, given, rng, number):
         """Starting points, one for each way to start."""
         methods = [self.init_params]
         if self.init_params == "auto":
@@ -344,9 +349,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         if n_given == 2 or sizes[0] != sizes[1]:
             methods = ["independent"]
         kind = TYPES[self.covariance_type]
-        return starts(
-            methods, kind, sides, sizes, given, self.reg_covar, rng, self.n_jobs
-        )
+        recipe = Recipe(self.reg_covar, rng, self.n_jobs, number)
+        return starts(methods, kind, sides, sizes, given, recipe)
 
     def _best(self, problem, sides, sizes, given):
         """The run with the best objective over all starts."""
@@ -355,20 +359,26 @@ class CoupledGaussianMixture(CoupledPredictions):
         progress = Progress(self.verbose, self.verbose_interval)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         warm = self.warm_start and hasattr(self, "converged_")
-        best = None
+        best, collapsed = None, None
         for number in range(1 if warm else self.n_init):
             if warm:
                 points = [self._former_point(given)]
                 control = control._replace(previous=self.lower_bounds_[-1])
             else:
-                points = self._points(sides, sizes, given, rng)
+                points = self._points(sides, sizes, given, rng, number)
             progress.begin(number)
-            fit = run_from_best(problem, points, control)
+            try:
+                fit = run_from_best(problem, points, control)
+            except ValueError as error:  # a component collapsed: others may do
+                collapsed = error
+                continue
             progress.end(fit.state.objective, fit.converged)
             # The same optimum from two starts: rounding shall not choose.
             least = -np.inf if best is None else best.state.objective + self.tol
             if fit.state.objective > least:
                 best = fit
+        if best is None:
+            raise collapsed
         return best
 
     def _former_point(self, given):

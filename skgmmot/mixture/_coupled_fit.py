@@ -133,11 +133,18 @@ def run_from_best(problem, points, control):
     if len(points) == 1:
         return run_coupled(problem, points[0], control)
     trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))
-    best = run_coupled(problem, points[0], trial)
-    for point in points[1:]:
-        fit = run_coupled(problem, point, trial)
-        if fit.state.objective > best.state.objective + control.tol:
+    best, collapsed = None, None
+    for point in points:
+        try:
+            fit = run_coupled(problem, point, trial)
+        except ValueError as error:  # a component collapsed: the other start may do
+            collapsed = error
+            continue
+        least = -np.inf if best is None else best.state.objective + control.tol
+        if fit.state.objective > least:
             best = fit
+    if best is None:
+        raise collapsed
     left = control.max_iter - len(best.bounds)
     if best.converged or left <= 0:
         return best

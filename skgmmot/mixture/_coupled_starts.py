@@ -1,5 +1,7 @@
 """Starts of the coupled fit: pooled, independent, given."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skgmmot._blocks import blocks_of
@@ -8,14 +10,19 @@ from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
 from skgmmot.mixture._starts import start_parameters
 
+_RIDGE = 1e-6  # part of the mean variance
+# Restarts that began alike would end alike.
+_METHODS = ("kmeans", "k-means++", "random_from_data")
 _CONTROL = Control(tol=1e-3, max_iter=50, accelerate=True)
 
 
-def _alone(kind, x, weights, n_components, reg_covar, rng, n_threads):
-    """A mixture of one sample, from k-means, nearly converged."""
-    problem = Problem(blocks_of(x, weights, n_threads), kind, reg_covar=reg_covar)
-    start = start_parameters(problem, n_components, "kmeans", rng, (None,) * 3)
-    return run(problem, start, _CONTROL).state.parameters
+class Recipe(NamedTuple):
+    """What the starts have in common."""
+
+    reg_covar: float
+    rng: np.random.RandomState
+    n_threads: int | None
+    number: int = 0  # of the restart
 
 
 def domain_mean(x, weights):
@@ -23,11 +30,23 @@ def domain_mean(x, weights):
     return np.average(x, axis=0, weights=weights).astype(np.float64)
 
 
+def _alone(kind, x, weights, n_components, recipe):
+    """A mixture of one sample, nearly converged, that cannot collapse."""
+    center = domain_mean(x, weights)
+    variance = np.average((x - center) ** 2, axis=0, weights=weights).mean()
+    reg_covar = max(recipe.reg_covar, _RIDGE * variance)
+    blocks = blocks_of(x, weights, recipe.n_threads)
+    problem = Problem(blocks, kind, reg_covar=reg_covar)
+    method = _METHODS[recipe.number % len(_METHODS)]
+    start = start_parameters(problem, n_components, method, recipe.rng, (None,) * 3)
+    return run(problem, start, _CONTROL).state.parameters
+
+
 def _shifted(parameters, by):
     return parameters._replace(means=parameters.means + by)
 
 
-def pooled_start(kind, sides, sizes, reg_covar, rng, n_threads):
+def pooled_start(kind, sides, size, recipe):
     """One mixture of both domains, each centred at its mean, shifted back.
 
     Without the centring the start splits by domain as soon as the domains are apart.
@@ -38,19 +57,14 @@ def pooled_start(kind, sides, sizes, reg_covar, rng, n_threads):
     total = sum(part.sum() for part in masses)
     # Both domains count alike, whatever their masses.
     shares = [part * (0.5 * total / part.sum()) for part in masses]
-    together = _alone(
-        kind, np.concatenate(rows), np.concatenate(shares), sizes[0], reg_covar, rng,
-        n_threads,
-    )  # fmt: skip
+    together = _alone(kind, np.concatenate(rows), np.concatenate(shares), size, recipe)
     return tuple(_shifted(together, center) for center in centers)
 
 
-def independent_start(kind, sides, sizes, given, reg_covar, rng, n_threads):
+def independent_start(kind, sides, sizes, given, recipe):
     """A mixture of each domain by itself, or the one that was given."""
     return tuple(
-        mixture
-        if mixture is not None
-        else _alone(kind, *side, size, reg_covar, rng, n_threads)
+        mixture if mixture is not None else _alone(kind, *side, size, recipe)
         for side, size, mixture in zip(sides, sizes, given, strict=True)
     )
 
@@ -65,19 +79,17 @@ def shifted_start(sides, given):
     return tuple(pair if known == 0 else pair[::-1])
 
 
-def starts(methods, kind, sides, sizes, given, reg_covar, rng, n_threads):
+def starts(methods, kind, sides, sizes, given, recipe):
     """Points to start from, by the names of the methods."""
     points = []
     n_given = sum(mixture is not None for mixture in given)
     for method in methods:
         if method == "pooled" and n_given == 0:
-            point = pooled_start(kind, sides, sizes, reg_covar, rng, n_threads)
+            point = pooled_start(kind, sides, sizes[0], recipe)
         elif method == "pooled":
             point = shifted_start(sides, given)
         else:
-            point = independent_start(
-                kind, sides, sizes, given, reg_covar, rng, n_threads
-            )
+            point = independent_start(kind, sides, sizes, given, recipe)
         points.append(point)
     return points
 

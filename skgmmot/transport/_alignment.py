@@ -4,73 +4,66 @@ For factors Σ = L Lᵀ and the rotation Q that brings L1 Q nearest to L0, L1 Q 
 image T L0 of the factor under the optimal map. Its distance from L0 is the cost, and a
 weighted mean of images is a factor of the Gaussian that is pushed by the mean of maps:
 no inverse, so that singular covariances are no special case.
-"""
 
-from typing import NamedTuple
+A Gaussian is a point here, an array (d + 1, d): its mean, and below it its factor. The
+squared distance between a point and an image is that between Gaussians.
+"""
 
 import numpy as np
 
 from skgmmot.linalg._bures import rotations
-from skgmmot.linalg._spd import factor
+from skgmmot.linalg._spd import factor, transpose
 
 
-class Cloud(NamedTuple):
-    """Gaussians by means (K, d) and factors (K, d, d), float64."""
-
-    means: np.ndarray
-    factors: np.ndarray
+def as_points(means, covariances):
+    """Return the Gaussians of a checked mixture as points (K, d + 1, d), float64."""
+    return np.concatenate([means[:, None], factor(covariances)], axis=1)
 
 
-class Alignment(NamedTuple):
-    """Pairs of two clouds: costs (K0, K1), images L1 Q (K0, K1, d, d)."""
-
-    costs: np.ndarray
-    images: np.ndarray
-
-
-def cloud(mixture):
-    """Return the Gaussians of a checked mixture."""
-    return Cloud(mixture.means.astype(np.float64), factor(mixture.covariances))
+def as_gaussians(points):
+    """Return means (..., d) and covariances (..., d, d) of points."""
+    factors = points[..., 1:, :]
+    return points[..., 0, :], factors @ transpose(factors)
 
 
-def align(source, target):
-    """Return costs and images of all pairs of two clouds.
+def align(points0, points1):
+    """Return images and costs of pairs of points, or of stacks that broadcast.
 
     Parameters
     ----------
-    source, target : Cloud
-        Of K0 and K1 Gaussians.
+    points0, points1 : ndarray of shape (..., d + 1, d)
+        Broadcast against each other.
 
     Returns
     -------
-    alignment : Alignment
+    images : ndarray of shape (..., d + 1, d)
+        The second points, their factors rotated towards the first.
+    costs : ndarray of shape (...,)
+        Squared distances between the Gaussians.
     """
-    left = source.factors[:, None]
-    images = target.factors @ rotations(left, target.factors)
-    gaps = (left - images).reshape(*images.shape[:2], -1)
-    steps = source.means[:, None] - target.means
-    costs = np.einsum("klp,klp->kl", gaps, gaps) + np.einsum(
-        "klp,klp->kl", steps, steps
-    )
-    return Alignment(costs, images)
+    left, right = points0[..., 1:, :], points1[..., 1:, :]
+    turned = right @ rotations(left, right)
+    images = np.empty((*turned.shape[:-2], *points1.shape[-2:]))
+    images[..., 0, :] = points1[..., 0, :]
+    images[..., 1:, :] = turned
+    gaps = points0 - images
+    return images, np.einsum("...ij,...ij->...", gaps, gaps)
 
 
-def pulled(coefficients, target, images):
-    """Return Σ_l c_kl (m'_l, T_kl L_k): where the mean of the maps takes a source.
+def mean_images(coefficients, images):
+    """Return Σ_l c_kl images_kl.
 
     Parameters
     ----------
     coefficients : ndarray of shape (K0, K1)
-    target : Cloud
-        Of K1 Gaussians.
-    images : ndarray of shape (K0, K1, d, d)
+        Rows of sum 1 for means.
+    images : ndarray of shape (K0, K1, d + 1, d)
         From `align`.
 
     Returns
     -------
-    images : Cloud
-        Of K0 Gaussians; means of conditional distributions if the rows sum to 1.
+    points : ndarray of shape (K0, d + 1, d)
     """
-    k0, k1, d, _ = images.shape
-    factors = coefficients[:, None] @ images.reshape(k0, k1, d * d)
-    return Cloud(coefficients @ target.means, factors.reshape(k0, d, d))
+    k0, k1, rows, d = images.shape
+    points = coefficients[:, None] @ images.reshape(k0, k1, rows * d)
+    return points.reshape(k0, rows, d)

@@ -5,14 +5,21 @@ from typing import NamedTuple
 import numpy as np
 
 from skgmmot.linalg._mixture import Mixture
-from skgmmot.linalg._spd import transpose
-from skgmmot.transport._alignment import Alignment, Cloud, align, cloud, pulled
+from skgmmot.transport._alignment import (
+    align,
+    as_gaussians,
+    as_points,
+    mean_images,
+)
 from skgmmot.transport._mw2 import checked_pair, common_dtype
 from skgmmot.transport._plan import solve_plan, weight_derivative
-from skgmmot.transport._simplex import simplex
+from skgmmot.transport._simplex import normalised, simplex
 
-# A step is tried at most this often at one point: 2**-40 of it changes nothing.
-_MAX_HALVINGS = 40
+_EPS = np.finfo(np.float64).eps
+_TINY = np.finfo(np.float64).tiny
+_MAX_ATTEMPTS = 12
+# A kink nearer than this part of a step is here, to rounding.
+_SMALLEST_PART = 1e-12
 
 
 class FlowPath(NamedTuple):
@@ -43,26 +50,27 @@ class FlowPath(NamedTuple):
 
 
 class _Problem(NamedTuple):
-    """What stays: target, kind of plan, steps asked for, length² of the weights."""
+    """What stays: the target, the kind of plan, steps, length² of the weights.
 
-    target: Cloud
+    `rates` are the steps of mean and factor, twice, as a column beside a point.
+    """
+
+    points: np.ndarray
     weights: np.ndarray
     reg: float
     reg_m: object
-    steps: tuple[float, float, float]
+    step: float
+    rates: np.ndarray
     length: float
-
-    @property
-    def balanced(self):
-        return self.reg_m is None
 
 
 class _State(NamedTuple):
     """A point of the flow and all that its next step needs."""
 
     weights: np.ndarray
-    cloud: Cloud
-    alignment: Alignment
+    points: np.ndarray
+    images: np.ndarray
+    costs: np.ndarray
     coupling: np.ndarray
     potential: np.ndarray
     loss: float
@@ -105,8 +113,8 @@ def mw2_flow(
         Number of steps.
     step_size : float or tuple of three floats, default=0.05
         Steps for weights, means and covariances; 0 keeps these parameters. Each is
-        halved on its own where the loss would rise; that of the weights may grow back.
-        At 1 / 2 means and covariances would jump to their mean image at once.
+        halved on its own where the loss would rise. At 1 / 2 means and covariances
+        would jump to their mean image at once.
     callback : callable, default=None
         Called as ``callback(step, mixture, loss)`` after each step, from step 1 on. The
         flow ends early where it returns True.
@@ -165,26 +173,31 @@ def mw2_flow(
     source, target = checked_pair(source, target)
     if n_steps < 0:
         raise ValueError(f"n_steps must not be negative; got {n_steps!r}.")
-    problem = _Problem(
-        cloud(target),
-        target.weights.astype(np.float64),
-        reg,
-        reg_m,
-        _checked_steps(step_size),
-        1.0,
-    )
-    state = _state(problem, source.weights.astype(np.float64), cloud(source))
+    step, *steps = _checked_steps(step_size)
+    points = as_points(target.means, target.covariances)
+    rates = _bounded(2.0 * np.repeat(steps, [1, points.shape[2]])[:, None])
+    weights = normalised(target.weights)
+    problem = _Problem(points, weights, reg, reg_m, step, rates, 1.0)
+    points = as_points(source.means, source.covariances)
+    state = _state(problem, normalised(source.weights), points)
     problem = problem._replace(length=state.loss or 1.0)
     dtype = common_dtype(source, target)
     first = Mixture(*(array.astype(dtype) for array in source))
-    mixtures, losses, steps = [first], [state.loss], problem.steps
+    return _path(problem, state, first, n_steps, callback)
+
+
+def _path(problem, state, first, n_steps, callback):
+    """Go the steps; the mixtures are made at the end unless somebody looks."""
+    states, dtype = [state], first.weights.dtype
     for step in range(1, n_steps + 1):
-        state, steps = _step(problem, state, steps)
-        mixtures.append(_mixture(state, dtype))
-        losses.append(state.loss)
-        if callback is not None and callback(step, mixtures[-1], state.loss) is True:
-            break
-    return FlowPath(tuple(mixtures), np.array(losses))
+        state = _step(problem, state)
+        states.append(state)
+        if callback is not None:
+            mixture = _mixture(state, dtype)
+            if callback(step, mixture, state.loss) is True:
+                break
+    mixtures = (_mixture(state, dtype) for state in states[1:])
+    return FlowPath((first, *mixtures), np.array([state.loss for state in states]))
 
 
 def _checked_steps(step_size):
@@ -200,17 +213,20 @@ def _checked_steps(step_size):
 
 def _mixture(state, dtype):
     """Return the mixture of a state."""
-    covariances = state.cloud.factors @ transpose(state.cloud.factors)
-    arrays = state.weights, state.cloud.means, covariances
+    arrays = state.weights, *as_gaussians(state.points)
     return Mixture(*(array.astype(dtype) for array in arrays))
 
 
-def _state(problem, weights, points, alignment=None):
-    """Evaluate a point; a given alignment is that of the same points."""
-    if alignment is None:
-        alignment = align(points, problem.target)
-    costs = alignment.costs
-    if problem.balanced and problem.reg == 0.0:
+def _state(problem, weights, points):
+    """Evaluate a point of the flow."""
+    aligned = align(points[:, None], problem.points)
+    return _coupled(problem, weights, (points, *aligned))
+
+
+def _coupled(problem, weights, placed):
+    """Couple weights with the target, for points, images and costs as they are."""
+    costs = placed[2]
+    if problem.reg_m is None and problem.reg == 0.0:
         coupling, potential = simplex(costs, weights, problem.weights)
         loss = float(np.vdot(coupling, costs))
     else:
@@ -218,72 +234,90 @@ def _state(problem, weights, points, alignment=None):
         plan = solve_plan(costs, weights, problem.weights, **kind)
         coupling, loss = plan.coupling, plan.value
         potential = weight_derivative(plan, problem.weights.sum(), **kind)
-    return _State(weights, points, alignment, coupling, potential, loss)
+    return _State(weights, *placed, coupling, potential, loss)
 
 
-def _step(problem, state, steps):
-    """Move the weights, then means and covariances; return the steps to go on with."""
-    state, weights_step = _move_weights(problem, state, steps[0])
-    return _move_cloud(problem, state, (weights_step, *steps[1:]))
+def _step(problem, state):
+    """Move the weights, then means and covariances."""
+    return _move_points(problem, _move_weights(problem, state))
 
 
-def _move_weights(problem, state, step):
-    """Mirror descent by half of what the slope promises, or by nothing.
+def _move_weights(problem, state):
+    """Mirror descent of the weights, along kinks where the loss has them.
 
-    Without entropy the loss is piecewise linear in the weights, with its minimum at a
-    kink. There a step is accepted only within a third of its length from the kink, so
-    that halving comes nearer to it by a factor 3 a step.
+    Without entropy the loss is piecewise linear in the weights and its minimum is a
+    kink. Where a step does not bring half of what the slope promises, a kink is in
+    between: go there, and on along the shortest combination of the potentials of both
+    sides; if that fails too, by half of the step. See Kiwiel, *Methods of Descent for
+    Nondifferentiable Optimization* (1985), doi 10.1007/BFb0074500.
     """
-    slopes = (state.potential - state.weights @ state.potential) / problem.length
-    promised = problem.length * (state.weights @ np.square(slopes))
-    enough = np.finfo(np.float64).eps * abs(state.loss)
-    for halvings in range(_MAX_HALVINGS):
-        if step * promised <= enough:
+    step, potential = problem.step, state.potential
+    placed = state.points, state.images, state.costs
+    for attempt in range(_MAX_ATTEMPTS):
+        slopes = (potential - state.weights @ potential) / problem.length
+        promised = step * problem.length * (state.weights @ np.square(slopes))
+        if promised <= _EPS * state.loss:
             break
         logs = -step * slopes
         weights = state.weights * np.exp(logs - logs.max())
         weights /= weights.sum()
-        trial = _state(problem, weights, state.cloud, state.alignment)
-        if trial.loss <= state.loss - 0.5 * step * promised:
-            larger = min(2.0 * step, problem.steps[0])
-            return trial, step if halvings else larger
-        step *= 0.5
-    return state, max(step, problem.steps[0] * 2.0**-_MAX_HALVINGS)
+        trial = _coupled(problem, weights, placed)
+        if trial.loss <= state.loss - 0.5 * promised:
+            return trial
+        potential = _shortest(state.weights, potential, trial.potential)
+        part = _kink(state, trial)
+        if part > _SMALLEST_PART:
+            weights = state.weights + part * (weights - state.weights)
+            kink = _coupled(problem, weights, placed)
+            state = kink if kink.loss < state.loss else state
+        if attempt:
+            step *= 0.5
+    return state
 
 
-def _move_cloud(problem, state, steps):
-    """Go part of the way to the mean images; return the new state and steps.
+def _shortest(weights, potential, other):
+    """Return the combination of two potentials of least variance."""
+    gap = other - potential
+    gap = gap - weights @ gap
+    variance = weights @ np.square(gap)
+    if variance == 0.0:
+        return potential
+    share = -(weights @ (gap * potential)) / variance
+    return potential + min(max(share, 0.0), 1.0) * gap
+
+
+def _kink(state, trial):
+    """Return where on the way from state to trial the tangents of both ends meet."""
+    way = trial.weights - state.weights
+    ahead, behind = state.potential @ way, trial.potential @ way
+    if behind <= ahead:
+        return 0.0
+    part = (trial.loss - behind - state.loss) / (ahead - behind)
+    return min(max(part, 0.0), 1.0)
+
+
+def _move_points(problem, state):
+    """Go part of the way to the mean images.
 
     For a fixed coupling the squared distance to the images changes by the factor
     (1 - 2 τ r / π)², r the mass of the row, so that τ r / π ≤ 1 lowers the loss.
     """
     rows = state.coupling.sum(axis=1)
-    conditional = np.divide(
-        state.coupling,
-        rows[:, None],
-        out=np.zeros_like(state.coupling),
-        where=rows[:, None] > 0.0,
-    )
-    moved = rows > 0.0
-    ratios = moved.astype(np.float64)
-    if not problem.balanced:
-        np.divide(rows, state.weights, out=ratios, where=moved)
-    largest = ratios.max()
-    steps = (steps[0], *(_bounded(step, largest) for step in steps[1:]))
-    means, factors = state.cloud
-    images = pulled(conditional, problem.target, state.alignment.images)
-    parts = [2.0 * step * ratios for step in steps[1:]]
-    points = Cloud(
-        means + parts[0][:, None] * (images.means - means),
-        factors + parts[1][:, None, None] * (images.factors - factors),
-    )
+    conditional = state.coupling / np.maximum(rows, _TINY)[:, None]
+    images = mean_images(conditional, state.images)
+    shares = rows > 0.0
+    rates = problem.rates
+    if problem.reg_m is not None:
+        shares = rows / np.maximum(state.weights, _TINY)
+        rates = _bounded(rates, shares.max())
+    points = state.points + (shares[:, None, None] * rates) * (images - state.points)
     trial = _state(problem, state.weights, points)
     # Only rounding can raise the loss: then the flow has arrived.
-    return (trial if trial.loss <= state.loss else state), steps
+    return trial if trial.loss <= state.loss else state
 
 
-def _bounded(step, largest):
-    """Halve a step until it lowers the loss for every component."""
-    while step * largest > 1.0:
-        step *= 0.5
-    return step
+def _bounded(rates, largest=1.0):
+    """Halve the rates that would raise the loss of some component."""
+    while (rates * largest).max() > 2.0:
+        rates = np.where(rates * largest > 2.0, 0.5 * rates, rates)
+    return rates

@@ -174,7 +174,8 @@ class MixtureMap:
         centers = gaussians.means
         if method == "barycentric":
             maps = self._part(*self.mean_map, centers, strength)
-            return kernels.apply_maps(X, gaussians, *maps, n_threads=n_threads)
+            moved = kernels.apply_maps(X, gaussians, *maps, n_threads=n_threads)
+            return moved.astype(X.dtype, copy=False)
         if method == "most_likely":
             index = kernels.labels(X, gaussians, n_threads=n_threads)
             linear, shifts = self.best_map
@@ -183,7 +184,8 @@ class MixtureMap:
             index = self._draw(kernels, X, rng, n_threads)
             centers = centers[rows]
         maps = self._part(linear, shifts, centers, strength)
-        return kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
+        moved = kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
+        return moved.astype(X.dtype, copy=False)
 
     def _draw(self, kernels, X, rng, n_threads):
         """Draw a component of the source, then a pair of its row."""

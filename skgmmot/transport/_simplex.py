@@ -5,9 +5,12 @@ by two components. Flows and distance matrices solve many of these; their weight
 costs are checked already.
 """
 
+from functools import cache
+
 import numpy as np
 
-_EPS = np.finfo(np.float64).eps
+# Below this share of all mass an entry is what is left of cancelled flows.
+_SMALLEST_MASS = 4.0 * np.finfo(np.float64).eps
 
 
 def simplex(costs, a, b):
@@ -15,10 +18,10 @@ def simplex(costs, a, b):
 
     Parameters
     ----------
-    costs : ndarray of shape (K0, K1), float64
+    costs : ndarray of shape (K0, K1), float64, C-contiguous
         Finite, not negative.
     a, b : ndarray of shape (K0,) and (K1,), float64
-        Not negative, of sum 1 to rounding of their type. Weights may be 0.
+        Not negative, of sum 1 to rounding. Weights may be 0.
 
     Returns
     -------
@@ -27,17 +30,26 @@ def simplex(costs, a, b):
     u : ndarray of shape (K0,)
         First potential, up to a constant; no use where a is 0.
     """
-    from ot.lp.emd_wrap import emd_c
-
-    a, b = a / a.sum(), b / b.sum()
     # Units of the largest cost: the simplex compares with absolute constants.
     unit = costs.max() or 1.0
-    costs = np.ascontiguousarray(costs / unit)
-    coupling, _, u, _, code = emd_c(a, b, costs, 10**9, 1)
+    coupling, _, u, _, code = _emd_c()(a, b, costs / unit, 10**9, 1)
     if code != 1:
         raise RuntimeError(
             "the network simplex failed on a valid programme of shape "
             f"{costs.shape} (result code {code})."
         )
-    coupling[coupling <= 4.0 * _EPS * np.minimum(a[:, None], b)] = 0.0
-    return coupling, u * unit
+    return coupling * (coupling > _SMALLEST_MASS), u * unit
+
+
+def normalised(weights):
+    """Return weights in float64, of sum 1 to its rounding whatever their type."""
+    weights = weights.astype(np.float64)
+    return weights / weights.sum()
+
+
+@cache
+def _emd_c():
+    """The compiled solver, imported where it is first needed."""
+    from ot.lp.emd_wrap import emd_c
+
+    return emd_c

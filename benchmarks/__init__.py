@@ -1,0 +1,1 @@
+"""Speed of skgmmot beside its peers, and of one revision beside another."""

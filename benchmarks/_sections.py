@@ -1,0 +1,26 @@
+"""All sections by the names that the command line knows."""
+
+from benchmarks._sections_em import EM, SCORE
+from benchmarks._sections_fits import COUPLED, SPIRAL
+from benchmarks._sections_process import MEMORY, STARTUP
+from benchmarks._sections_transport import COSTS, MAPS
+
+SECTIONS = {
+    "em": EM,
+    "score": SCORE,
+    "spiral": SPIRAL,
+    "coupled": COUPLED,
+    "costs": COSTS,
+    "maps": MAPS,
+    "startup": STARTUP,
+    "memory": MEMORY,
+}
+
+
+def chosen(names):
+    """The sections of a list of names with commas between them, all for None."""
+    names = list(SECTIONS) if names is None else names.split(",")
+    unknown = set(names) - set(SECTIONS)
+    if unknown:
+        raise SystemExit(f"no section {sorted(unknown)}; there are {list(SECTIONS)}")
+    return {name: SECTIONS[name] for name in names}

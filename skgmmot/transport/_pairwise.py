@@ -1,0 +1,163 @@
+"""Distances between all mixtures of one or two lists."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from skgmmot.kernels._threads import count_threads, run_ranges
+from skgmmot.linalg._bures import (
+    bures_squared,
+    squared_euclidean,
+    standard_deviations,
+)
+from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._spd import factor, is_diagonal
+from skgmmot.transport._simplex import normalised, simplex
+
+
+def checked_mixtures(mixtures, name="mixtures"):
+    """Return a list of mixtures of one number of features.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty, or the numbers of features differ; and what `as_mixture`
+        raises, naming the element.
+    """
+    checked = [as_mixture(obj, f"{name}[{i}]") for i, obj in enumerate(mixtures)]
+    if not checked:
+        raise ValueError(f"{name} must hold at least one mixture; it is empty.")
+    features = [mixture.means.shape[1] for mixture in checked]
+    for i, d in enumerate(features):
+        if d != features[0]:
+            raise ValueError(
+                f"all mixtures must have the same number of features; {name}[0] has "
+                f"{features[0]} and {name}[{i}] has {d}."
+            )
+    return checked
+
+
+class _Stack(NamedTuple):
+    """Components of a list of mixtures: those of mixture i are stops[i] to stops[i + 1].
+
+    `spreads` are factors, or standard deviations where everything is diagonal.
+    """
+
+    weights: list[np.ndarray]
+    stops: np.ndarray
+    means: np.ndarray
+    spreads: np.ndarray
+
+    def part(self, first, last):
+        """Means and spreads of mixtures first to last - 1."""
+        rows = slice(self.stops[first], self.stops[last])
+        return self.means[rows], self.spreads[rows]
+
+
+def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
+    """MW2 distances between all mixtures of a list, or of two lists.
+
+    Factors of covariances are computed once for each component, costs in batches, and
+    each pair of one list once.
+
+    Parameters
+    ----------
+    mixtures : sequence of mixture-like
+        Each a Mixture, a tuple (weights, means, covariances) or a fitted estimator;
+        the numbers of components may differ.
+    others : sequence of mixture-like, default=None
+        The second list; None: the first one again.
+    squared : bool, default=False
+        Return squared distances.
+    n_jobs : int, default=None
+        Number of threads; None and -1: all usable cores.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_mixtures, n_others)
+        Symmetric with zeros on the diagonal if there is one list, as
+        ``metric="precomputed"`` of scikit-learn expects it. float32 if all mixtures
+        are.
+
+    Raises
+    ------
+    TypeError, ValueError, sklearn.exceptions.NotFittedError
+        If an element is not a mixture, a list is empty, or the numbers of features
+        differ.
+
+    See Also
+    --------
+    mw2_distance : One pair, also with entropy or free marginals.
+
+    References
+    ----------
+    Delon and Desolneux (2020), doi 10.1137/19M1301047.
+
+    Examples
+    --------
+    >>> from skgmmot.transport import pairwise_mw2
+    >>> mixtures = [([1.0], [[0.0]], [[[1.0]]]), ([1.0], [[4.0]], [[[16.0]]])]
+    >>> pairwise_mw2(mixtures)
+    array([[0., 5.],
+           [5., 0.]])
+    """
+    lists = [checked_mixtures(mixtures)]
+    if others is not None:
+        lists.append(checked_mixtures(others, "others"))
+    first, last = _stacks(lists)
+    distances = np.zeros((len(first.weights), len(last.weights)))
+
+    def work(i):
+        start = i + 1 if others is None else 0
+        distances[i, start:] = _row(first, i, last, start)
+
+    d = first.means.shape[1]
+    operations = 50.0 * len(first.means) * len(last.means) * d**3
+    run_ranges(work, len(distances), count_threads(n_jobs), operations)
+    if others is None:
+        distances += distances.T
+    if not squared:
+        np.sqrt(distances, out=distances)
+    single = all(m.means.dtype == np.float32 for one in lists for m in one)
+    return distances.astype(np.float32) if single else distances
+
+
+def _stacks(lists):
+    """Return the stacks of both lists, the same one twice if there is one."""
+    features = {mixture.means.shape[1] for one in lists for mixture in one}
+    if len(features) > 1:
+        raise ValueError(
+            "mixtures and others must have the same number of features; got "
+            f"{lists[0][0].means.shape[1]} and {lists[1][0].means.shape[1]}."
+        )
+    diagonal = all(is_diagonal(m.covariances) for one in lists for m in one)
+    spread = standard_deviations if diagonal else factor
+    stacks = [
+        _Stack(
+            [normalised(mixture.weights) for mixture in one],
+            np.cumsum([0] + [len(mixture.weights) for mixture in one]),
+            np.concatenate([m.means for m in one]).astype(np.float64),
+            np.concatenate([spread(m.covariances) for m in one]),
+        )
+        for one in lists
+    ]
+    return stacks[0], stacks[-1]
+
+
+def _row(first, i, last, start):
+    """Return squared distances from one mixture to the mixtures from start on."""
+    n = len(last.weights)
+    if start == n:
+        return np.empty(0)
+    (means, spreads), (others, widths) = first.part(i, i + 1), last.part(start, n)
+    costs = squared_euclidean(means, others)
+    spread = squared_euclidean if spreads.ndim == 2 else bures_squared
+    costs += spread(spreads, widths)
+    stops = last.stops[start:] - last.stops[start]
+    values = np.empty(n - start)
+    for j, (begin, end) in enumerate(pairwise(stops)):
+        block = np.ascontiguousarray(costs[:, begin:end])
+        coupling, _ = simplex(block, first.weights[i], last.weights[start + j])
+        values[j] = np.vdot(coupling, block)
+    return values
