@@ -271,7 +271,7 @@ class GMMOTTransformer(
         maps = self._there if towards_target else self._back
         rng = check_random_state(self.random_state)
         if mask is None:
-            return maps.move(X, self.method, self.strength, rng).astype(X.dtype)
+            return maps.move(X, self.method, self.strength, rng)
         leaving = mask if self.map_to == "target" else ~mask
         moved = X.copy()
         if leaving.any():

@@ -144,8 +144,8 @@ def mw2_flow(
     -----
     The flow is the steepest descent of the loss in the metric
     :math:`\sum_k \pi_k (|dm_k|^2 + \mathrm{tr}(S_k \Sigma_k S_k)) + c \sum_k d\pi_k^2 /
-    \pi_k`, where :math:`d\Sigma = S \Sigma + \Sigma S` and c is the loss at the start,
-    so that no unit matters. For small steps the loss falls by the step times the
+    \pi_k`, where :math:`d\Sigma = S \Sigma + \Sigma S` and c is the cost of the
+    independent coupling at the start, so that no unit matters. For small steps the loss falls by the step times the
     squared length of the gradient in this metric. The loss never rises: a
     fixed coupling bounds the loss from above, and that bound falls for all steps of
     means and covariances below 1.
@@ -180,7 +180,8 @@ def mw2_flow(
     problem = _Problem(points, weights, reg, reg_m, step, rates, 1.0)
     points = as_points(source.means, source.covariances)
     state = _state(problem, normalised(source.weights), points)
-    problem = problem._replace(length=state.loss or 1.0)
+    spread = problem.weights @ (state.weights @ state.costs)
+    problem = problem._replace(length=spread or 1.0)
     dtype = common_dtype(source, target)
     first = Mixture(*(array.astype(dtype) for array in source))
     return _path(problem, state, first, n_steps, callback)

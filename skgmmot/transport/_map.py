@@ -7,13 +7,21 @@ from sklearn.utils import check_array, check_random_state
 
 from skgmmot.kernels import Gaussians, kernels_for
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
-from skgmmot.linalg._spd import diagonals, is_diagonal, is_singular, whiteners
+from skgmmot.linalg._spd import (
+    diagonals,
+    factor,
+    is_diagonal,
+    is_singular,
+    transpose,
+    whiteners,
+)
 from skgmmot.transport._mw2 import checked_pair, mw2_plan
 from skgmmot.transport._plan import TransportPlan
 
 METHODS = ("barycentric", "random", "most_likely")
 # Part of the mean variance that makes a singular covariance have posteriors.
 _RIDGE = 1e-6
+_OWN_RIDGE = 1e-12
 
 
 def mixture_gaussians(mixture):
@@ -35,7 +43,11 @@ def mixture_gaussians(mixture):
     singular = is_singular(mixture.covariances)
     if singular.any():
         ridge = _RIDGE * _mean_variance(weights, means, covariances)
-        covariances[singular] += ridge * np.eye(d)
+        # Factors have no negative eigenvalue; the part of its own variance is for a
+        # component so wide that the ridge is below its rounding.
+        factors = factor(mixture.covariances[singular])
+        definite = factors @ transpose(factors) * (1.0 + _OWN_RIDGE * np.eye(d))
+        covariances[singular] = definite + ridge * np.eye(d)
     if is_diagonal(covariances):
         factors = 1.0 / np.sqrt(diagonals(covariances))
         log_dets = np.log(factors).sum(axis=1)

@@ -6,14 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from skgmmot.kernels._threads import count_threads, run_ranges
-from skgmmot.linalg._bures import (
-    bures_squared,
-    squared_euclidean,
-    standard_deviations,
-)
+from skgmmot.linalg._bures import rotations, squared_euclidean, standard_deviations
 from skgmmot.linalg._mixture import as_mixture
-from skgmmot.linalg._spd import factor, is_diagonal
+from skgmmot.linalg._spd import factor, is_diagonal, transpose
 from skgmmot.transport._simplex import normalised, simplex
+
+# Temporaries of a chunk of pairs of components.
+_CHUNK_BYTES = 2**24
+# Part of the traces below which the trace formula loses more than three digits.
+_NEAR = 1e-3
 
 
 def checked_mixtures(mixtures, name="mixtures"):
@@ -39,7 +40,7 @@ def checked_mixtures(mixtures, name="mixtures"):
 
 
 class _Stack(NamedTuple):
-    """Components of a list of mixtures: those of mixture i are stops[i] to stops[i + 1].
+    """Components of a list of mixtures; mixture i begins at stops[i].
 
     `spreads` are factors, or standard deviations where everything is diagonal.
     """
@@ -152,8 +153,10 @@ def _row(first, i, last, start):
         return np.empty(0)
     (means, spreads), (others, widths) = first.part(i, i + 1), last.part(start, n)
     costs = squared_euclidean(means, others)
-    spread = squared_euclidean if spreads.ndim == 2 else bures_squared
-    costs += spread(spreads, widths)
+    if spreads.ndim == 2:
+        costs += squared_euclidean(spreads, widths)
+    else:
+        _add_bures(costs, spreads, widths)
     stops = last.stops[start:] - last.stops[start]
     values = np.empty(n - start)
     for j, (begin, end) in enumerate(pairwise(stops)):
@@ -161,3 +164,41 @@ def _row(first, i, last, start):
         coupling, _ = simplex(block, first.weights[i], last.weights[start + j])
         values[j] = np.vdot(coupling, block)
     return values
+
+
+def _add_bures(costs, factors0, factors1):
+    """Add to squared distances of means those of the covariances.
+
+    Traces less twice the nuclear norm of L1ᵀ L0: three times faster than a rotation,
+    and right to rounding where the result is not small beside the traces. Where it is,
+    the rotation is computed.
+    """
+    size = max(1, _CHUNK_BYTES // (32 * factors0.size))
+    traces0 = np.square(factors0).sum(axis=(1, 2))
+    for begin in range(0, len(factors1), size):
+        part = factors1[begin : begin + size]
+        traces = traces0[:, None] + np.square(part).sum(axis=(1, 2))
+        nuclear = _nuclear(factors0, part)
+        block = costs[:, begin : begin + size]
+        sums = block + (traces - 2.0 * nuclear)
+        near = np.nonzero(sums < _NEAR * traces)
+        left, right = factors0[near[0]], part[near[1]]
+        gaps = left - right @ rotations(left, right)
+        gaps[(left == right).all(axis=(1, 2))] = 0.0
+        sums[near] = block[near] + np.einsum("pij,pij->p", gaps, gaps)
+        block[...] = sums
+
+
+def _nuclear(factors0, factors1):
+    """Return the nuclear norms of L1ᵀ L0 for all pairs."""
+    cross = transpose(factors1) @ factors0[:, None]
+    if cross.shape[-1] > 2:
+        return np.linalg.svd(cross, compute_uv=False).sum(axis=-1)
+    squares = np.einsum("klij,klij->kl", cross, cross)
+    if cross.shape[-1] == 2:
+        # (σ + σ')² = σ² + σ'² + 2 σ σ'
+        dets = np.abs(np.linalg.det(factors0))[:, None] * np.abs(
+            np.linalg.det(factors1)
+        )
+        squares += 2.0 * dets
+    return np.sqrt(squares)

@@ -211,7 +211,7 @@ def _checked_reg(reg, costs, warn):
                 f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
                 "plan is computed without entropy. Pass reg=0 to do so silently.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return 0.0
     return float(reg)

@@ -1,0 +1,127 @@
+"""The geodesic: formula, properties by name, singular covariances, refusals."""
+
+import numpy as np
+import pytest
+import reference_toolbox
+import strategies
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skgmmot.transport import Mixture, mw2_distance, mw2_interpolation, mw2_plan
+
+times = st.floats(0.0, 1.0)
+
+# A pair of one-dimensional mixtures of Delon and Desolneux.
+SOURCE = [0.3, 0.7], [[0.2], [0.4]], [[[9e-4]], [[16e-4]]]
+TARGET = [0.6, 0.4], [[0.6], [0.8]], [[[36e-4]], [[49e-4]]]
+
+
+@settings(max_examples=30, deadline=None)
+@given(strategies.mixture_pairs(), st.sampled_from([0.2, 0.5, 0.8]))
+def test_interpolation_equals_reference(pair, t):
+    source, target = pair
+    found = mw2_interpolation(source, target, t)
+    coupling = mw2_plan(source, target).coupling
+    wanted = reference_toolbox.interpolation(source, target, t, coupling)
+    for array, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-9, atol=1e-10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(strategies.mixture_pairs(), times)
+def test_distance_from_the_source_grows_with_time(pair, t):
+    source, target = pair
+    whole = mw2_distance(source, target)
+    part = mw2_distance(source, mw2_interpolation(source, target, t))
+    assert part == pytest.approx(t * whole, rel=1e-8, abs=1e-8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(strategies.mixture_pairs(), times, times)
+def test_interpolation_property_geodesic(pair, s, t):
+    source, target = pair
+    first, last = (mw2_interpolation(source, target, time) for time in (s, t))
+    wanted = abs(s - t) * mw2_distance(source, target)
+    assert mw2_distance(first, last) == pytest.approx(wanted, rel=1e-7, abs=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(strategies.mixture_pairs(), times)
+def test_interpolation_property_backwards(pair, t):
+    source, target = pair
+    there = mw2_interpolation(source, target, t)
+    back = mw2_interpolation(target, source, 1.0 - t)
+    assert mw2_distance(there, back) == pytest.approx(0.0, abs=2e-7)
+
+
+def test_values_of_the_one_dimensional_example():
+    for t in (0.2, 0.5, 0.8):
+        found = mw2_interpolation(SOURCE, TARGET, t)
+        np.testing.assert_allclose(found.weights, [0.3, 0.3, 0.4], rtol=1e-12)
+        pairs = [(0, 0), (1, 0), (1, 1)]
+        for k, (i, j) in enumerate(pairs):
+            mean = (1 - t) * SOURCE[1][i][0] + t * TARGET[1][j][0]
+            start, end = SOURCE[2][i][0][0], TARGET[2][j][0][0]
+            variance = ((1 - t) + t * np.sqrt(end / start)) ** 2 * start
+            assert found.means[k, 0] == pytest.approx(mean, rel=1e-12)
+            assert found.covariances[k, 0, 0] == pytest.approx(variance, rel=1e-12)
+
+
+def test_ends_are_the_mixtures_to_the_bit():
+    rng = np.random.default_rng(0)
+    source, target = (strategies.random_mixture(rng, k, 3) for k in (3, 4))
+    for t, mixture in ((0.0, source), (1.0, target)):
+        found = mw2_interpolation(source, target, t)
+        for mean, covariance in zip(found.means, found.covariances, strict=True):
+            k = np.flatnonzero((mixture[1] == mean).all(axis=1))
+            assert k.size == 1
+            assert (mixture[2][k[0]] == covariance).all()
+
+
+def test_number_of_components_is_that_of_the_plan():
+    rng = np.random.default_rng(1)
+    source, target = (strategies.random_mixture(rng, k, 2) for k in (6, 5))
+    assert len(mw2_interpolation(source, target, 0.4).weights) <= 10
+
+
+def test_a_given_plan_is_followed():
+    plan = np.array([[0.15, 0.15], [0.45, 0.25]])
+    found = mw2_interpolation(SOURCE, TARGET, 0.5, plan=plan)
+    np.testing.assert_allclose(found.weights, plan.ravel(), rtol=1e-12)
+    entropic = mw2_plan(SOURCE, TARGET, reg=0.1)
+    found = mw2_interpolation(SOURCE, TARGET, 0.5, plan=entropic)
+    np.testing.assert_allclose(found.weights, entropic.coupling.ravel(), rtol=1e-12)
+
+
+def test_points_and_segments():
+    segment = np.diag([4.0, 0.0])
+    source = [1.0], [[0.0, 0.0]], [segment]
+    target = [0.5, 0.5], [[0.0, 2.0], [0.0, -2.0]], [np.zeros((2, 2)), segment]
+    found = mw2_interpolation(source, target, 0.5)
+    np.testing.assert_allclose(found.covariances[0], segment / 4.0, atol=1e-15)
+    np.testing.assert_allclose(found.covariances[1], segment, atol=1e-15)
+
+
+def test_float32_is_kept():
+    source, target = (
+        Mixture(*(np.asarray(part, dtype=np.float32) for part in mixture))
+        for mixture in (SOURCE, TARGET)
+    )
+    found = mw2_interpolation(source, target, 0.25)
+    assert {array.dtype for array in found} == {np.dtype(np.float32)}
+    wanted = mw2_interpolation(SOURCE, TARGET, 0.25)
+    np.testing.assert_allclose(found.covariances, wanted.covariances, rtol=1e-4)
+
+
+@pytest.mark.parametrize("t", [-0.1, 1.1, np.nan])
+def test_times_outside_are_refused(t):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        mw2_interpolation(SOURCE, TARGET, t)
+
+
+def test_unbalanced_plans_are_refused():
+    plan = mw2_plan(SOURCE, TARGET, reg_m=0.01)
+    with pytest.raises(ValueError, match="must be balanced"):
+        mw2_interpolation(SOURCE, TARGET, 0.5, plan=plan)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
+        mw2_interpolation(SOURCE, TARGET, 0.5, plan=np.ones((2, 3)) / 6)
