@@ -16,7 +16,8 @@ from skgmmot.mixture._covariances import safe_counts
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._squarem import Extrapolation
 
-_TRIAL_ITERATIONS = 6  # after which the start with the best objective is kept
+_TRIAL_ITERATIONS = 4  # after which the start with the best objective is kept
+_PLAIN_ITERATIONS = 10  # most fits are done by then, and a leap costs a plan
 
 
 class CoupledFitProblem(NamedTuple):
@@ -111,8 +112,9 @@ def run_coupled(problem, point, control):
         following, link = _step(problem, state)
         settled = abs(change) < control.tol and not leapt
         former = state
-        if settled or not control.accelerate or extrapolation.start is None:
-            extrapolation.start = state.point
+        plain = not control.accelerate or iteration < _PLAIN_ITERATIONS
+        if settled or plain or extrapolation.start is None:
+            extrapolation.start = None if plain else state.point
             state, leapt = evaluate(problem, following, link), False
         else:
             at = _evaluator(problem, following, link)

@@ -8,9 +8,11 @@ from skgmmot._blocks import blocks_of
 from skgmmot.mixture._coupled_fit import parameters_of
 from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
+from skgmmot.mixture._seeding import sample_rows
 from skgmmot.mixture._starts import start_parameters
 
 _RIDGE = 1e-6  # part of the mean variance
+_START_ROWS = 4000  # at least, from which a start is fitted
 # Restarts that began alike would end alike.
 _METHODS = ("kmeans", "k-means++", "random_from_data")
 _CONTROL = Control(tol=1e-3, max_iter=50, accelerate=True)
@@ -35,6 +37,7 @@ def _alone(kind, x, weights, n_components, recipe):
     center = domain_mean(x, weights)
     variance = np.average((x - center) ** 2, axis=0, weights=weights).mean()
     reg_covar = max(recipe.reg_covar, _RIDGE * variance)
+    x, weights = sample_rows(x, weights, n_components, recipe.rng, _START_ROWS)
     blocks = blocks_of(x, weights, recipe.n_threads)
     problem = Problem(blocks, kind, reg_covar=reg_covar)
     method = _METHODS[recipe.number % len(_METHODS)]

@@ -43,11 +43,12 @@ def _draw(weights, levels):
     return np.minimum(np.searchsorted(cdf, levels * cdf[-1], side="right"), last)
 
 
-def sample_rows(x, weights, n_components, random_state):
+def sample_rows(x, weights, n_components, random_state, least=None):
     """Rows in canonical order with their weights; a systematic sample of many rows."""
     order = canonical_order(x)
     weights = np.ones(len(x)) if weights is None else weights
-    size = max(_SAMPLE_ROWS, _ROWS_PER_COMPONENT * n_components)
+    least = _SAMPLE_ROWS if least is None else least
+    size = max(least, _ROWS_PER_COMPONENT * n_components)
     if max(len(x), weights.sum()) <= size:
         return x[order], weights[order]
     levels = (random_state.uniform() + np.arange(size)) / size

@@ -145,10 +145,10 @@ def mw2_flow(
     The flow is the steepest descent of the loss in the metric
     :math:`\sum_k \pi_k (|dm_k|^2 + \mathrm{tr}(S_k \Sigma_k S_k)) + c \sum_k d\pi_k^2 /
     \pi_k`, where :math:`d\Sigma = S \Sigma + \Sigma S` and c is the cost of the
-    independent coupling at the start, so that no unit matters. For small steps the loss falls by the step times the
-    squared length of the gradient in this metric. The loss never rises: a
-    fixed coupling bounds the loss from above, and that bound falls for all steps of
-    means and covariances below 1.
+    independent coupling at the start, so that no unit matters. For small steps the
+    loss falls by the step times the squared length of the gradient in this metric. It
+    never rises: a fixed coupling bounds the loss from above, and that bound falls for
+    all steps of means and covariances below 1.
 
     MW2 is not convex, and a component whose image is the mean of several targets need
     not be at the global minimum. Singular covariances are allowed, on both sides.
