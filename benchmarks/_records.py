@@ -5,6 +5,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 PROJECT = "skgmmot"
@@ -45,5 +47,11 @@ def seconds(function, *arguments, **settings):
 
 
 def repeated(function, times=1):
-    """A run that calls a function some times."""
-    return lambda: seconds(lambda: [function() for _ in range(times)])
+    """A job that calls a function some times; its value is the mean of the result."""
+    results = []
+
+    def run():
+        results.clear()
+        return seconds(lambda: results.extend(function() for _ in range(times)))
+
+    return Job(run, lambda: float(np.mean(np.asarray(results[-1]))), times)

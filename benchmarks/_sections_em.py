@@ -20,7 +20,7 @@ def _data(case):
 
 
 def describe(case):
-    """The case with the median number of live components, in words."""
+    """The case, with the median number of live components, in words."""
     data = mixed(2000, case["d"], case["K"], case["overlapping"])
     live = live_components(data)
     return f"d={case['d']}, n={case['n']:,}, K={case['K']}, {live:g} live"
@@ -68,7 +68,7 @@ def _score_project(case):
     model = SparseGaussianMixture.from_parameters(
         data.weights, data.means, data.covariances
     )
-    return _scores(lambda: model.score_samples(data.X), 10)
+    return repeated(lambda: model.score_samples(data.X), 10)
 
 
 # scikit-learn
@@ -92,7 +92,7 @@ def _score_sklearn(case):
     model = GaussianMixture(len(data.weights))
     model.weights_, model.means_ = data.weights, data.means
     model.covariances_, model.precisions_cholesky_ = data.covariances, data.factors
-    return _scores(lambda: model.score_samples(data.X), 2)
+    return repeated(lambda: model.score_samples(data.X), 2)
 
 
 # gmmx
@@ -130,7 +130,7 @@ def _score_gmmx(case):
 
     X, model = _gmmx(case)
     compiled = jax.jit(lambda rows: model.score_samples(rows))
-    return _scores(lambda: compiled(X).block_until_ready(), 2)
+    return repeated(lambda: compiled(X).block_until_ready(), 2)
 
 
 # pomegranate
@@ -155,38 +155,25 @@ def _pomegranate(case):
     return torch.as_tensor(data.X.astype(np.float32)), model
 
 
-def _mean_log_probability(X, model):
-    return float(model.log_probability(X).double().mean())
-
-
 def _em_pomegranate(case):
     X, model = _pomegranate(case)
 
-    def steps(times):
+    def steps(model, times):
         for _ in range(times):
             model.summarize(X)
             model.from_summaries()
 
     def value():
-        model = fresh[1]
-        for _ in range(_CHECKED):
-            model.summarize(X)
-            model.from_summaries()
-        return _mean_log_probability(X, model)
+        _, fresh = _pomegranate(case)
+        steps(fresh, _CHECKED)
+        return float(fresh.log_probability(X).double().mean())
 
-    fresh = _pomegranate(case)
-    return Job(lambda: seconds(steps, 3), value, 3)
+    return Job(lambda: seconds(steps, model, 3), value, 3)
 
 
 def _score_pomegranate(case):
     X, model = _pomegranate(case)
-    return _scores(lambda: model.log_probability(X), 2)
-
-
-def _scores(score, times):
-    return Job(
-        repeated(score, times), lambda: float(np.mean(np.asarray(score()))), times
-    )
+    return repeated(lambda: model.log_probability(X), 2)
 
 
 def _libraries(project, sklearn, gmmx, pomegranate):

@@ -143,13 +143,13 @@ def _coupled_objective(case, X_source, X_target, source, target):
     """Both likelihoods less the price of a plan that has converged."""
     from skgmmot.transport import mw2_plan
 
-    source, target = (
+    sides = [
         tuple(np.asarray(x, dtype=np.float64) for x in side)
         for side in (source, target)
-    )
-    plan = mw2_plan(source, target, reg=_REG, reg_m=case["reg_m"])
-    likelihoods = _log_likelihood(X_source, *source) + _log_likelihood(
-        X_target, *target
+    ]
+    plan = mw2_plan(*sides, reg=_REG, reg_m=case["reg_m"])
+    likelihoods = sum(
+        map(_log_likelihood, (X_source, X_target), *zip(*sides, strict=True))
     )
     return float(likelihoods - case["transport_weight"] * plan.value)
 

@@ -20,7 +20,7 @@ def case_name(case):
     if "overlapping" in case:
         return describe(case)
     parts = (f"{x:,}" if isinstance(x, int) else str(x) for x in case.values())
-    return ", ".join(f"{k}={v}" for k, v in zip(case, parts, strict=True)) or "all"
+    return ", ".join(f"{k}={v}" for k, v in zip(case, parts, strict=True))
 
 
 def _started(stack, name, section, case, threads):

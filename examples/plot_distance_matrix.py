@@ -86,33 +86,30 @@ points[:, 0] *= np.sign(points[-1, 0] - points[0, 0])
 # -----------
 
 figure = plt.figure(figsize=(16, 7.6), layout="constrained")
-grid = figure.add_gridspec(2, 12)
-for i, well in enumerate(wells):
-    ax = figure.add_subplot(grid[0, 3 * i : 3 * i + 3])
+above, below = figure.subfigures(2, 1)
+for ax, well in zip(above.subplots(1, 4), wells, strict=True):
     fit = fits[f"{well}a"]
     MixtureDisplay.from_estimator(fit, halves[f"{well}a"], ax=ax)
     ax.set(xlim=(-1.5, 8), ylim=(-2, 6), title=f"{well}, first half")
     ax.set(xlabel="Y2-A (arcsinh)", ylabel="B1-A (arcsinh)")
 
-ax = figure.add_subplot(grid[1, :4])
+ax, beside, last = below.subplots(1, 3)
 image = ax.imshow(distances, cmap="Blues")
 ax.set_xticks(range(8), names)
 ax.set_yticks(range(8), names)
 ax.set_title("MW2")
-figure.colorbar(image, ax=ax)
+below.colorbar(image, ax=ax)
 
-ax = figure.add_subplot(grid[1, 4:8])
 tree = linkage(squareform(distances, checks=False), "average")
-dendrogram(tree, labels=names, ax=ax, color_threshold=0, above_threshold_color="0.3")
-ax.set(title="average linkage", ylabel="MW2")
+style = {"color_threshold": 0, "above_threshold_color": "0.3"}
+dendrogram(tree, labels=names, ax=beside, **style)
+beside.set(title="average linkage", ylabel="MW2")
 
-ax = figure.add_subplot(grid[1, 8:])
 for i, well in enumerate(wells):
-    pair = points[2 * i : 2 * i + 2]
-    ax.plot(*pair.T, "o-", label=well)
-ax.axis("equal")
-ax.set(title="classical scaling", xlabel="axis 0", ylabel="axis 1")
-ax.legend()
+    last.plot(*points[2 * i : 2 * i + 2].T, "o-", label=well)
+last.axis("equal")
+last.set(title="classical scaling", xlabel="axis 0", ylabel="axis 1")
+last.legend()
 
 picture = here / "distance_matrix.png"
 figure.savefig(picture, dpi=80)

@@ -128,7 +128,7 @@ for ax, title, last in (
 ):
     draw(ax, source, "C0", "source")
     draw(ax, target, "C1", "target")
-    draw(ax, last, "C2", "last step")
+    draw(ax, last, "C2", "last step", alpha=1)
     ax.set_title(title)
 axes[1].legend(loc="lower left")
 

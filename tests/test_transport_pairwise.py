@@ -5,7 +5,6 @@ import pytest
 import reference_toolbox
 import strategies
 from hypothesis import given, settings
-from sklearn.manifold import MDS
 from sklearn.neighbors import NearestNeighbors
 
 from skgmmot.transport import Mixture, _pairwise, mw2_distance, pairwise_mw2
@@ -115,7 +114,7 @@ def test_float32_is_kept():
     assert pairwise_mw2(single, mixtures).dtype == np.float64
 
 
-def test_neighbours_and_embeddings_take_the_matrix():
+def test_neighbours_take_the_matrix():
     mixtures = [
         ([1.0], [[x, 0.0]], [np.eye(2)]) for x in (0.0, 0.1, 5.0, 5.2, 9.0, 9.3)
     ]
@@ -123,19 +122,6 @@ def test_neighbours_and_embeddings_take_the_matrix():
     search = NearestNeighbors(n_neighbors=1, metric="precomputed").fit(distances)
     neighbours = search.kneighbors(return_distance=False).ravel()
     np.testing.assert_array_equal(neighbours, [1, 0, 3, 2, 5, 4])
-    embedding = (
-        MDS(
-            1,
-            metric="precomputed",
-            metric_mds=True,
-            n_init=1,
-            init="random",
-            random_state=0,
-        )
-        if "metric_mds" in MDS().get_params()
-        else MDS(1, dissimilarity="precomputed", n_init=1, random_state=0)
-    )
-    assert embedding.fit_transform(distances).shape == (6, 1)
 
 
 def test_wrong_lists_are_refused():

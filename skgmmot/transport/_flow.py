@@ -65,7 +65,10 @@ class _Problem(NamedTuple):
 
 
 class _State(NamedTuple):
-    """A point of the flow and all that its next step needs."""
+    """A point of the flow and all that its next step needs.
+
+    `gap` is by how much the potential jumped at the kink where the weights are.
+    """
 
     weights: np.ndarray
     points: np.ndarray
@@ -74,6 +77,7 @@ class _State(NamedTuple):
     coupling: np.ndarray
     potential: np.ndarray
     loss: float
+    gap: np.ndarray | None = None
 
 
 def mw2_flow(
@@ -252,8 +256,9 @@ def _move_weights(problem, state):
     sides; if that fails too, by half of the step. See Kiwiel, *Methods of Descent for
     Nondifferentiable Optimization* (1985), doi 10.1007/BFb0074500.
     """
-    step, potential = problem.step, state.potential
+    step, potential = problem.step, _first_potential(state)
     placed = state.points, state.images, state.costs
+    gap = state.gap
     for attempt in range(_MAX_ATTEMPTS):
         slopes = (potential - state.weights @ potential) / problem.length
         promised = step * problem.length * (state.weights @ np.square(slopes))
@@ -264,8 +269,9 @@ def _move_weights(problem, state):
         weights /= weights.sum()
         trial = _coupled(problem, weights, placed)
         if trial.loss <= state.loss - 0.5 * promised:
-            return trial
-        potential = _shortest(state.weights, potential, trial.potential)
+            return trial._replace(gap=gap)
+        gap = trial.potential - potential
+        potential = _shortest(state.weights, potential, gap)
         part = _kink(state, trial)
         if part > _SMALLEST_PART:
             weights = state.weights + part * (weights - state.weights)
@@ -273,18 +279,29 @@ def _move_weights(problem, state):
             state = kink if kink.loss < state.loss else state
         if attempt:
             step *= 0.5
-    return state
+    return state._replace(gap=gap)
 
 
-def _shortest(weights, potential, other):
-    """Return the combination of two potentials of least variance."""
-    gap = other - potential
+def _first_potential(state):
+    """Return the potential of a state, at a known kink that of least variance.
+
+    At a kink the plan is degenerate; it may have the potential of either side.
+    """
+    if state.gap is None:
+        return state.potential
+    if np.count_nonzero(state.coupling) >= sum(state.coupling.shape) - 1:
+        return state.potential
+    return _shortest(state.weights, state.potential, state.gap, -1.0)
+
+
+def _shortest(weights, potential, gap, least=0.0):
+    """Return potential + share * gap of least variance, share from `least` to 1."""
     gap = gap - weights @ gap
     variance = weights @ np.square(gap)
     if variance == 0.0:
         return potential
     share = -(weights @ (gap * potential)) / variance
-    return potential + min(max(share, 0.0), 1.0) * gap
+    return potential + min(max(share, least), 1.0) * gap
 
 
 def _kink(state, trial):
@@ -312,7 +329,7 @@ def _move_points(problem, state):
         shares = rows / np.maximum(state.weights, _TINY)
         rates = _bounded(rates, shares.max())
     points = state.points + (shares[:, None, None] * rates) * (images - state.points)
-    trial = _state(problem, state.weights, points)
+    trial = _state(problem, state.weights, points)._replace(gap=state.gap)
     # Only rounding can raise the loss: then the flow has arrived.
     return trial if trial.loss <= state.loss else state
 

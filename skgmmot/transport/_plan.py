@@ -91,6 +91,8 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
         and infinity stand for a balanced side.
     potentials : tuple of ndarrays of shape (K0,) and (K1,), default=None
         Where to start if reg > 0, such as those of a plan with nearly the same costs.
+    warn : bool, default=True
+        Whether to warn of a reg that is too small and of a plan that does not converge.
 
     Returns
     -------
