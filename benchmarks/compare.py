@@ -91,7 +91,7 @@ def main():
             for name, section in sections.items()
         ]
     if sum(counts):
-        raise SystemExit(f"{sum(counts)} measurements are slower by 15 % and more")
+        raise SystemExit(f"slower by 15 % and more: {sum(counts)}")
 
 
 if __name__ == "__main__":

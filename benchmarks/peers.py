@@ -87,8 +87,20 @@ def rows_of(result, unit):
         name = ""
 
 
+def narrowed(section, cases, peers):
+    """The section with the cases and the peers that were asked for."""
+    libraries = {
+        library: entry
+        for library, entry in section.libraries.items()
+        if library == PROJECT or peers is None or library in peers.split(",")
+    }
+    kept = [x for x in section.cases if cases is None or cases in case_name(x)]
+    return section._replace(cases=kept, libraries=libraries)
+
+
 def report(name, section, arguments):
     """Measure a section, print its table, return its figures."""
+    section = narrowed(section, arguments.cases, arguments.peers)
     results = []
     for case in section.cases:
         print(f"{name}: {case}", file=sys.stderr)
@@ -106,6 +118,8 @@ def report(name, section, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="sections, with commas between them")
+    parser.add_argument("--cases", help="a part of the names of cases, as printed")
+    parser.add_argument("--peers", help="libraries, with commas between them")
     parser.add_argument("--repeat", type=int, default=5, help="turns of each library")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", type=Path, help="file for all figures")
