@@ -98,21 +98,45 @@ def narrowed(section, cases, peers):
     return section._replace(cases=kept, libraries=libraries)
 
 
-def report(name, section, arguments):
-    """Measure a section, print its table, return its figures."""
-    section = narrowed(section, arguments.cases, arguments.peers)
-    results = []
-    for case in section.cases:
-        print(f"{name}: {case}", file=sys.stderr)
-        results.append(
-            measure(name, section, case, arguments.threads, arguments.repeat)
-        )
+def show(section, results):
+    """Print the table of a section."""
     header = ["case", "peer", PROJECT, "the peer's", "ratio"]
     header += ["value", "the peer's", "first call", "the peer's"]
     rows = [row for result in results for row in rows_of(result, section.unit)]
     print(title(section.title) + f"\n{section.text} Value: {section.value}.\n")
     print(table(header, rows), flush=True)
-    return results
+
+
+def show_machine(found):
+    """Print what the figures were measured on."""
+    packages = ", ".join(f"{k} {v}" for k, v in sorted(found["versions"].items()))
+    print(
+        f"{found['cpu']}, {found['cores']} cores, {found['threads']} threads, "
+        f"{found['system']}, Python {found['python']}, commit {found['commit']}.\n"
+        f"Versions: {packages}."
+    )
+
+
+def run(sections, arguments):
+    """Measure, print a table after each section, keep every case in the file."""
+    found = described(arguments.threads)
+    for section in sections.values():
+        for library in section.libraries.values():
+            if not missing(library):
+                found["versions"].update(versions(library))
+    show_machine(found)
+    found["sections"] = {}
+    for name, section in sections.items():
+        section = narrowed(section, arguments.cases, arguments.peers)
+        results = found["sections"][name] = []
+        for case in section.cases:
+            print(f"{name}: {case}", file=sys.stderr)
+            results.append(
+                measure(name, section, case, arguments.threads, arguments.repeat)
+            )
+            if arguments.json:  # a long run that is stopped is not lost
+                arguments.json.write_text(json.dumps(found, indent=1))
+        show(section, results)
 
 
 def main():
@@ -123,24 +147,16 @@ def main():
     parser.add_argument("--repeat", type=int, default=5, help="turns of each library")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--show", type=Path, help="print the tables of such a file")
     arguments = parser.parse_args()
     sections = chosen(arguments.only)
-    found = described(arguments.threads)
-    for section in sections.values():
-        for library in section.libraries.values():
-            if not missing(library):
-                found["versions"].update(versions(library))
-    packages = ", ".join(f"{k} {v}" for k, v in sorted(found["versions"].items()))
-    print(
-        f"{found['cpu']}, {found['cores']} cores, {found['threads']} threads, "
-        f"{found['system']}, Python {found['python']}, commit {found['commit']}.\n"
-        f"Versions: {packages}."
-    )
-    found["sections"] = {}
-    for name, section in sections.items():
-        found["sections"][name] = report(name, section, arguments)
-        if arguments.json:  # after each section: a long run that is stopped is not lost
-            arguments.json.write_text(json.dumps(found, indent=1))
+    if arguments.show is None:
+        run(sections, arguments)
+        return
+    found = json.loads(arguments.show.read_text())
+    show_machine(found)
+    for name, results in found["sections"].items():
+        show(sections[name], results)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,12 @@ import pytest
 import strategies
 from hypothesis import given, settings
 
-from skgmmot.transport._interior import concave, interior_point, solve_laplacian
+from skgmmot.transport._interior import (
+    concave,
+    interior_point,
+    polish,
+    solve_laplacian,
+)
 
 
 def exact_solution(links, excess, right):
@@ -89,3 +94,23 @@ def test_start_far_below_the_costs():
     f, g = interior_point(costs, np.full(2, 0.5), np.full(2, 0.5), (1e4, 1e4))
     marginals = 0.5 * np.exp(-1e4 * f), 0.5 * np.exp(-1e4 * g)
     assert max(m.max() for m in marginals) < 1e-9
+
+
+def test_polish_equals_the_masses_of_parts_and_stops_at_constraints():
+    rng = np.random.default_rng(0)
+    points, others = rng.uniform(size=(6, 2)), rng.uniform(size=(7, 2))
+    costs = ((points[:, None] - others) ** 2).sum(axis=2)
+    a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(7))
+    slopes = 3.0, 5.0
+    best = interior_point(costs, a, b, slopes)
+    value = a @ concave(best[0], slopes[0]) + b @ concave(best[1], slopes[1])
+    for disturbance in (0.0, 1e-6, 1e-2):
+        f = best[0] - disturbance * rng.uniform(size=6)
+        g = best[1] - disturbance * rng.uniform(size=7)
+        before = a @ concave(f, slopes[0]) + b @ concave(g, slopes[1])
+        f, g = polish(costs, a, b, slopes, f, g)
+        after = a @ concave(f, slopes[0]) + b @ concave(g, slopes[1])
+        assert before - 1e-14 <= after <= value + 1e-12
+        assert (f[:, None] + g <= costs + 1e-14).all()
+        masses = a @ np.exp(-slopes[0] * f), b @ np.exp(-slopes[1] * g)
+        np.testing.assert_allclose(*masses, rtol=1e-12)

@@ -195,6 +195,17 @@ def test_any_start_is_good_enough(size):
         np.testing.assert_allclose(plan.coupling, expected.coupling, atol=1e-10)
 
 
+@pytest.mark.parametrize("reg_m", [(None, 1.0), (1.0, None), 1.0])
+def test_one_component_with_costs_far_above_the_penalty(reg_m):
+    """Exponents of 1e5: Newton steps that start with no mass leap to infinity."""
+    costs, one = np.full((1, 1), 30.0), np.ones(1)
+    plan = solve_plan(costs, one, one, reg=3e-4, reg_m=reg_m)
+    value = reference.plan_value(plan.coupling, costs, one, one, 3e-4, reg_m)
+    np.testing.assert_allclose(plan.value, value, rtol=1e-9)
+    if reg_m != 1.0:
+        np.testing.assert_allclose(plan.coupling, 1.0, rtol=1e-9)
+
+
 def test_failure_to_converge_is_told(monkeypatch):
     monkeypatch.setattr(_plan, "_line_search", lambda p, c, state: state)
     costs, a, b = problem(10, 10)
@@ -226,6 +237,22 @@ def test_penalised_optimality_conditions(size, reg_m):
     assert slacks.min() > -1e-13
     assert np.sum(plan.coupling * slacks) < 1e-8 * plan.value
     check_marginals(plan, a, b, reg_m, 1e-10)
+    np.testing.assert_allclose(
+        plan.value, dual_value(plan, costs, a, b, 0.0, reg_m), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_penalised_plan_with_weights_of_all_sizes(seed):
+    """Weights down to 1e-20: their masses must not be sent to other parts."""
+    rng = np.random.default_rng(seed)
+    costs = problem(12, 19, seed)[0]
+    a, b = rng.dirichlet(np.full(12, 0.08)), rng.dirichlet(np.full(19, 0.08))
+    reg_m = 2e-3 * costs.max()
+    plan = solve_plan(costs, a, b, reg_m=reg_m)
+    f, g = plan.potentials
+    assert (f[:, None] + g <= costs + 1e-13 * costs.max()).all()
+    check_marginals(plan, a, b, reg_m, 1e-12)
     np.testing.assert_allclose(
         plan.value, dual_value(plan, costs, a, b, 0.0, reg_m), rtol=1e-7
     )

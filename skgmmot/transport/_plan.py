@@ -14,14 +14,15 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot.transport._interior import concave, interior_point
+from skgmmot.transport._interior import concave, interior_point, polish
 
 _EPS = np.finfo(np.float64).eps
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
 _SMALLEST_REG = 1e-6
+# Where rounding stops the marginals above their tolerance, this is still no failure.
+_LOOSE_ERROR = 1e-8
 
 
 class TransportPlan(NamedTuple):
@@ -324,11 +325,14 @@ def _entropic(programme, start):
         start = None if start is None else _opposite(programme, start)
         coupling, g, f = _entropic(programme.transposed(), start)
         return coupling.T, f, g
+    state = None
     for first in _starts(programme, start):
-        state, converged = _newton(programme, first)
+        found, converged = _newton(programme, first)
+        if state is None or not found.error >= state.error:
+            state = found
         if converged:
             break
-    if programme.warn and not converged:
+    if programme.warn and not state.error <= _LOOSE_ERROR:
         warnings.warn(
             "the entropic plan did not converge; its marginals are wrong by "
             f"{state.error:.2g} in all. Increase reg.",
@@ -353,13 +357,24 @@ def _starts(programme, start):
     if np.ptp(costs) <= 20.0 * reg:
         yield np.zeros(len(a))
     # The duals of the exact plan are the limit for small reg: a few steps are left.
-    yield _exact(costs, a, b * (a.sum() / b.sum()))[1]
+    _, f, g = _exact(costs, a, b * (a.sum() / b.sum()))
+    yield f + _best_constant(programme, f, g)
     f, loose = np.zeros(len(a)), np.ptp(costs)
     while loose > 2.0 * reg:
         level = _Programme(costs, a, b, loose, slopes, False)
         f = loose * _newton(level, f, max_iter=5)[0].u
         loose /= 2.0
     yield f
+
+
+def _best_constant(programme, f, g):
+    """Return what to pass from g to f, so that both sides ask for the same mass."""
+    _, a, b, _, slopes, _ = programme
+    if programme.balanced:
+        return 0.0
+    source = _log_mass(-slopes[0] * f[None], a)[0]
+    target = _log_mass(-slopes[1] * g[None], b)[0]
+    return (source - target) / sum(slopes)
 
 
 class _State(NamedTuple):
@@ -430,7 +445,7 @@ def _line_search(programme, costs, state):
         return state
     slack = 16.0 * _EPS * max(1.0, abs(state.value))
     step = 1.0
-    while step > 1e-6:
+    while step > 1e-12:
         trial = _state(programme, costs, state.u + step * direction)
         if trial.value >= state.value + 1e-4 * step * slope - slack:
             return trial
@@ -461,13 +476,7 @@ def _penalised(programme):
     """
     costs, a, b, _, slopes, _ = programme
     f, g = interior_point(costs, a, b, slopes)
-    # What small weights have left of their path, the dual value no longer shows.
-    g = (costs - f[:, None]).min(axis=0)
-    f = (costs - g).min(axis=1)
-    # The best constant to pass from one side to the other makes the totals equal.
-    totals = logsumexp(-slopes[0] * f, b=a), logsumexp(-slopes[1] * g, b=b)
-    shift = (totals[0] - totals[1]) / sum(slopes)
-    f, g = f + shift, g - shift
+    f, g = polish(costs, a, b, slopes, f, g)
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)
     coupling = np.zeros(costs.shape)
     kept = np.ix_(rows > 0.0, columns > 0.0)
