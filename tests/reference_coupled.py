@@ -320,7 +320,7 @@ class Coupled:
         parts["plan"] -= logsumexp(parts["plan"])
         for side, X in enumerate(self.data):
             size, d = self.sizes[side], X.shape[1]
-            spread = rng.uniform(0.2, 1.0)
+            spread = 10.0 ** rng.uniform(-1.5, 0.0)
             lower = np.linalg.cholesky(spread * np.atleast_2d(np.cov(X.T)))
             free = np.tril(lower, -1) + np.diag(np.log(np.diag(lower)))
             parts["ab"[side]] = np.zeros(size)
@@ -329,11 +329,13 @@ class Coupled:
         return self.variables.join(parts)
 
     def fit(self, n_restarts=10, seed=0, max_iter=3000):
-        """Best of several restarts: (objective, source, target, plan)."""
-        best = None
-        options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 30}
-        options |= {"ftol": 1e-14, "gtol": 1e-9}
-        for restart in range(n_restarts):
+        """Best of several restarts: (objective, source, target, plan).
+
+        Restarts that end at a singular component do not count.
+        """
+        found, options = [], {"maxiter": max_iter, "maxfun": 2 * max_iter}
+        options |= {"maxcor": 30, "ftol": 1e-14, "gtol": 1e-9}
+        for restart in range(10 * n_restarts):
             start = self.start(np.random.default_rng((seed, restart)))
             try:
                 result = minimize(
@@ -342,9 +344,11 @@ class Coupled:
             except np.linalg.LinAlgError:
                 # A component fell onto a point: the likelihood has no bound there.
                 continue
-            if best is None or result.fun < best.fun:
-                best = result
-        if best is None:
+            found.append(result)
+            if len(found) == n_restarts:
+                break
+        if not found:
             raise RuntimeError("every restart ended at a singular component")
+        best = min(found, key=lambda result: result.fun)
         plan, source, target = self.unpack(best.x)
         return -best.fun, source, target, plan
