@@ -349,7 +349,7 @@ def weight_problem(rng, sizes, w, reg, reg_m, frozen):
     names = np.repeat(["source", "target"], sizes)
     free = (names != frozen).astype(float)
     drawn = np.concatenate([rng.dirichlet(np.full(k, 2.0)) for k in sizes])
-    pulls = None if reg_m is None else np.repeat(w * np.asarray(reg_m), sizes)
+    pulls = np.zeros(0) if reg_m is None else np.repeat(w * np.asarray(reg_m), sizes)
     return WeightProblem(
         w * reg, pulls, np.concatenate(counts), (1 - free) * drawn, free, sizes[0]
     )

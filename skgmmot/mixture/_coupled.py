@@ -218,7 +218,7 @@ def _weighing(sides, targets, problem):
     free = [float(problem.frozen != name) for name in _NAMES]
     weights = np.concatenate([side.weights for side in sides])
     free = np.repeat(free, sizes)
-    pulls = None
+    pulls = np.zeros(0)
     if problem.reg_m is not None:
         pulls = np.repeat(w * np.asarray(problem.reg_m, dtype=float), sizes)
     return WeightProblem(

@@ -92,13 +92,13 @@ def _step(problem, state):
     return point, link
 
 
-def run_coupled(problem, point, control):
+def run_coupled(problem, state, control):
     """Iterate until a plain step raises the objective by less than tol.
 
     reg_covar is no part of the objective, so that a step may lower it by a little:
     the fit then ends with the point before that step.
     """
-    state, bounds, former = evaluate(problem, point), [], None
+    bounds, former = [], None
     extrapolation = Extrapolation(problem.kind)
     previous, leapt = control.previous, False
     for iteration in range(1, control.max_iter + 1):
@@ -133,12 +133,12 @@ def run_from_best(problem, points, control):
     Where the best two are the same optimum, rounding shall not choose between them.
     """
     if len(points) == 1:
-        return run_coupled(problem, points[0], control)
+        return run_coupled(problem, evaluate(problem, points[0]), control)
     trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))
     best, collapsed = None, None
     for point in points:
         try:
-            fit = run_coupled(problem, point, trial)
+            fit = run_coupled(problem, evaluate(problem, point), trial)
         except ValueError as error:  # a component collapsed: the other start may do
             collapsed = error
             continue
@@ -151,7 +151,7 @@ def run_from_best(problem, points, control):
     if best.converged or left <= 0:
         return best
     rest = control._replace(max_iter=left, previous=best.bounds[-1])
-    fit = run_coupled(problem, best.state.point, rest)
+    fit = run_coupled(problem, best.state, rest)
     return fit._replace(bounds=best.bounds + fit.bounds)
 
 

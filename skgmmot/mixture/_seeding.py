@@ -20,8 +20,12 @@ def canonical_order(x):
     Rows are sorted by the first feature, ties by the next and so on; only equal rows
     keep their given order, where it cannot matter.
     """
-    order = np.argsort(x[:, 0], kind="stable")
-    ranks = None
+    column = np.ascontiguousarray(x[:, 0])
+    order = np.argsort(column)
+    ordered = column[order]
+    if (ordered[1:] > ordered[:-1]).all():
+        return order
+    order, ranks = np.argsort(column, kind="stable"), None
     for j in range(x.shape[1]):
         if j > 0:
             order = np.lexsort((x[:, j], ranks))
