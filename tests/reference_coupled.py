@@ -328,23 +328,35 @@ class Coupled:
             parts[f"l{side}"] = np.broadcast_to(free, (size, d, d))
         return self.variables.join(parts)
 
+    def _bounded_loss(self, x):
+        # Where a step goes too far to be evaluated, the line search has to turn back.
+        try:
+            return self.loss(x)
+        except np.linalg.LinAlgError:
+            return 1e6, np.zeros_like(x)
+
+    def _singular(self, x):
+        for X, (_, _, covariances) in zip(self.data, self.unpack(x)[1:], strict=True):
+            least = 1e-6 * np.linalg.eigvalsh(np.atleast_2d(np.cov(X.T)))[0]
+            if np.linalg.eigvalsh(covariances).min() < least:
+                return True
+        return False
+
     def fit(self, n_restarts=10, seed=0, max_iter=3000):
         """Best of several restarts: (objective, source, target, plan).
 
-        Restarts that end at a singular component do not count.
+        Restarts that end at a singular component, where the likelihood has no bound,
+        do not count.
         """
         found, options = [], {"maxiter": max_iter, "maxfun": 2 * max_iter}
         options |= {"maxcor": 30, "ftol": 1e-14, "gtol": 1e-9}
         for restart in range(10 * n_restarts):
             start = self.start(np.random.default_rng((seed, restart)))
-            try:
-                result = minimize(
-                    self.loss, start, jac=True, method="L-BFGS-B", options=options
-                )
-            except np.linalg.LinAlgError:
-                # A component fell onto a point: the likelihood has no bound there.
-                continue
-            found.append(result)
+            result = minimize(
+                self._bounded_loss, start, jac=True, method="L-BFGS-B", options=options
+            )
+            if not self._singular(result.x):
+                found.append(result)
             if len(found) == n_restarts:
                 break
         if not found:

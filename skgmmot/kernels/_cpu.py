@@ -69,9 +69,10 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
     n_ranges = _count_ranges(len(x), operations, 8 * whiteners.size)
     bounds = _bounds(len(x), n_ranges)
     likelihood = np.zeros((n_ranges, 1))
+    squares = _padded(whiteners.shape)
     counts, sums, seconds, deletions = (
         np.zeros((n_ranges, *shape))
-        for shape in (offsets.shape, means.shape, whiteners.shape, offsets.shape)
+        for shape in (offsets.shape, means.shape, squares, offsets.shape)
     )
 
     def work(i):
@@ -87,7 +88,7 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
         mass,
         counts.sum(axis=0),
         sums.sum(axis=0),
-        _mirrored(seconds.sum(axis=0)),
+        _mirrored(seconds.sum(axis=0), means.shape[1]),
         deletions.sum(axis=0),
     )
 
@@ -101,7 +102,7 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
     n_ranges = _count_ranges(len(x), operations, 8 * int(np.prod(shape)))
     bounds = _bounds(len(x), n_ranges)
     counts, sums, seconds = (
-        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, shape)
+        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, _padded(shape))
     )
 
     def work(i):
@@ -116,16 +117,24 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
         float(counts.sum()),
         counts.sum(axis=0),
         sums.sum(axis=0),
-        _mirrored(seconds.sum(axis=0)),
+        _mirrored(seconds.sum(axis=0), means.shape[1]),
         np.zeros(len(means)),
     )
 
 
-def _mirrored(seconds):
+def _padded(shape):
+    """Shape of second moments: matrices of more than a few features in fours."""
+    if len(shape) == 2 or shape[1] <= _ranges.FEW:
+        return shape
+    width = -(-shape[1] // 4) * 4
+    return (shape[0], width, width)
+
+
+def _mirrored(seconds, d):
     """Fill the upper triangles, which kernels leave at 0 or partly summed."""
     if seconds.ndim == 2:
         return seconds
-    lower = np.tril(seconds)
+    lower = np.tril(seconds[:, :d, :d])
     return lower + np.swapaxes(np.tril(seconds, -1), 1, 2)
 
 

@@ -31,12 +31,14 @@ def _stamp():
     return digest.hexdigest()[:12]
 
 
-def _compiled(fastmath):
+def _compiled(fastmath, allocates=False):
     cache = os.environ.get("SKGMMOT_CACHE", "1") != "0"
     stamp = _stamp()
 
     def decorate(function):
         settings = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+        # Counting references costs more than the arithmetic of a small tile.
+        settings["_nrt"] = allocates
         function.__qualname__ += f"_{stamp}"
         try:
             return numba.njit(cache=cache, **settings)(function)
@@ -48,6 +50,8 @@ def _compiled(fastmath):
 
 kernel = _compiled(_SUMS)
 exact_kernel = _compiled(_EXACT)
+allocating_kernel = _compiled(_SUMS, allocates=True)
+exact_allocating_kernel = _compiled(_EXACT, allocates=True)
 
 
 @intrinsic

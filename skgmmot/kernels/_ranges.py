@@ -8,20 +8,24 @@ travels as the tuple (offsets, means, whiteners), what is summed as a tuple of a
 import numpy as np
 
 from skgmmot.kernels import _tiles as tiles
-from skgmmot.kernels._jit import kernel
+from skgmmot.kernels._jit import allocating_kernel, kernel
 
 DENSITY, LABELS, POSTERIORS, DRAWS = range(4)
 TILE = _TILE = tiles.TILE
+_GROUP = tiles.vectors.GROUP
+FEW = _FEW = tiles.FEW
+_N_MASKS = TILE // 16
 _load_tile = tiles.load_tile
-_distances_full = tiles.distances_full
+_densities_of = tiles.densities_of
 _distances_diagonal = tiles.distances_diagonal
-_store_log_density = tiles.store_log_density
 _exponentiate = tiles.exponentiate
 _sum_of_others = tiles.sum_of_others
 _log_shares_of_others = tiles.log_shares_of_others
 _gather_live = tiles.gather_live
 _gather_rows = tiles.gather_rows
 _weigh_rows = tiles.weigh_rows
+_pack_rows = tiles.pack_rows
+_add_packed_outers = tiles.add_packed_outers
 _add_outers = tiles.add_outers
 _add_squares = tiles.add_squares
 _add_deletion = tiles.add_deletion
@@ -33,103 +37,158 @@ _center_tile = tiles.center_tile
 
 
 @kernel
-def _distances(tile, k, means, whiteners, work, acc, q):
-    """q (OUT) = squared distances of the rows from component k, in its metric."""
-    if whiteners.ndim == 3:
-        _distances_full(tile, means[k], whiteners[k], work, acc, q)
-    else:
-        _distances_diagonal(tile, means[k], whiteners[k], q)
-
-
-@kernel
-def _densities(tile, mixture, work, acc, q, r, largest):
+def _densities(tile, mixture, centered, r, largest):
     """r (OUT) = log densities (K, TILE) with weights; largest (OUT) = their maximum."""
     largest[:] = -np.inf
     for k in range(r.shape[0]):
-        _distances(tile, k, mixture[1], mixture[2], work, acc, q)
-        _store_log_density(q, mixture[0][k], r[k], largest)
+        _densities_of(tile, k, mixture, centered, r, largest)
+
+
+@allocating_kernel
+def _workspace(mixture):
+    """A tile, its centred groups, log densities, their maximum, and their sum."""
+    n_components, d = mixture[1].shape
+    centered = np.empty((_TILE // _GROUP, d, _GROUP))
+    r = np.empty((n_components, _TILE))
+    return np.empty((d, _TILE)), centered, r, np.empty(_TILE), np.empty(_TILE)
 
 
 @kernel
-def _add_seconds(buffers, count, k, seconds):
+def _packs(seconds):
+    """Whether outer products run along features; else they run along rows."""
+    return seconds.ndim == 3 and seconds.shape[1] > _FEW
+
+
+@allocating_kernel
+def _buffers(d, seconds):
+    """Places for live rows: (TILE, D) where they are packed, else twice (d, TILE)."""
+    width = seconds.shape[1] if _packs(seconds) else 0
+    return np.zeros((_TILE, width)), np.empty((2, d, _TILE))
+
+
+@allocating_kernel
+def _live_places(n_components):
+    """Indices and weights of live rows, their masks, and how many there are."""
+    index, weights = np.empty(_TILE, np.int64), np.empty(_TILE)
+    return index, weights, np.empty(_N_MASKS, np.int64), np.empty(n_components)
+
+
+@kernel
+def _add_seconds(weighted, gathered, count, k, seconds):
     if seconds.ndim == 3:
-        _add_outers(buffers[1], buffers[0], count, seconds[k])
+        _add_outers(weighted, gathered, count, seconds[k])
     else:
-        _add_squares(buffers[1], buffers[0], count, seconds[k])
+        _add_squares(weighted, gathered, count, seconds[k])
 
 
 @kernel
-def _add_component(tile, k, mean, count, live, buffers, sums):
+def _add_component(x, first, tile, k, means, live, buffers, sums):
     """Add count, sums and second moments of the live rows of component k.
 
-    live holds the indices and the weights of the rows, buffers (OUT) the centred rows
-    and their weighted copies.
+    live holds the indices and the weights of the rows, and their number; buffers is
+    from `_buffers`.
     """
-    index, weights = live
+    index, weights, count = live
     counts, firsts, seconds = sums
+    packed, (gathered, weighted) = buffers[0], (buffers[1][0], buffers[1][1])
     total = 0.0
     for t in range(count):
         total += weights[t]
     counts[k] += total
-    _gather_rows(tile, mean, index, count, buffers[0])
-    _weigh_rows(buffers[0], weights, count, buffers[1], firsts[k])
-    _add_seconds(buffers, count, k, seconds)
+    if _packs(seconds):
+        _pack_rows(x, first, (index, weights), count, means, k, packed, firsts)
+        _add_packed_outers(packed, count, seconds, k)
+        return
+    _gather_rows(tile, means[k], index, count, gathered)
+    _weigh_rows(gathered, weights, count, weighted, firsts[k])
+    _add_seconds(weighted, gathered, count, k, seconds)
 
 
 @kernel
+def _add_tile(x, first, tile, r, scales, means, work, sums):
+    """Add what the rows of a tile bring; scales: of r, and the rows' weights.
+
+    work holds what `_live_places` and `_buffers` return.
+    """
+    (index, weights, masks, n_live), buffers = work
+    scale, row_weight = scales
+    dense = not _packs(sums[2])
+    live = (index, weights)
+    for k in range(r.shape[0]):
+        count = _gather_live(r, k, scale, row_weight, dense, masks, live)
+        n_live[k] = count
+        if count > 0:
+            rows = (index, weights, count)
+            _add_component(x, first, tile, k, means, rows, buffers, sums)
+
+
+@kernel
+def _add_deletions(r, total, row_weight, n_live, work, deletions):
+    """deletions (IN, OUT) += weighted sums of log(1 - r) of a tile."""
+    best, others, log_others = work
+    _sum_of_others(r, total, best, others)
+    _log_shares_of_others(others, total, log_others)
+    for k in range(r.shape[0]):
+        if n_live[k] > 0:
+            _add_deletion(r[k], k, best, log_others, total, row_weight, deletions)
+
+
+@allocating_kernel
 def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
     """Add the moments of the rows in bounds about the means to the OUT arrays."""
-    n_components, d = mixture[1].shape
-    tile, buffers = np.empty((d, _TILE)), np.empty((2, d, _TILE))
-    acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
-    q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    means = mixture[1]
+    n_components, d = means.shape
+    tile, centered, r, largest, total = _workspace(mixture)
     scale, row_weight = np.empty(_TILE), np.empty(_TILE)
-    log_density, others = np.empty(_TILE), np.empty(_TILE)
-    log_others, best = np.empty(_TILE), np.empty(_TILE, np.int64)
-    live = (np.empty(_TILE, np.int64), np.empty(_TILE))
+    log_density = np.empty(_TILE)
+    deleting = (np.empty(_TILE, np.int64), np.empty(_TILE), np.empty(_TILE))
+    places = _live_places(n_components)
+    work = (places, _buffers(d, sums[2]))
     start, stop = bounds
     for first in range(start, stop, _TILE):
-        n_rows = min(_TILE, stop - first)
         _load_tile(x, first, stop, tile)
         _row_weights(weights, first, stop, row_weight)
-        _densities(tile, mixture, buffers[0], acc, q, r, largest)
+        _densities(tile, mixture, centered, r, largest)
         _exponentiate(r, largest, total)
-        if deletion:
-            _sum_of_others(r, total, best, others)
-            _log_shares_of_others(others, total, log_others)
         _log_of_sums(largest, total, log_density)
-        for t in range(_TILE):
-            likelihood[0] += row_weight[t] * log_density[t]
-            scale[t] = row_weight[t] / total[t]
-        for k in range(n_components):
-            count = _gather_live(r[k], scale, row_weight, n_rows, live[0], live[1])
-            if count > 0:
-                _add_component(tile, k, mixture[1][k], count, live, buffers, sums)
-                if deletion:
-                    _add_deletion(
-                        r[k], k, best, log_others, total, row_weight, deletions
-                    )
+        likelihood[0] += _weigh_densities(log_density, row_weight, total, scale)
+        _add_tile(x, first, tile, r, (scale, row_weight), means, work, sums)
+        if deletion:
+            _add_deletions(r, total, row_weight, places[3], deleting, deletions)
 
 
 @kernel
+def _weigh_densities(log_density, row_weight, total, scale):
+    """Return the weighted sum; scale (OUT) = what makes r weighted responsibilities."""
+    likelihood = 0.0
+    for t in range(_TILE):
+        likelihood += row_weight[t] * log_density[t]
+        scale[t] = row_weight[t] / total[t]
+    return likelihood
+
+
+@kernel
+def _load_responsibilities(given, first, stop, r):
+    """r (OUT) = a tile of given responsibilities, 0 beyond the rows."""
+    n_rows = min(_TILE, stop - first)
+    r[:, n_rows:] = 0.0
+    for t in range(n_rows):
+        for k in range(r.shape[0]):
+            r[k, t] = given[first + t, k]
+
+
+@allocating_kernel
 def given_moments(x, responsibilities, bounds, means, sums):
     """Moments of a range under given (weighted) responsibilities (n, K)."""
     n_components, d = means.shape
-    tile, buffers = np.empty((d, _TILE)), np.empty((2, d, _TILE))
-    r, scale = np.zeros((n_components, _TILE)), np.ones(_TILE)
-    row_weight = np.zeros(_TILE)  # given responsibilities count where positive
-    live = (np.empty(_TILE, np.int64), np.empty(_TILE))
+    tile, r = np.empty((d, _TILE)), np.zeros((n_components, _TILE))
+    scales = (np.ones(_TILE), np.zeros(_TILE))  # what is positive counts
+    work = (_live_places(n_components), _buffers(d, sums[2]))
     start, stop = bounds
     for first in range(start, stop, _TILE):
-        n_rows = min(_TILE, stop - first)
         _load_tile(x, first, stop, tile)
-        for t in range(n_rows):
-            for k in range(n_components):
-                r[k, t] = responsibilities[first + t, k]
-        for k in range(n_components):
-            count = _gather_live(r[k], scale, row_weight, n_rows, live[0], live[1])
-            if count > 0:
-                _add_component(tile, k, means[k], count, live, buffers, sums)
+        _load_responsibilities(responsibilities, first, stop, r)
+        _add_tile(x, first, tile, r, scales, means, work, sums)
 
 
 @kernel
@@ -153,19 +212,17 @@ def _draw(r, t, level):
     return last
 
 
-@kernel
+@allocating_kernel
 def density(x, bounds, mixture, what, uniforms, out, labels, posteriors):
     """One of: log density (out), labels, drawn labels, posteriors of a range."""
-    n_components, d = mixture[1].shape
-    tile, work = np.empty((d, _TILE)), np.empty((d, _TILE))
-    acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
-    q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    n_components = len(mixture[0])
+    tile, centered, r, largest, total = _workspace(mixture)
     log_density = np.empty(_TILE)
     start, stop = bounds
     for first in range(start, stop, _TILE):
         n_rows = min(_TILE, stop - first)
         _load_tile(x, first, stop, tile)
-        _densities(tile, mixture, work, acc, q, r, largest)
+        _densities(tile, mixture, centered, r, largest)
         if what == LABELS:
             for t in range(n_rows):
                 labels[first + t] = _arg_largest(r, t)
@@ -223,36 +280,43 @@ def _add_map_diagonal(centered, linear, shift, share, mapped):
 
 
 @kernel
+def _map_tile(tile, r, total, means, linear, shifts, work, mapped):
+    """mapped (OUT) = the maps of all components, weighted by the posteriors."""
+    centered, acc, share = work
+    mapped[:] = 0.0
+    for k in range(r.shape[0]):
+        peak = 0.0
+        for t in range(_TILE):
+            share[t] = r[k, t] / total[t]
+            peak = max(peak, share[t])
+        if peak > 0.0:
+            _center_tile(tile, means[k], centered)
+            if linear.ndim == 3:
+                _add_map_full(centered, linear[k], shifts[k], share, acc, mapped)
+            else:
+                _add_map_diagonal(centered, linear[k], shifts[k], share, mapped)
+
+
+@allocating_kernel
 def maps(x, bounds, mixture, linear, shifts, out):
     """out (OUT) = sum_k p_k(x) (linear_k (x - mean_k) + shift_k) of a range."""
-    n_components, d = mixture[1].shape
-    tile, work = np.empty((d, _TILE)), np.empty((d, _TILE))
-    mapped, share = np.empty((d, _TILE)), np.empty(_TILE)
-    acc, r = np.zeros((4, _TILE)), np.empty((n_components, _TILE))
-    q, largest, total = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    means = mixture[1]
+    d = means.shape[1]
+    tile, groups, r, largest, total = _workspace(mixture)
+    work = (np.empty((d, _TILE)), np.zeros((4, _TILE)), np.empty(_TILE))
+    mapped = np.empty((d, _TILE))
     start, stop = bounds
     for first in range(start, stop, _TILE):
         _load_tile(x, first, stop, tile)
-        _densities(tile, mixture, work, acc, q, r, largest)
+        _densities(tile, mixture, groups, r, largest)
         _exponentiate(r, largest, total)
-        mapped[:] = 0.0
-        for k in range(n_components):
-            peak = 0.0
-            for t in range(_TILE):
-                share[t] = r[k, t] / total[t]
-                peak = max(peak, share[t])
-            if peak > 0.0:
-                _center_tile(tile, mixture[1][k], work)
-                if linear.ndim == 3:
-                    _add_map_full(work, linear[k], shifts[k], share, acc, mapped)
-                else:
-                    _add_map_diagonal(work, linear[k], shifts[k], share, mapped)
+        _map_tile(tile, r, total, means, linear, shifts, work, mapped)
         for t in range(min(_TILE, stop - first)):
             for j in range(d):
                 out[first + t, j] = mapped[j, t]
 
 
-@kernel
+@allocating_kernel
 def selected_maps(x, bounds, index, centers, linear, shifts, out):
     """out (OUT) = linear_i (x - center_i) + shift_i with i = index of the row."""
     d = x.shape[1]
@@ -272,6 +336,19 @@ def selected_maps(x, bounds, index, centers, linear, shifts, out):
 
 
 @kernel
+def _nearest_of_tile(tile, centers, ones, q, smallest, best):
+    """smallest, best (OUT): squared distance to the nearest center, and which."""
+    smallest[:] = np.inf
+    best[:] = 0
+    for k in range(centers.shape[0]):
+        _distances_diagonal(tile, centers[k], ones, q)
+        for t in range(_TILE):
+            closer = q[t] < smallest[t]
+            best[t] = k if closer else best[t]
+            smallest[t] = q[t] if closer else smallest[t]
+
+
+@allocating_kernel
 def nearest(x, bounds, centers, labels, distances):
     """labels, distances (OUT): nearest center of each row and |x - center|^2."""
     d = x.shape[1]
@@ -281,14 +358,7 @@ def nearest(x, bounds, centers, labels, distances):
     start, stop = bounds
     for first in range(start, stop, _TILE):
         _load_tile(x, first, stop, tile)
-        smallest[:] = np.inf
-        best[:] = 0
-        for k in range(centers.shape[0]):
-            _distances_diagonal(tile, centers[k], ones, q)
-            for t in range(_TILE):
-                closer = q[t] < smallest[t]
-                best[t] = k if closer else best[t]
-                smallest[t] = q[t] if closer else smallest[t]
+        _nearest_of_tile(tile, centers, ones, q, smallest, best)
         for t in range(min(_TILE, stop - first)):
             labels[first + t] = best[t]
             distances[first + t] = smallest[t]

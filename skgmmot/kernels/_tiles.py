@@ -1,23 +1,31 @@
 """Arithmetic on one tile of rows: densities, responsibilities, weighted moments.
 
 A tile is a transposed copy of TILE rows, so that features lie outside and rows inside:
-every inner loop runs over rows that are contiguous in memory and is vectorised. Loops
-over features are unrolled by four, so that one load of an accumulator serves four
-multiply-adds. Where the number of features is not a multiple of four the odd ones come
-first, which leaves only blocks of four behind them.
+every inner loop runs over rows that are contiguous in memory and is vectorised, here by
+the compiler, in `_vectors` by hand.
 
 Arguments are marked IN or OUT; nothing here allocates more than a tile.
 """
 
 import math
 
-import numpy as np
+from skgmmot.kernels import _vectors as vectors
+from skgmmot.kernels._jit import exact_kernel, kernel, log1p_negative
 
-from skgmmot.kernels._jit import exp_nonpositive, kernel, log1p_negative
-
-TILE = 128
-_NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
-_LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
+TILE = vectors.TILE
+_GROUP = vectors.GROUP
+_MASKED = 16  # rows of a mask of live rows
+_DENSE = 48  # live rows of a tile from which on picking them costs more than it saves
+# Up to this many features sums of outer products run along rows, beyond along features.
+FEW = 4
+_mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
+_exp_of_gaps, _log_of_sums = vectors.exp_of_gaps, vectors.log_of_sums
+_densities_1, _densities_2 = vectors.densities_1, vectors.densities_2
+_densities_3, _densities_4 = vectors.densities_3, vectors.densities_4
+_densities_4n, _densities_4n1 = vectors.densities_4n, vectors.densities_4n1
+_densities_4n2, _densities_4n3 = vectors.densities_4n2, vectors.densities_4n3
+_densities_diagonal, _pack_row = vectors.densities_diagonal, vectors.pack_row
+_add_outers_packed = vectors.add_outers
 
 
 @kernel
@@ -36,50 +44,6 @@ def center_tile(tile, mean, centered):
         m = mean[j]
         for t in range(TILE):
             centered[j, t] = tile[j, t] - m
-
-
-@kernel
-def _triangle_1(c, i, w, q, acc):
-    w00 = w[i, i]
-    for t in range(TILE):
-        y0 = acc[0, t] + w00 * c[i, t]
-        q[t] += y0 * y0
-
-
-@kernel
-def _triangle_2(c, i, w, q, acc):
-    w00, w10, w11 = w[i, i], w[i + 1, i], w[i + 1, i + 1]
-    for t in range(TILE):
-        c0 = c[i, t]
-        y0 = acc[0, t] + w00 * c0
-        y1 = acc[1, t] + w10 * c0 + w11 * c[i + 1, t]
-        q[t] += y0 * y0 + y1 * y1
-
-
-@kernel
-def _triangle_3(c, i, w, q, acc):
-    w00, w10, w11 = w[i, i], w[i + 1, i], w[i + 1, i + 1]
-    w20, w21, w22 = w[i + 2, i], w[i + 2, i + 1], w[i + 2, i + 2]
-    for t in range(TILE):
-        c0, c1 = c[i, t], c[i + 1, t]
-        y0 = acc[0, t] + w00 * c0
-        y1 = acc[1, t] + w10 * c0 + w11 * c1
-        y2 = acc[2, t] + w20 * c0 + w21 * c1 + w22 * c[i + 2, t]
-        q[t] += y0 * y0 + y1 * y1 + y2 * y2
-
-
-@kernel
-def _triangle_4(c, i, w, q, acc):
-    w00, w10, w11 = w[i, i], w[i + 1, i], w[i + 1, i + 1]
-    w20, w21, w22 = w[i + 2, i], w[i + 2, i + 1], w[i + 2, i + 2]
-    w30, w31, w32, w33 = w[i + 3, i], w[i + 3, i + 1], w[i + 3, i + 2], w[i + 3, i + 3]
-    for t in range(TILE):
-        c0, c1, c2, c3 = c[i, t], c[i + 1, t], c[i + 2, t], c[i + 3, t]
-        y0 = acc[0, t] + w00 * c0
-        y1 = acc[1, t] + w10 * c0 + w11 * c1
-        y2 = acc[2, t] + w20 * c0 + w21 * c1 + w22 * c2
-        y3 = acc[3, t] + w30 * c0 + w31 * c1 + w32 * c2 + w33 * c3
-        q[t] += (y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3)
 
 
 @kernel
@@ -110,30 +74,44 @@ def add_block_4x4(c, j, w, i, acc):
 
 
 @kernel
-def distances_full(tile, mean, w, centered, acc, q):
-    """q (OUT) = |W (x - mean)|^2 for the rows of a tile, W lower triangular.
+def center_groups(tile, mean, centered):
+    """centered (OUT, (TILE / GROUP, d, GROUP)) = tile - mean."""
+    for group in range(TILE // _GROUP):
+        for j in range(tile.shape[0]):
+            m = mean[j]
+            for t in range(_GROUP):
+                centered[group, j, t] = tile[j, group * _GROUP + t] - m
 
-    d (d + 1) / 2 multiply-adds a row. centered and acc are workspace.
+
+@kernel
+def densities_of(tile, k, mixture, centered, r, largest):
+    """r[k] (OUT) = log densities of the rows; largest (IN, OUT) raised to them.
+
+    d (d + 1) / 2 multiply-adds a row with full whiteners. centered is workspace.
     """
+    offsets, means, whiteners = mixture
+    if whiteners.ndim == 2:
+        _densities_diagonal(tile, means, whiteners, k, offsets[k], r, largest)
+        return
     d = tile.shape[0]
-    center_tile(tile, mean, centered)
-    q[:] = 0.0
-    acc[:] = 0.0
-    odd = d % 4
-    if odd == 1:
-        _triangle_1(centered, 0, w, q, acc)
-    elif odd == 2:
-        _triangle_2(centered, 0, w, q, acc)
-    elif odd == 3:
-        _triangle_3(centered, 0, w, q, acc)
-    for i in range(odd, d, 4):
-        if i > 0:
-            acc[:] = 0.0
-        for j in range(odd if i > 0 else 0):
-            add_block_4x1(centered, j, w, i, acc)
-        for j in range(odd, i, 4):
-            add_block_4x4(centered, j, w, i, acc)
-        _triangle_4(centered, i, w, q, acc)
+    if d == 1:
+        _densities_1(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 2:
+        _densities_2(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 3:
+        _densities_3(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 4:
+        _densities_4(tile, means, whiteners, k, offsets[k], r, largest)
+    else:
+        center_groups(tile, means[k], centered)
+        if d % 4 == 0:
+            _densities_4n(centered, whiteners, k, offsets[k], r, largest)
+        elif d % 4 == 1:
+            _densities_4n1(centered, whiteners, k, offsets[k], r, largest)
+        elif d % 4 == 2:
+            _densities_4n2(centered, whiteners, k, offsets[k], r, largest)
+        else:
+            _densities_4n3(centered, whiteners, k, offsets[k], r, largest)
 
 
 @kernel
@@ -158,24 +136,18 @@ def distances_diagonal(tile, mean, w, q):
             q[t] += (y0 * y0 + y1 * y1) + (y2 * y2 + y3 * y3)
 
 
-@kernel
-def store_log_density(q, offset, row, largest):
-    """row (OUT) = offset - q / 2; largest (OUT) raised to it where it is smaller."""
-    for t in range(TILE):
-        value = offset - 0.5 * min(q[t], _LARGEST)
-        row[t] = value
-        largest[t] = max(largest[t], value)
-
-
-@kernel
+@exact_kernel
 def exponentiate(r, largest, total):
     """r = exp(r - largest) (IN, OUT), total (OUT) = their sum over components."""
     total[:] = 0.0
     for k in range(r.shape[0]):
-        for t in range(TILE):
-            e = exp_nonpositive(r[k, t] - largest[t])
-            r[k, t] = e
-            total[t] += e
+        _exp_of_gaps(r, k, largest, total)
+
+
+@exact_kernel
+def log_of_sums(largest, total, out):
+    """out (OUT) = largest + log(total)."""
+    _log_of_sums(largest, total, out)
 
 
 @kernel
@@ -198,17 +170,28 @@ def sum_of_others(r, total, best, others):
 
 
 @kernel
-def gather_live(r_k, scale, row_weight, n_rows, index, live):
+def gather_live(r, k, scale, row_weight, dense, masks, live):
     """Rows with a responsibility that counts: their index and weight (OUT); how many.
 
-    r_k * scale are the responsibilities of one component times the rows' weights,
-    by whose size what counts is told.
+    r[k] * scale are the responsibilities of one component times the rows' weights,
+    by whose size what counts is told. All rows are given where `dense` allows it and
+    most are live.
     """
+    index, weights = live
+    count = _mark_live(r, k, scale, row_weight, masks)
+    if dense and count >= _DENSE:
+        for t in range(TILE):
+            weights[t] = r[k, t] * scale[t]
+        return TILE
     count = 0
-    for t in range(n_rows):
-        index[count] = t
-        live[count] = r_k[t] * scale[t]
-        count += 1 if r_k[t] * scale[t] > _NEGLIGIBLE * row_weight[t] else 0
+    for group in range(TILE // _MASKED):
+        mask = masks[group]
+        while mask != 0:
+            t = group * _MASKED + _lowest_bit(mask)
+            index[count] = t
+            weights[count] = r[k, t] * scale[t]
+            count += 1
+            mask &= mask - 1
     return count
 
 
@@ -226,6 +209,21 @@ def gather_rows(tile, mean, index, count, gathered):
 
 
 @kernel
+def pack_rows(x, first, live, count, means, k, packed, sums):
+    """packed (OUT) = live rows about the mean times the root of their weight."""
+    index, weights = live
+    for t in range(count):
+        root = math.sqrt(weights[t])
+        _pack_row(x, first + index[t], means, k, root, t, packed, sums)
+
+
+@kernel
+def add_packed_outers(packed, count, seconds, k):
+    """seconds[k] (IN, OUT) += sum of outer products of the packed rows."""
+    _add_outers_packed(packed, count, seconds, k)
+
+
+@kernel
 def weigh_rows(gathered, live, count, weighted, sums):
     """weighted (OUT) = live * gathered; sums (IN, OUT) += their sums."""
     for j in range(gathered.shape[0]):
@@ -238,68 +236,14 @@ def weigh_rows(gathered, live, count, weighted, sums):
 
 
 @kernel
-def _outer_triangle(v, c, i, size, count, s):
-    for a in range(size):
+def add_outers(weighted, gathered, count, s):
+    """s (IN, OUT, lower triangle) += sum_t weighted[:, t] gathered[:, t]^T."""
+    for a in range(gathered.shape[0]):
         for b in range(a + 1):
             total = 0.0
             for t in range(count):
-                total += v[i + a, t] * c[i + b, t]
-            s[i + a, i + b] += total
-
-
-@kernel
-def _outer_4x1(v, c, i, j, count, s):
-    s0 = s1 = s2 = s3 = 0.0
-    for t in range(count):
-        c0 = c[j, t]
-        s0 += v[i, t] * c0
-        s1 += v[i + 1, t] * c0
-        s2 += v[i + 2, t] * c0
-        s3 += v[i + 3, t] * c0
-    s[i, j] += s0
-    s[i + 1, j] += s1
-    s[i + 2, j] += s2
-    s[i + 3, j] += s3
-
-
-@kernel
-def _outer_2x4(v, c, i, j, count, s):
-    s00 = s01 = s02 = s03 = 0.0
-    s10 = s11 = s12 = s13 = 0.0
-    for t in range(count):
-        v0, v1 = v[i, t], v[i + 1, t]
-        c0, c1, c2, c3 = c[j, t], c[j + 1, t], c[j + 2, t], c[j + 3, t]
-        s00 += v0 * c0
-        s01 += v0 * c1
-        s02 += v0 * c2
-        s03 += v0 * c3
-        s10 += v1 * c0
-        s11 += v1 * c1
-        s12 += v1 * c2
-        s13 += v1 * c3
-    s[i, j] += s00
-    s[i, j + 1] += s01
-    s[i, j + 2] += s02
-    s[i, j + 3] += s03
-    s[i + 1, j] += s10
-    s[i + 1, j + 1] += s11
-    s[i + 1, j + 2] += s12
-    s[i + 1, j + 3] += s13
-
-
-@kernel
-def add_outers(weighted, gathered, count, s):
-    """s (IN, OUT, lower triangle) += sum_t weighted[:, t] gathered[:, t]^T."""
-    d = gathered.shape[0]
-    odd = d % 4
-    _outer_triangle(weighted, gathered, 0, odd, count, s)
-    for i in range(odd, d, 4):
-        for j in range(odd):
-            _outer_4x1(weighted, gathered, i, j, count, s)
-        for j in range(odd, i, 4):
-            _outer_2x4(weighted, gathered, i, j, count, s)
-            _outer_2x4(weighted, gathered, i + 2, j, count, s)
-        _outer_triangle(weighted, gathered, i, 4, count, s)
+                total += weighted[a, t] * gathered[b, t]
+            s[a, b] += total
 
 
 @kernel
@@ -336,10 +280,3 @@ def row_weights(weights, start, stop, scale):
         scale[t] = 0.0
         if start + t < stop:
             scale[t] = weights[start + t] if weights.size > 0 else 1.0
-
-
-@kernel
-def log_of_sums(largest, total, out):
-    """out (OUT) = largest + log(total)."""
-    for t in range(TILE):
-        out[t] = largest[t] + np.log(total[t])

@@ -1,0 +1,191 @@
+"""Vectors in LLVM's own words, for the loops that a compiler does not vectorise well.
+
+An emitter writes the instructions of one operation on a tile, several rows in a
+register; `Emitter` has the vocabulary. Where Numba does not compile, the NumPy twin of
+an operation stands in for it, and tests hold both together.
+"""
+
+from contextlib import contextmanager
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_DOUBLE, _INT = ir.DoubleType(), ir.IntType(64)
+
+
+class Vector:
+    """A value of several lanes, with the arithmetic of formulas."""
+
+    def __init__(self, emitter, value):
+        self.emitter, self.value = emitter, value
+
+    def __add__(self, other):
+        return Vector(self.emitter, self.emitter.builder.fadd(self.value, other.value))
+
+    def __sub__(self, other):
+        return Vector(self.emitter, self.emitter.builder.fsub(self.value, other.value))
+
+    def __mul__(self, other):
+        return Vector(self.emitter, self.emitter.builder.fmul(self.value, other.value))
+
+    def __truediv__(self, other):
+        return Vector(self.emitter, self.emitter.builder.fdiv(self.value, other.value))
+
+    def below(self, other):
+        """The smaller of the two, `other` where either is NaN."""
+        return self._chosen("<", other)
+
+    def above(self, other):
+        """The larger of the two, `other` where either is NaN."""
+        return self._chosen(">", other)
+
+    def _chosen(self, sign, other):
+        builder = self.emitter.builder
+        first = builder.fcmp_ordered(sign, self.value, other.value)
+        return Vector(self.emitter, builder.select(first, self.value, other.value))
+
+    def bits(self):
+        """The lanes as integers, an LLVM value."""
+        return self.emitter.builder.bitcast(
+            self.value, ir.VectorType(_INT, self.value.type.count)
+        )
+
+
+class Array:
+    """An array argument: its first entry and its shape."""
+
+    def __init__(self, context, builder, kind, value):
+        array = context.make_array(kind)(context, builder, value)
+        self.pointer = array.data
+        self.shape = cgutils.unpack_tuple(builder, array.shape, kind.ndim)
+        self.single = kind.dtype == types.float32
+
+
+class Emitter:
+    """Writes vector instructions; `lanes` is the width."""
+
+    def __init__(self, builder, lanes):
+        self.builder, self.lanes = builder, lanes
+        self.kind = ir.VectorType(_DOUBLE, lanes)
+
+    def narrow(self):
+        """The same for single numbers."""
+        return Emitter(self.builder, 1)
+
+    def integer(self, number):
+        """A constant index."""
+        return ir.Constant(_INT, number)
+
+    def at(self, *terms):
+        """Sum of products of indices: pairs (index, factor)."""
+        total = self.integer(0)
+        for index, factor in terms:
+            factor = self.integer(factor) if isinstance(factor, int) else factor
+            total = self.builder.add(total, self.builder.mul(index, factor))
+        return total
+
+    def constant(self, number):
+        """The same number in all lanes."""
+        return Vector(self, ir.Constant(self.kind, [float(number)] * self.lanes))
+
+    def integers(self, number):
+        """The same integer in all lanes, an LLVM value."""
+        return ir.Constant(ir.VectorType(_INT, self.lanes), [number] * self.lanes)
+
+    def numbers(self, bits):
+        """Integers read as the bits of numbers."""
+        return Vector(self, self.builder.bitcast(bits, self.kind))
+
+    def scalar(self, array, index):
+        """One entry, as float64."""
+        value = self.builder.load(self.builder.gep(array.pointer, [index]))
+        return self.builder.fpext(value, _DOUBLE) if array.single else value
+
+    def spread(self, value):
+        """A scalar in all lanes."""
+        start = ir.Constant(self.kind, ir.Undefined)
+        first = self.builder.insert_element(start, value, ir.Constant(_INT, 0))
+        order = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return Vector(self, self.builder.shuffle_vector(first, start, order))
+
+    def load(self, array, index):
+        """As many entries from index on as there are lanes."""
+        entry = ir.FloatType() if array.single else _DOUBLE
+        value = self.builder.load(
+            self._place(array, index, entry), align=4 if array.single else 8
+        )
+        return Vector(
+            self, self.builder.fpext(value, self.kind) if array.single else value
+        )
+
+    def store(self, vector, array, index):
+        """Write all lanes from index on."""
+        self.builder.store(vector.value, self._place(array, index, _DOUBLE), align=8)
+
+    def _place(self, array, index, entry):
+        pointer = self.builder.gep(array.pointer, [index])
+        kind = ir.VectorType(entry, self.lanes)
+        return self.builder.bitcast(pointer, kind.as_pointer())
+
+    def multiply_add(self, a, b, c):
+        """Return a b + c, in one instruction where there is one."""
+        name = f"llvm.fmuladd.v{self.lanes}f64"
+        kind = ir.FunctionType(self.kind, [self.kind] * 3)
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return Vector(self, self.builder.call(function, [a.value, b.value, c.value]))
+
+    def polynomial(self, coefficients, x):
+        """Horner's scheme, from the highest coefficient down."""
+        value = self.constant(coefficients[0])
+        for coefficient in coefficients[1:]:
+            value = self.multiply_add(value, x, self.constant(coefficient))
+        return value
+
+    def variable(self, vector):
+        """A place for a vector that changes in a loop; it ends up in a register."""
+        place = cgutils.alloca_once(self.builder, self.kind)
+        self.builder.store(vector.value, place)
+        return place
+
+    def get(self, place):
+        """Value of a variable."""
+        return Vector(self, self.builder.load(place))
+
+    def put(self, place, vector):
+        """Change a variable."""
+        self.builder.store(vector.value, place)
+
+    @contextmanager
+    def loop(self, start, stop, step):
+        """Count from start to stop."""
+        start, stop, step = (
+            self.integer(n) if isinstance(n, int) else n for n in (start, stop, step)
+        )
+        with cgutils.for_range_slice(self.builder, start, stop, step) as (index, _):
+            yield index
+
+
+def written(kinds, emit, lanes, returns=types.void):
+    """What an intrinsic returns: its signature, and a generator of its code."""
+
+    def generate(context, builder, signature, values):
+        arguments = [
+            Array(context, builder, kind, value)
+            if isinstance(kind, types.Array)
+            else value
+            for kind, value in zip(signature.args, values, strict=True)
+        ]
+        result = emit(Emitter(builder, lanes), *arguments)
+        return context.get_dummy_value() if result is None else result
+
+    # Indices are int64 whatever integer comes.
+    kinds = [types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds]
+    return returns(*kinds), generate
+
+
+def operation(twin):
+    """Decorate an intrinsic: without compilation its NumPy twin is called."""
+    return lambda define: twin if numba.config.DISABLE_JIT else intrinsic(define)

@@ -1,0 +1,334 @@
+"""The operations on tiles that are written as vectors: see `_lanes`.
+
+Arguments are marked IN or OUT as in `_tiles`; r is (K, TILE), what else has one entry
+a row (TILE,). Twins have the same arguments and do the same by NumPy.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from skgmmot.kernels._lanes import operation, written
+
+TILE = 128
+GROUP = 8  # rows of a group: two registers of 256 bits, or one of 512
+LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
+NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
+
+_WIDE = 16  # lanes where constants are many and values few
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH = 6.93145751953125e-1  # 20 bits: its multiples below 2**31 are exact
+_LN2_LOW = 1.42860682030941723212e-6
+_SHIFT = 6755399441055744.0 + 1023.0  # 1.5 * 2**52 plus the exponent's bias
+_LOWEST = -709.2  # exp of less has the exponent's bits 0 below, and is 0
+# exp(r) = 1 + r + r^2 q(r) for |r| <= log(2) / 2: q by Remez's exchange, to 3e-16.
+_EXP = (
+    2.7476720534702785e-07, 2.7635068255858228e-06, 2.4801932395498126e-05,
+    0.00019841185067495505, 0.0013888888515119174, 0.008333333370982353,
+    0.04166666666814233, 0.16666666666611335, 0.4999999999999832, 1.0, 1.0,
+)  # fmt: skip
+_ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
+_EXPONENT_BITS = 0xFFF0000000000000
+_TWO_52_BITS = 0x4330000000000000
+# 2 artanh(s) = 2 s (1 + s^2 / 3 + ...) with s^2 <= 0.0295: ten terms leave 2e-17.
+_ARTANH = tuple(1.0 / odd for odd in range(19, 0, -2))
+
+
+def _finish_density(e, norms, offset, where):
+    """Store offset - norms / 2, and raise the running maximum."""
+    r, k, largest, t = where
+    cut = norms.below(e.constant(LARGEST))
+    value = e.multiply_add(cut, e.constant(-0.5), e.spread(offset))
+    e.store(value, r, e.at((k, TILE), (t, 1)))
+    e.store(value.above(e.load(largest, t)), largest, t)
+
+
+def _finish_twin(norms, offset, r, k, largest):
+    r[k] = offset - 0.5 * np.minimum(norms, LARGEST)
+    np.maximum(largest, r[k], out=largest)
+
+
+def _few_features(d):
+    """An operation for full whiteners of a few features, all held in registers."""
+
+    def twin(tile, means, whiteners, k, offset, r, largest):
+        norms = np.square(whiteners[k] @ (tile - means[k][:, None])).sum(axis=0)
+        _finish_twin(norms, offset, r, k, largest)
+
+    def emit(e, tile, means, whiteners, k, offset, r, largest):
+        def spread(array, *terms):
+            return e.spread(e.scalar(array, e.at(*terms)))
+
+        mean = [spread(means, (k, d), (e.integer(j), 1)) for j in range(d)]
+        places = [[e.integer(i * d + j) for j in range(i + 1)] for i in range(d)]
+        rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
+        with e.loop(0, TILE, GROUP) as t:
+            centered = [
+                e.load(tile, e.at((t, 1), (e.integer(j), TILE))) - mean[j]
+                for j in range(d)
+            ]
+            norms = None
+            for row in rows:
+                image = row[0] * centered[0]
+                for factor, value in zip(row[1:], centered[1:], strict=False):
+                    image = e.multiply_add(factor, value, image)
+                norms = e.multiply_add(image, image, norms) if norms else image * image
+            _finish_density(e, norms, offset, (r, k, largest, t))
+
+    @operation(twin)
+    def densities(typingctx, tile, means, whiteners, k, offset, r, largest):
+        kinds = (tile, means, whiteners, k, offset, r, largest)
+        return written(kinds, emit, GROUP)
+
+    return densities
+
+
+densities_1, densities_2, densities_3, densities_4 = map(_few_features, range(1, 5))
+
+
+def _diagonal_twin(tile, means, whiteners, k, offset, r, largest):
+    scaled = (tile - means[k][:, None]) * whiteners[k][:, None]
+    _finish_twin(np.square(scaled).sum(axis=0), offset, r, k, largest)
+
+
+def _emit_diagonal(e, tile, means, whiteners, k, offset, r, largest):
+    d = means.shape[1]
+    with e.loop(0, TILE, e.lanes) as t:
+        norms = e.variable(e.constant(0.0))
+        with e.loop(0, d, 1) as j:
+            mean = e.spread(e.scalar(means, e.at((k, d), (j, 1))))
+            scale = e.spread(e.scalar(whiteners, e.at((k, d), (j, 1))))
+            scaled = (e.load(tile, e.at((j, TILE), (t, 1))) - mean) * scale
+            e.put(norms, e.multiply_add(scaled, scaled, e.get(norms)))
+        _finish_density(e, e.get(norms), offset, (r, k, largest, t))
+
+
+@operation(_diagonal_twin)
+def densities_diagonal(typingctx, tile, means, whiteners, k, offset, r, largest):
+    """r[k] (OUT) = log densities for diagonal whiteners; largest (IN, OUT) raised."""
+    kinds = (tile, means, whiteners, k, offset, r, largest)
+    return written(kinds, _emit_diagonal, _WIDE)
+
+
+def _many_twin(centered, whiteners, k, offset, r, largest):
+    rows = centered.transpose(1, 0, 2).reshape(centered.shape[1], -1)
+    norms = np.square(whiteners[k] @ rows).sum(axis=0)
+    _finish_twin(norms, offset, r, k, largest)
+
+
+def _add_block(e, norms, operands, first, n_rows):
+    """Add the squares of n_rows rows of W c, whose diagonal starts at `first`."""
+    centered, whiteners, base, d, t = operands
+    images = [e.variable(e.constant(0.0)) for _ in range(n_rows)]
+    with e.loop(0, e.builder.add(first, e.integer(n_rows)), 1) as j:
+        value = e.load(centered, e.at((t, d), (j, GROUP)))
+        for i, image in enumerate(images):
+            row = e.builder.add(first, e.integer(i))
+            factor = e.spread(e.scalar(whiteners, e.at((base, 1), (row, d), (j, 1))))
+            e.put(image, e.multiply_add(factor, value, e.get(image)))
+    for image in map(e.get, images):
+        e.put(norms, e.multiply_add(image, image, e.get(norms)))
+
+
+def _many_features(odd):
+    """An operation for full whiteners of 4 n + odd features, in blocks of four rows."""
+
+    def emit(e, centered, whiteners, k, offset, r, largest):
+        d = whiteners.shape[1]
+        base = e.at((k, e.builder.mul(d, d)))
+        with e.loop(0, TILE, GROUP) as t:
+            norms = e.variable(e.constant(0.0))
+            operands = centered, whiteners, base, d, t
+            if odd:
+                _add_block(e, norms, operands, e.integer(0), odd)
+            with e.loop(odd, d, 4) as first:
+                _add_block(e, norms, operands, first, 4)
+            _finish_density(e, e.get(norms), offset, (r, k, largest, t))
+
+    @operation(_many_twin)
+    def densities(typingctx, centered, whiteners, k, offset, r, largest):
+        return written((centered, whiteners, k, offset, r, largest), emit, GROUP)
+
+    return densities
+
+
+densities_4n, densities_4n1, densities_4n2, densities_4n3 = map(
+    _many_features, range(4)
+)
+
+
+def _exp_twin(r, k, largest, total):
+    r[k] = np.exp(r[k] - largest)
+    total += r[k]
+
+
+def _emit_exp(e, r, k, largest, total):
+    """Write exp of r[k] - largest: n log 2 + rest, 2**n is put together from its bits.
+
+    What is below -709.2 is cut there, where the bits of 2**n are all 0.
+    """
+    with e.loop(0, TILE, e.lanes) as t:
+        place = e.at((k, TILE), (t, 1))
+        x = e.load(r, place) - e.load(largest, t)
+        x = e.constant(_LOWEST).above(x)
+        shifted = e.multiply_add(x, e.constant(_LOG2_E), e.constant(_SHIFT))
+        n = shifted - e.constant(_SHIFT)
+        rest = e.multiply_add(n, e.constant(-_LN2_HIGH), x)
+        rest = e.multiply_add(n, e.constant(-_LN2_LOW), rest)
+        power = e.numbers(e.builder.shl(shifted.bits(), e.integers(52)))
+        value = e.polynomial(_EXP, rest) * power
+        e.store(value, r, place)
+        e.store(e.load(total, t) + value, total, t)
+
+
+@operation(_exp_twin)
+def exp_of_gaps(typingctx, r, k, largest, total):
+    """r[k] (IN, OUT) = exp(r[k] - largest), total (IN, OUT) += r[k]; NaN stays NaN."""
+    return written((r, k, largest, total), _emit_exp, _WIDE)
+
+
+def _log_twin(largest, total, out):
+    out[:] = largest + np.log(total)
+
+
+def _emit_log(e, largest, total, out):
+    """Write largest + log(total): exponent and mantissa in [sqrt(1/2), sqrt(2))."""
+    b = e.builder
+    with e.loop(0, TILE, e.lanes) as t:
+        bits = e.load(total, t).bits()
+        above = b.sub(bits, e.integers(_ROOT_HALF_BITS))
+        mantissa = e.numbers(b.sub(bits, b.and_(above, e.integers(_EXPONENT_BITS))))
+        count = b.or_(b.lshr(above, e.integers(52)), e.integers(_TWO_52_BITS))
+        n = e.numbers(count) - e.constant(2.0**52)
+        excess = mantissa - e.constant(1.0)
+        s = excess / (excess + e.constant(2.0))
+        twice = s + s
+        value = twice * e.polynomial(_ARTANH, s * s)
+        value = e.multiply_add(n, e.constant(_LN2_LOW), value)
+        value = e.multiply_add(n, e.constant(_LN2_HIGH), value)
+        e.store(e.load(largest, t) + value, out, t)
+
+
+@operation(_log_twin)
+def log_of_sums(typingctx, largest, total, out):
+    """out (OUT) = largest + log(total), for totals of at least 1."""
+    return written((largest, total, out), _emit_log, _WIDE)
+
+
+def _live_twin(r, k, scale, row_weight, masks):
+    live = r[k] * scale > NEGLIGIBLE * row_weight
+    powers = 1 << np.arange(_WIDE)
+    masks[:] = (live.reshape(-1, _WIDE) * powers).sum(axis=1)
+    return int(live.sum())
+
+
+def _emit_live(e, r, k, scale, row_weight, masks):
+    b, count = e.builder, e.integer(0)
+    for group in range(TILE // e.lanes):
+        t = e.integer(group * e.lanes)
+        share = e.load(r, e.at((k, TILE), (t, 1))) * e.load(scale, t)
+        least = e.load(row_weight, t) * e.constant(NEGLIGIBLE)
+        flags = b.fcmp_ordered(">", share.value, least.value)
+        mask = b.zext(b.bitcast(flags, ir.IntType(e.lanes)), ir.IntType(64))
+        b.store(mask, b.gep(masks.pointer, [e.integer(group)]))
+        count = b.add(count, b.ctpop(mask))
+    return count
+
+
+@operation(_live_twin)
+def mark_live(typingctx, r, k, scale, row_weight, masks):
+    """Count the rows with a responsibility that counts; masks (OUT) has their bits.
+
+    r[k] * scale are the responsibilities of one component times the rows' weights.
+    """
+    kinds = (r, k, scale, row_weight, masks)
+    return written(kinds, _emit_live, _WIDE, types.int64)
+
+
+def _lowest_twin(mask):
+    return (mask & -mask).bit_length() - 1
+
+
+@operation(_lowest_twin)
+def lowest_bit(typingctx, mask):
+    """Position of the lowest bit that is set in a mask."""
+
+    def emit(e, mask):
+        return e.builder.cttz(mask, ir.Constant(ir.IntType(1), 1))
+
+    return written((mask,), emit, 1, types.int64)
+
+
+def _pack_twin(x, row, means, k, root, t, packed, sums):
+    gaps = root * (x[row] - means[k])
+    packed[t, : x.shape[1]] = gaps
+    sums[k] += root * gaps
+
+
+def _emit_pack(e, x, row, means, k, root, t, packed, sums):
+    d, width = x.shape[1], packed.shape[1]
+    whole = e.builder.and_(d, e.integer(-e.lanes))
+    for narrow, start, stop in ((e, e.integer(0), whole), (e.narrow(), whole, d)):
+        factor = narrow.spread(root)
+        with narrow.loop(start, stop, narrow.lanes) as j:
+            value = narrow.load(x, e.at((row, d), (j, 1)))
+            value = (value - narrow.load(means, e.at((k, d), (j, 1)))) * factor
+            narrow.store(value, packed, e.at((t, width), (j, 1)))
+            place = e.at((k, d), (j, 1))
+            total = narrow.multiply_add(factor, value, narrow.load(sums, place))
+            narrow.store(total, sums, place)
+
+
+@operation(_pack_twin)
+def pack_row(typingctx, x, row, means, k, root, t, packed, sums):
+    """packed[t] (OUT) = root (x[row] - means[k]), sums[k] (IN, OUT) += root of that."""
+    kinds = (x, row, means, k, root, t, packed, sums)
+    return written(kinds, _emit_pack, 4)
+
+
+def _outer_twin(packed, count, seconds, k):
+    seconds[k] += packed[:count].T @ packed[:count]
+
+
+def _emit_outer(e, packed, count, seconds, k):
+    width = packed.shape[1]
+    base = e.at((k, e.builder.mul(width, width)))
+    with e.loop(0, width, 4) as row:
+        after = e.builder.add(row, e.integer(4))
+        pairs = e.builder.and_(after, e.integer(-8))
+        with e.loop(0, pairs, 8) as column:
+            _outer_block(e, (packed, count, seconds, base), row, column, 2)
+        with e.loop(pairs, after, 4) as column:
+            _outer_block(e, (packed, count, seconds, base), row, column, 1)
+
+
+def _outer_block(e, operands, row, column, n_columns):
+    """Add four rows by 4 n_columns columns of the sum of outer products."""
+    packed, count, seconds, base = operands
+    width = packed.shape[1]
+    block = [[e.variable(e.constant(0.0)) for _ in range(n_columns)] for _ in range(4)]
+    with e.loop(0, count, 1) as t:
+        start = e.at((t, width))
+        values = [
+            e.load(packed, e.at((start, 1), (column, 1), (e.integer(4 * c), 1)))
+            for c in range(n_columns)
+        ]
+        for i, sums in enumerate(block):
+            place = e.at((start, 1), (row, 1), (e.integer(i), 1))
+            factor = e.spread(e.scalar(packed, place))
+            for total, value in zip(sums, values, strict=True):
+                e.put(total, e.multiply_add(factor, value, e.get(total)))
+    for i, sums in enumerate(block):
+        line = e.builder.add(row, e.integer(i))
+        for c, total in enumerate(sums):
+            place = e.at((base, 1), (line, width), (column, 1), (e.integer(4 * c), 1))
+            e.store(e.load(seconds, place) + e.get(total), seconds, place)
+
+
+@operation(_outer_twin)
+def add_outers(typingctx, packed, count, seconds, k):
+    """seconds[k] (IN, OUT) += sum of y y^T over the first rows of packed.
+
+    packed is (TILE, D) with D a multiple of 4; the lower triangle is right.
+    """
+    return written((packed, count, seconds, k), _emit_outer, 4)
