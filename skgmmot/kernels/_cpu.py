@@ -5,10 +5,12 @@ are float64. The cut of the rows into ranges depends on the size of the problem 
 so that results have the same bits for every number of threads.
 """
 
+from functools import cache
+
 import numpy as np
 
 from skgmmot.kernels import Moments, _ranges
-from skgmmot.kernels._threads import count_threads, run_ranges
+from skgmmot.kernels._threads import run_ranges
 
 _MAX_RANGES = 64
 _OPERATIONS_PER_RANGE = 500_000.0  # some 100 us, against 20 us to call a kernel
@@ -28,7 +30,7 @@ def _frozen(gaussians):
 
 
 def _bounds(n_rows, n_ranges):
-    return np.linspace(0, n_rows, n_ranges + 1).astype(np.int64)
+    return [n_rows * i // n_ranges for i in range(n_ranges + 1)]
 
 
 def _count_ranges(n_rows, operations, partial_bytes=0):
@@ -53,7 +55,7 @@ def _over_rows(function, n_rows, operations, n_threads):
     def work(i):
         function(bounds[i], bounds[i + 1])
 
-    run_ranges(work, n_ranges, count_threads(n_threads), operations)
+    run_ranges(work, n_ranges, n_threads, operations)
 
 
 def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
@@ -81,15 +83,15 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
             likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
         )  # fmt: skip
 
-    run_ranges(work, n_ranges, count_threads(n_threads), operations)
+    run_ranges(work, n_ranges, n_threads, operations)
     mass = float(len(x)) if sample_weight is None else float(weights.sum())
     return Moments(
-        float(likelihood.sum(axis=0)[0]),
+        float(_total(likelihood)[0]),
         mass,
-        counts.sum(axis=0),
-        sums.sum(axis=0),
-        _mirrored(seconds.sum(axis=0), means.shape[1]),
-        deletions.sum(axis=0),
+        _total(counts),
+        _total(sums),
+        _mirrored(_total(seconds), means.shape[1]),
+        _total(deletions),
     )
 
 
@@ -111,13 +113,13 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
             x, responsibilities, (bounds[i], bounds[i + 1]), means, parts
         )
 
-    run_ranges(work, n_ranges, count_threads(n_threads), operations)
+    run_ranges(work, n_ranges, n_threads, operations)
     return Moments(
         0.0,
         float(counts.sum()),
-        counts.sum(axis=0),
-        sums.sum(axis=0),
-        _mirrored(seconds.sum(axis=0), means.shape[1]),
+        _total(counts),
+        _total(sums),
+        _mirrored(_total(seconds), means.shape[1]),
         np.zeros(len(means)),
     )
 
@@ -134,8 +136,19 @@ def _mirrored(seconds, d):
     """Fill the upper triangles, which kernels leave at 0 or partly summed."""
     if seconds.ndim == 2:
         return seconds
-    lower = np.tril(seconds[:, :d, :d])
-    return lower + np.swapaxes(np.tril(seconds, -1), 1, 2)
+    seconds = seconds[:, :d, :d]
+    return np.where(_lower(d), seconds, seconds.transpose(0, 2, 1))
+
+
+@cache
+def _lower(d):
+    """Which entries of a matrix are in its lower triangle."""
+    return np.tri(d, dtype=bool)
+
+
+def _total(parts):
+    """The sum over ranges, in their order."""
+    return parts[0] if len(parts) == 1 else parts.sum(axis=0)
 
 
 def _density(x, gaussians, what, n_threads, uniforms=(), n_columns=0):

@@ -71,9 +71,9 @@ class Emitter:
         self.builder, self.lanes = builder, lanes
         self.kind = ir.VectorType(_DOUBLE, lanes)
 
-    def narrow(self):
-        """The same for single numbers."""
-        return Emitter(self.builder, 1)
+    def of(self, lanes):
+        """The same with another width."""
+        return Emitter(self.builder, lanes)
 
     def integer(self, number):
         """A constant index."""
@@ -188,4 +188,12 @@ def written(kinds, emit, lanes, returns=types.void):
 
 def operation(twin):
     """Decorate an intrinsic: without compilation its NumPy twin is called."""
-    return lambda define: twin if numba.config.DISABLE_JIT else intrinsic(define)
+
+    def decorate(define):
+        if numba.config.DISABLE_JIT:
+            return twin
+        compiled = intrinsic(define)
+        compiled.twin = twin
+        return compiled
+
+    return decorate

@@ -46,9 +46,9 @@ def _densities(tile, mixture, centered, r, largest):
 
 @allocating_kernel
 def _workspace(mixture):
-    """A tile, its centred groups, log densities, their maximum, and their sum."""
+    """A tile, a group of centred rows, log densities, their maximum, and their sum."""
     n_components, d = mixture[1].shape
-    centered = np.empty((_TILE // _GROUP, d, _GROUP))
+    centered = np.empty((d, _GROUP))
     r = np.empty((n_components, _TILE))
     return np.empty((d, _TILE)), centered, r, np.empty(_TILE), np.empty(_TILE)
 

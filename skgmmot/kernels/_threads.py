@@ -66,13 +66,15 @@ def count_threads(n_jobs):
     return max(1, int(n_jobs))
 
 
-def run_ranges(work, n_ranges, n_threads, operations):
+def run_ranges(work, n_ranges, n_jobs, operations):
     """Call work(i) for i in range(n_ranges), on threads where that pays.
 
     Ranges are handed out one by one; each writes to places of its own, so that results
     do not depend on who worked on what.
     """
-    threads = min(n_threads, n_ranges, 1 + int(operations // _WORTH_A_THREAD))
+    threads = min(n_ranges, 1 + int(operations // _WORTH_A_THREAD))
+    if threads > 1:
+        threads = min(threads, count_threads(n_jobs))
     if threads <= 1:
         for i in range(n_ranges):
             work(i)

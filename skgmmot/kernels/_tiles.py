@@ -22,9 +22,11 @@ _mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
 _exp_of_gaps, _log_of_sums = vectors.exp_of_gaps, vectors.log_of_sums
 _densities_1, _densities_2 = vectors.densities_1, vectors.densities_2
 _densities_3, _densities_4 = vectors.densities_3, vectors.densities_4
+_densities_5, _densities_6 = vectors.densities_5, vectors.densities_6
+_densities_7, _densities_8 = vectors.densities_7, vectors.densities_8
 _densities_4n, _densities_4n1 = vectors.densities_4n, vectors.densities_4n1
 _densities_4n2, _densities_4n3 = vectors.densities_4n2, vectors.densities_4n3
-_densities_diagonal, _pack_row = vectors.densities_diagonal, vectors.pack_row
+_densities_diagonal, _pack_rows = vectors.densities_diagonal, vectors.pack_rows
 _add_outers_packed = vectors.add_outers
 
 
@@ -74,16 +76,6 @@ def add_block_4x4(c, j, w, i, acc):
 
 
 @kernel
-def center_groups(tile, mean, centered):
-    """centered (OUT, (TILE / GROUP, d, GROUP)) = tile - mean."""
-    for group in range(TILE // _GROUP):
-        for j in range(tile.shape[0]):
-            m = mean[j]
-            for t in range(_GROUP):
-                centered[group, j, t] = tile[j, group * _GROUP + t] - m
-
-
-@kernel
 def densities_of(tile, k, mixture, centered, r, largest):
     """r[k] (OUT) = log densities of the rows; largest (IN, OUT) raised to them.
 
@@ -102,16 +94,22 @@ def densities_of(tile, k, mixture, centered, r, largest):
         _densities_3(tile, means, whiteners, k, offsets[k], r, largest)
     elif d == 4:
         _densities_4(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 5:
+        _densities_5(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 6:
+        _densities_6(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 7:
+        _densities_7(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d == 8:
+        _densities_8(tile, means, whiteners, k, offsets[k], r, largest)
+    elif d % 4 == 0:
+        _densities_4n(tile, means, whiteners, k, offsets[k], r, largest, centered)
+    elif d % 4 == 1:
+        _densities_4n1(tile, means, whiteners, k, offsets[k], r, largest, centered)
+    elif d % 4 == 2:
+        _densities_4n2(tile, means, whiteners, k, offsets[k], r, largest, centered)
     else:
-        center_groups(tile, means[k], centered)
-        if d % 4 == 0:
-            _densities_4n(centered, whiteners, k, offsets[k], r, largest)
-        elif d % 4 == 1:
-            _densities_4n1(centered, whiteners, k, offsets[k], r, largest)
-        elif d % 4 == 2:
-            _densities_4n2(centered, whiteners, k, offsets[k], r, largest)
-        else:
-            _densities_4n3(centered, whiteners, k, offsets[k], r, largest)
+        _densities_4n3(tile, means, whiteners, k, offsets[k], r, largest, centered)
 
 
 @kernel
@@ -210,11 +208,15 @@ def gather_rows(tile, mean, index, count, gathered):
 
 @kernel
 def pack_rows(x, first, live, count, means, k, packed, sums):
-    """packed (OUT) = live rows about the mean times the root of their weight."""
+    """packed (OUT) = live rows about the mean times the root of their weight.
+
+    live (IN, OUT) holds their indices and weights, then their rows of x and the roots.
+    """
     index, weights = live
     for t in range(count):
-        root = math.sqrt(weights[t])
-        _pack_row(x, first + index[t], means, k, root, t, packed, sums)
+        index[t] += first
+        weights[t] = math.sqrt(weights[t])
+    _pack_rows(x, index, weights, count, means, k, packed, sums)
 
 
 @kernel

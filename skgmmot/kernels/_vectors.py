@@ -62,7 +62,7 @@ def _few_features(d):
         mean = [spread(means, (k, d), (e.integer(j), 1)) for j in range(d)]
         places = [[e.integer(i * d + j) for j in range(i + 1)] for i in range(d)]
         rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
-        with e.loop(0, TILE, GROUP) as t:
+        with e.loop(0, TILE, e.lanes) as t:
             centered = [
                 e.load(tile, e.at((t, 1), (e.integer(j), TILE))) - mean[j]
                 for j in range(d)
@@ -78,12 +78,13 @@ def _few_features(d):
     @operation(twin)
     def densities(typingctx, tile, means, whiteners, k, offset, r, largest):
         kinds = (tile, means, whiteners, k, offset, r, largest)
-        return written(kinds, emit, GROUP)
+        return written(kinds, emit, _WIDE)
 
     return densities
 
 
 densities_1, densities_2, densities_3, densities_4 = map(_few_features, range(1, 5))
+densities_5, densities_6, densities_7, densities_8 = map(_few_features, range(5, 9))
 
 
 def _diagonal_twin(tile, means, whiteners, k, offset, r, largest):
@@ -110,18 +111,26 @@ def densities_diagonal(typingctx, tile, means, whiteners, k, offset, r, largest)
     return written(kinds, _emit_diagonal, _WIDE)
 
 
-def _many_twin(centered, whiteners, k, offset, r, largest):
-    rows = centered.transpose(1, 0, 2).reshape(centered.shape[1], -1)
-    norms = np.square(whiteners[k] @ rows).sum(axis=0)
+def _many_twin(tile, means, whiteners, k, offset, r, largest, centered):
+    norms = np.square(whiteners[k] @ (tile - means[k][:, None])).sum(axis=0)
     _finish_twin(norms, offset, r, k, largest)
+
+
+def _center_group(e, tile, means, k, t, centered):
+    """Centre a group of rows: centered is (d, GROUP)."""
+    d = means.shape[1]
+    with e.loop(0, d, 1) as j:
+        mean = e.spread(e.scalar(means, e.at((k, d), (j, 1))))
+        value = e.load(tile, e.at((j, TILE), (t, 1))) - mean
+        e.store(value, centered, e.at((j, GROUP)))
 
 
 def _add_block(e, norms, operands, first, n_rows):
     """Add the squares of n_rows rows of W c, whose diagonal starts at `first`."""
-    centered, whiteners, base, d, t = operands
+    centered, whiteners, base, d = operands
     images = [e.variable(e.constant(0.0)) for _ in range(n_rows)]
     with e.loop(0, e.builder.add(first, e.integer(n_rows)), 1) as j:
-        value = e.load(centered, e.at((t, d), (j, GROUP)))
+        value = e.load(centered, e.at((j, GROUP)))
         for i, image in enumerate(images):
             row = e.builder.add(first, e.integer(i))
             factor = e.spread(e.scalar(whiteners, e.at((base, 1), (row, d), (j, 1))))
@@ -133,12 +142,13 @@ def _add_block(e, norms, operands, first, n_rows):
 def _many_features(odd):
     """An operation for full whiteners of 4 n + odd features, in blocks of four rows."""
 
-    def emit(e, centered, whiteners, k, offset, r, largest):
+    def emit(e, tile, means, whiteners, k, offset, r, largest, centered):
         d = whiteners.shape[1]
         base = e.at((k, e.builder.mul(d, d)))
         with e.loop(0, TILE, GROUP) as t:
+            _center_group(e, tile, means, k, t, centered)
             norms = e.variable(e.constant(0.0))
-            operands = centered, whiteners, base, d, t
+            operands = centered, whiteners, base, d
             if odd:
                 _add_block(e, norms, operands, e.integer(0), odd)
             with e.loop(odd, d, 4) as first:
@@ -146,8 +156,9 @@ def _many_features(odd):
             _finish_density(e, e.get(norms), offset, (r, k, largest, t))
 
     @operation(_many_twin)
-    def densities(typingctx, centered, whiteners, k, offset, r, largest):
-        return written((centered, whiteners, k, offset, r, largest), emit, GROUP)
+    def densities(typingctx, tile, means, whiteners, k, offset, r, largest, centered):
+        kinds = (tile, means, whiteners, k, offset, r, largest, centered)
+        return written(kinds, emit, GROUP)
 
     return densities
 
@@ -259,31 +270,40 @@ def lowest_bit(typingctx, mask):
     return written((mask,), emit, 1, types.int64)
 
 
-def _pack_twin(x, row, means, k, root, t, packed, sums):
-    gaps = root * (x[row] - means[k])
-    packed[t, : x.shape[1]] = gaps
-    sums[k] += root * gaps
+def _pack_twin(x, rows, roots, count, means, k, packed, sums):
+    gaps = roots[:count, None] * (x[rows[:count]] - means[k])
+    packed[:count, : x.shape[1]] = gaps
+    sums[k] += roots[:count] @ gaps
 
 
-def _emit_pack(e, x, row, means, k, root, t, packed, sums):
-    d, width = x.shape[1], packed.shape[1]
-    whole = e.builder.and_(d, e.integer(-e.lanes))
-    for narrow, start, stop in ((e, e.integer(0), whole), (e.narrow(), whole, d)):
-        factor = narrow.spread(root)
-        with narrow.loop(start, stop, narrow.lanes) as j:
-            value = narrow.load(x, e.at((row, d), (j, 1)))
-            value = (value - narrow.load(means, e.at((k, d), (j, 1)))) * factor
-            narrow.store(value, packed, e.at((t, width), (j, 1)))
+def _emit_pack(e, x, rows, roots, count, means, k, packed, sums):
+    d = x.shape[1]
+    eights, fours = (e.builder.and_(d, e.integer(-n)) for n in (8, 4))
+    operands = x, rows, roots, count, packed
+    for lanes, start, stop in ((8, 0, eights), (4, eights, fours), (1, fours, d)):
+        with e.loop(start, stop, lanes) as j:
+            columns = e.of(lanes)
             place = e.at((k, d), (j, 1))
-            total = narrow.multiply_add(factor, value, narrow.load(sums, place))
-            narrow.store(total, sums, place)
+            _pack_columns(columns, operands, j, columns.load(means, place), sums, place)
+
+
+def _pack_columns(e, operands, j, mean, sums, place):
+    x, rows, roots, count, packed = operands
+    total = e.variable(e.load(sums, place))
+    with e.loop(0, count, 1) as t:
+        root = e.spread(e.scalar(roots, t))
+        row = e.builder.load(e.builder.gep(rows.pointer, [t]))
+        value = (e.load(x, e.at((row, x.shape[1]), (j, 1))) - mean) * root
+        e.store(value, packed, e.at((t, packed.shape[1]), (j, 1)))
+        e.put(total, e.multiply_add(root, value, e.get(total)))
+    e.store(e.get(total), sums, place)
 
 
 @operation(_pack_twin)
-def pack_row(typingctx, x, row, means, k, root, t, packed, sums):
-    """packed[t] (OUT) = root (x[row] - means[k]), sums[k] (IN, OUT) += root of that."""
-    kinds = (x, row, means, k, root, t, packed, sums)
-    return written(kinds, _emit_pack, 4)
+def pack_rows(typingctx, x, rows, roots, count, means, k, packed, sums):
+    """packed (OUT) = roots (x[rows] - means[k]), sums[k] (IN, OUT) += roots of that."""
+    kinds = (x, rows, roots, count, means, k, packed, sums)
+    return written(kinds, _emit_pack, 8)
 
 
 def _outer_twin(packed, count, seconds, k):

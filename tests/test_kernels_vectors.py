@@ -1,0 +1,133 @@
+"""Operations written as vectors do what their NumPy twins do."""
+
+import numba
+import numpy as np
+import pytest
+
+from skgmmot.kernels import _vectors as vectors
+
+TILE = vectors.TILE
+K = 3
+FEW = [getattr(vectors, f"densities_{d}") for d in range(1, 9)]
+MANY = [
+    vectors.densities_4n, vectors.densities_4n1,
+    vectors.densities_4n2, vectors.densities_4n3,
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="the twins stand in for the operations"
+)
+
+
+def compiled(operation, n_arguments):
+    """The operation as a function that Python can call."""
+    names = ", ".join(f"a{i}" for i in range(n_arguments))
+    scope = {"operation": operation}
+    exec(f"def call({names}):\n    return operation({names})", scope)
+    return numba.njit(scope["call"])
+
+
+def check(operation, *arguments, rtol=1e-13):
+    """Same changes of all arrays, same value returned."""
+    first, second = (
+        [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        for _ in range(2)
+    )
+    value = compiled(operation, len(arguments))(*first)
+    assert value == operation.twin(*second)
+    for found, expected in zip(first, second, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-13)
+
+
+def mixture(d, seed=0):
+    rng = np.random.default_rng(seed)
+    tile, means = rng.normal(size=(d, TILE)), rng.normal(size=(K, d))
+    return rng, tile, means, np.tril(rng.normal(size=(K, d, d)))
+
+
+@pytest.mark.parametrize("d", range(1, 9))
+def test_densities_of_few_features(d):
+    rng, tile, means, whiteners = mixture(d)
+    r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
+    check(FEW[d - 1], tile, means, whiteners, 1, -0.7, r, largest)
+
+
+@pytest.mark.parametrize("d", [9, 10, 11, 12, 23])
+def test_densities_of_many_features(d):
+    rng, tile, means, whiteners = mixture(d)
+    r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
+    centered = np.empty((d, vectors.GROUP))
+    arguments = [tile, means, whiteners, 2, 0.3, r, largest, centered]
+    first = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    compiled(MANY[d % 4], 8)(*first)
+    MANY[d % 4].twin(*arguments)
+    np.testing.assert_allclose(first[5], r, rtol=1e-13)
+    np.testing.assert_allclose(first[6], largest, rtol=1e-13)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 16])
+def test_densities_of_diagonal_whiteners(d):
+    rng, tile, means, whiteners = mixture(d)
+    diagonals = np.ascontiguousarray(np.abs(whiteners[:, -1]))
+    r, largest = np.zeros((K, TILE)), rng.normal(size=TILE)
+    check(vectors.densities_diagonal, tile, means, diagonals, 0, 1.5, r, largest)
+
+
+def test_a_component_without_weight_has_no_density():
+    _, tile, means, whiteners = mixture(2)
+    r, largest = np.zeros((K, TILE)), np.zeros(TILE)
+    check(FEW[1], tile, means, whiteners, 1, -np.inf, r, largest)
+
+
+def test_distances_beyond_all_numbers_are_cut():
+    _, tile, means, whiteners = mixture(2)
+    r, largest = np.zeros((K, TILE)), np.full(TILE, -np.inf)
+    compiled(FEW[1], 7)(1e200 * tile, means, whiteners, 0, 0.0, r, largest)
+    assert (r[0] == -0.5 * vectors.LARGEST).all()
+    assert (largest == r[0]).all()
+
+
+def test_exponentials_and_logarithms():
+    rng = np.random.default_rng(1)
+    r, largest = rng.uniform(-800, 0, (K, TILE)), rng.uniform(0, 3, TILE)
+    check(vectors.exp_of_gaps, r, 1, largest, rng.uniform(size=TILE), rtol=2e-15)
+    total, out = 10.0 ** rng.uniform(0, 5, TILE), np.empty(TILE)
+    check(vectors.log_of_sums, largest, total, np.zeros_like(out), rtol=2e-15)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_live_rows_are_marked(share):
+    rng = np.random.default_rng(2)
+    r = rng.uniform(size=(K, TILE)) * (rng.uniform(size=(K, TILE)) < share)
+    scale, row_weight = rng.uniform(size=TILE), rng.integers(0, 2, TILE) * 1.0
+    masks = np.zeros(TILE // 16, np.int64)
+    check(vectors.mark_live, r, 1, scale, row_weight, masks)
+
+
+def test_lowest_bit():
+    call = compiled(vectors.lowest_bit, 1)
+    for mask in (1, 2, 12, 1 << 15, 0b1010000):
+        assert call(mask) == vectors.lowest_bit.twin(mask)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [5, 8, 13, 22])
+@pytest.mark.parametrize("count", [0, 1, 77])
+def test_packed_rows(dtype, d, count):
+    rng = np.random.default_rng(3)
+    x, means = rng.normal(size=(200, d)).astype(dtype), rng.normal(size=(K, d))
+    rows, roots = rng.integers(0, 200, TILE), rng.uniform(size=TILE)
+    packed, sums = np.zeros((TILE, -(-d // 4) * 4)), rng.normal(size=(K, d))
+    check(vectors.pack_rows, x, rows, roots, count, means, 2, packed, sums)
+
+
+@pytest.mark.parametrize("width", [8, 12, 20])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_sums_of_outer_products(width, count):
+    rng = np.random.default_rng(4)
+    packed, seconds = rng.normal(size=(TILE, width)), np.zeros((K, width, width))
+    call = compiled(vectors.add_outers, 4)
+    call(packed, count, seconds, 1)
+    expected = packed[:count].T @ packed[:count]
+    np.testing.assert_allclose(np.tril(seconds[1]), np.tril(expected), atol=1e-12)
+    assert not seconds[[0, 2]].any()
