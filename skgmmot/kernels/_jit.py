@@ -1,4 +1,4 @@
-"""How kernels are compiled: one place for Numba's settings, and a logarithm."""
+"""How kernels are compiled: one place for Numba's settings."""
 
 import hashlib
 import os
@@ -46,18 +46,3 @@ kernel = _compiled(_SUMS)
 exact_kernel = _compiled(_EXACT)
 allocating_kernel = _compiled(_SUMS, allocates=True)
 exact_allocating_kernel = _compiled(_EXACT, allocates=True)
-
-
-@exact_kernel
-def log1p_negative(r):
-    """log(1 - r) for 0 <= r <= 1/2 as straight-line arithmetic.
-
-    log(1 - r) = -2 artanh(z) with z = r / (2 - r) <= 1/3; sixteen terms of the series
-    leave 2e-17 relative.
-    """
-    z = r / (2.0 - r)
-    s = z * z
-    p = 1.0 / 31.0
-    for odd in (29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1):
-        p = 1.0 / odd + s * p
-    return -2.0 * z * p

@@ -137,6 +137,28 @@ class Emitter:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return Vector(self, self.builder.call(function, [a.value, b.value, c.value]))
 
+    def where_equal(self, array, index, number, first, second):
+        """Lanes of `first` where the integers from index on equal a number."""
+        kind = ir.VectorType(_INT, self.lanes)
+        place = self._place(array, index, _INT)
+        found = self.builder.load(place, align=8)
+        start = self.builder.insert_element(
+            ir.Constant(kind, ir.Undefined), number, ir.Constant(_INT, 0)
+        )
+        order = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        wanted = self.builder.shuffle_vector(start, start, order)
+        equal = self.builder.icmp_signed("==", found, wanted)
+        return Vector(self, self.builder.select(equal, first.value, second.value))
+
+    def add_up(self, vector, array, index):
+        """Add the sum of all lanes to one entry."""
+        place = self.builder.gep(array.pointer, [index])
+        total = self.builder.load(place)
+        for lane in range(self.lanes):
+            part = self.builder.extract_element(vector.value, ir.Constant(_INT, lane))
+            total = self.builder.fadd(total, part)
+        self.builder.store(total, place)
+
     def polynomial(self, coefficients, x):
         """Horner's scheme, from the highest coefficient down."""
         value = self.constant(coefficients[0])

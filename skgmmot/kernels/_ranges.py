@@ -130,7 +130,7 @@ def _add_deletions(r, total, row_weight, n_live, work, deletions):
     _log_shares_of_others(others, total, log_others)
     for k in range(r.shape[0]):
         if n_live[k] > 0:
-            _add_deletion(r[k], k, best, log_others, total, row_weight, deletions)
+            _add_deletion(r, k, best, log_others, total, row_weight, deletions)
 
 
 @allocating_kernel

@@ -10,7 +10,7 @@ Arguments are marked IN or OUT; nothing here allocates more than a tile.
 import math
 
 from skgmmot.kernels import _vectors as vectors
-from skgmmot.kernels._jit import exact_kernel, kernel, log1p_negative
+from skgmmot.kernels._jit import exact_kernel, kernel
 
 TILE = vectors.TILE
 _GROUP = vectors.GROUP
@@ -27,7 +27,7 @@ _densities_7, _densities_8 = vectors.densities_7, vectors.densities_8
 _densities_4n, _densities_4n1 = vectors.densities_4n, vectors.densities_4n1
 _densities_4n2, _densities_4n3 = vectors.densities_4n2, vectors.densities_4n3
 _densities_diagonal, _pack_rows = vectors.densities_diagonal, vectors.pack_rows
-_add_outers_packed = vectors.add_outers
+_add_outers_packed, _add_deletion = vectors.add_outers, vectors.add_deletion
 
 
 @kernel
@@ -265,14 +265,10 @@ def log_shares_of_others(others, total, out):
         out[t] = math.log(max(others[t], 1e-300)) - math.log(total[t])
 
 
-@kernel
-def add_deletion(r_k, k, best, log_others, total, weight, out):
-    """out[k] (IN, OUT) += sum over rows of weight * log(1 - r_k / total)."""
-    change = 0.0
-    for t in range(TILE):
-        gap = log1p_negative(min(r_k[t] / total[t], 0.5))
-        change += weight[t] * (log_others[t] if best[t] == k else gap)
-    out[k] += change
+@exact_kernel
+def add_deletion(r, k, best, log_others, total, weight, out):
+    """out[k] (IN, OUT) += sum over rows of weight * log(1 - r[k] / total)."""
+    _add_deletion(r, k, best, log_others, total, weight, out)
 
 
 @kernel

@@ -30,6 +30,12 @@ _EXP = (
 _ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 _EXPONENT_BITS = 0xFFF0000000000000
 _TWO_52_BITS = 0x4330000000000000
+# artanh(z) / z = 1 + s q(s) with s = z^2 <= 1/9: by Remez's exchange, to 5e-17.
+_ARTANH_THIRD = (
+    0.08870343636505042, 0.04951192628419308, 0.06793199500554103,
+    0.07682143348216333, 0.09091407301712198, 0.1111109644308081,
+    0.14285714529175278, 0.1999999999802324, 0.33333333333338855, 1.0,
+)  # fmt: skip
 # 2 artanh(s) = 2 s (1 + s^2 / 3 + ...) with s^2 <= 0.0295: ten terms leave 2e-17.
 _ARTANH = tuple(1.0 / odd for odd in range(19, 0, -2))
 
@@ -224,6 +230,35 @@ def _emit_log(e, largest, total, out):
 def log_of_sums(typingctx, largest, total, out):
     """out (OUT) = largest + log(total), for totals of at least 1."""
     return written((largest, total, out), _emit_log, _WIDE)
+
+
+def _deletion_twin(r, k, best, others, total, weight, sums):
+    shares = np.minimum(r[k] / total, 0.5)
+    changes = np.where(best == k, others, np.log1p(-shares))
+    sums[k] += weight @ changes
+
+
+def _emit_deletion(e, r, k, best, others, total, weight, sums):
+    """Write log(1 - r / total) = -2 artanh(z), z = r / (2 total - r) <= 1/3."""
+    change = e.variable(e.constant(0.0))
+    with e.loop(0, TILE, e.lanes) as t:
+        all_ = e.load(total, t)
+        share = e.load(r, e.at((k, TILE), (t, 1))).below(all_ * e.constant(0.5))
+        z = share / (all_ + all_ - share)
+        gap = e.constant(-2.0) * z * e.polynomial(_ARTANH_THIRD, z * z)
+        gap = e.where_equal(best, t, k, e.load(others, t), gap)
+        e.put(change, e.multiply_add(e.load(weight, t), gap, e.get(change)))
+    e.add_up(e.get(change), sums, k)
+
+
+@operation(_deletion_twin)
+def add_deletion(typingctx, r, k, best, others, total, weight, sums):
+    """sums[k] (IN, OUT) += sum of weight * log(1 - r[k] / total).
+
+    Where k is the best of a row, `others` holds the logarithm.
+    """
+    kinds = (r, k, best, others, total, weight, sums)
+    return written(kinds, _emit_deletion, GROUP)
 
 
 def _live_twin(r, k, scale, row_weight, masks):
