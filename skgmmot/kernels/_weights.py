@@ -1,8 +1,9 @@
-"""Interior-point steps for the weights and the plan of a coupled mixture, compiled.
+"""Weights of mixtures by compiled iterations: coupled ones, and penalised ones.
 
-The programme is told in `skgmmot.mixture._coupled_weights`. Systems have the size of
-K0 + K1, often below ten: interpreted steps would cost fifty times their arithmetic.
-Vectors over components have the source's K0 entries first, then the target's K1.
+The programmes are told in `skgmmot.mixture._coupled_weights` and `_penalty`. Systems
+have the size of K0 + K1 or K, often below ten: interpreted steps would cost fifty times
+their arithmetic. Vectors over the components of a coupled mixture have the source's K0
+entries first, then the target's K1.
 """
 
 import numpy as np
@@ -22,6 +23,10 @@ _LEAST_CURVATURE = 1e-8
 # Share of the data's curvature that the entropy may not take away.
 _KEPT_CURVATURE = 0.1
 _TINY = 1e-300
+# The penalty's bound is moved at most so often: more gain nothing over an E-step.
+_MAX_SWEEPS = 3
+_MAX_NEWTON = 50
+_SETTLED = 1e-4  # relative change of a weight after which sweeps stop
 
 
 @exact_allocating_kernel
@@ -226,3 +231,38 @@ def interior_point(problem, costs, plan, slack, warm):
             return plan, slack, True
         centring = 0.0 if warm else (0.02 if full else 0.2)
     return plan, slack, False
+
+
+@exact_allocating_kernel
+def penalised_weights(shares, weights, price):
+    """Raise sum r log w - price sum sqrt(w) from the present weights."""
+    for _ in range(_MAX_SWEEPS):
+        slopes = price / (2.0 * np.sqrt(weights))  # a weight of 0 stays 0
+        updated = shares / (_multiplier(shares, slopes) + slopes)
+        updated /= updated.sum()
+        settled = (np.abs(updated - weights) <= _SETTLED * weights).all()
+        weights = updated
+        if settled:
+            break
+    return weights
+
+
+@exact_allocating_kernel
+def _multiplier(shares, slopes):
+    """The root x of sum r / (x + c) = 1 by Newton steps from the left.
+
+    The sum falls and is convex right of its last pole; at x = max(r - c) it is at
+    least 1, and from there Newton's steps never pass the root.
+    """
+    root = (shares - slopes).max()
+    for _ in range(_MAX_NEWTON):
+        excess, steepness = -1.0, 0.0
+        for i in range(len(shares)):
+            term = shares[i] / (root + slopes[i])
+            excess += term
+            steepness += term / (root + slopes[i])
+        step = excess / steepness
+        if not step > 1e-15 * max(1.0, abs(root)):
+            break
+        root += step
+    return root

@@ -7,9 +7,7 @@ scalar ν, the root of Σ_j w_j = 1; iterating v ← w never lowers the objectiv
 
 import numpy as np
 
-_MAX_SWEEPS = 3  # more than these gain nothing over an E-step
-_MAX_NEWTON = 50
-_SETTLED = 1e-4  # relative change of a weight after which sweeps stop
+from skgmmot.kernels._weights import penalised_weights
 
 
 def penalty(weights, price):
@@ -35,33 +33,7 @@ def update_weights(shares, weights, price):
     """
     if price == 0.0:
         return shares
-    for _ in range(_MAX_SWEEPS):
-        with np.errstate(divide="ignore"):  # a weight of 0 stays 0
-            slopes = price / (2.0 * np.sqrt(weights))
-        updated = shares / (_multiplier(shares, slopes) + slopes)
-        updated /= updated.sum()
-        settled = np.all(np.abs(updated - weights) <= _SETTLED * weights)
-        weights = updated
-        if settled:
-            break
-    return weights
-
-
-def _multiplier(shares, slopes):
-    """The root ν of Σ_j r_j / (ν + c_j) = 1 by Newton steps from the left.
-
-    The sum falls and is convex right of its last pole; at ν = max(r - c) it is at
-    least 1, and from there Newton's steps never pass the root.
-    """
-    root = np.max(shares - slopes)
-    for _ in range(_MAX_NEWTON):
-        terms = shares / (root + slopes)
-        excess = terms.sum() - 1.0
-        step = excess / (terms / (root + slopes)).sum()
-        if not step > 1e-15 * max(1.0, abs(root)):
-            break
-        root += step
-    return root
+    return penalised_weights(shares, weights, price)
 
 
 def deletion_gains(moments, weights, price):
