@@ -17,26 +17,24 @@ _LLOYD_TOL = 1e-4
 def canonical_order(x):
     """An order of the rows that depends on their values alone.
 
-    Rows are sorted by the first feature, ties by the next and so on; only equal rows
-    keep their given order, where it cannot matter.
+    Rows are sorted by the first feature, ties by the next and so on; among equal rows
+    the order cannot matter.
     """
-    column = np.ascontiguousarray(x[:, 0])
-    order = np.argsort(column)
-    ordered = column[order]
-    if (ordered[1:] > ordered[:-1]).all():
-        return order
-    order, ranks = np.argsort(column, kind="stable"), None
+    order = np.argsort(np.ascontiguousarray(x[:, 0]))
+    tied = np.arange(len(x))  # places in the order that are not settled
+    ranks = np.zeros(len(x), np.int64)  # of the places, by the features so far
     for j in range(x.shape[1]):
+        rows = order[tied]
         if j > 0:
-            order = np.lexsort((x[:, j], ranks))
-        column = x[order, j]
-        steps = column[1:] != column[:-1]
-        if j > 0:
-            steps |= ranks[order][1:] != ranks[order][:-1]
-        if steps.all():
+            rows = rows[np.lexsort((x[rows, j], ranks))]
+            order[tied] = rows
+        column = x[rows, j]
+        new = np.concatenate(([True], column[1:] != column[:-1]))
+        new[1:] |= ranks[1:] != ranks[:-1]
+        alone = new & np.append(new[1:], True)
+        ranks, tied = np.cumsum(new)[~alone], tied[~alone]
+        if len(tied) == 0:
             break
-        ranks = np.empty(len(x), np.int64)
-        ranks[order] = np.concatenate(([0], np.cumsum(steps)))
     return order
 
 
