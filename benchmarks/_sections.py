@@ -1,5 +1,6 @@
 """All sections by the names that the command line knows."""
 
+from benchmarks._sections_bound import BOUND
 from benchmarks._sections_em import EM, SCORE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_process import MEMORY, STARTUP
@@ -8,6 +9,7 @@ from benchmarks._sections_transport import COSTS, MAPS
 SECTIONS = {
     "em": EM,
     "score": SCORE,
+    "bound": BOUND,
     "spiral": SPIRAL,
     "coupled": COUPLED,
     "costs": COSTS,

@@ -40,9 +40,10 @@ def code_lines(function, source):
 
 
 def arguments(function):
-    """Names of the arguments, without self and cls."""
+    """Names of the arguments, without self and cls and Numba's own first one."""
     given = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
-    return [argument.arg for argument in given if argument.arg not in ("self", "cls")]
+    implied = ("self", "cls", "typingctx")
+    return [argument.arg for argument in given if argument.arg not in implied]
 
 
 def run_python(code):

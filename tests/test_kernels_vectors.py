@@ -128,9 +128,9 @@ def test_lowest_bit():
 def test_packed_rows(dtype, d, count):
     rng = np.random.default_rng(3)
     x, means = rng.normal(size=(200, d)).astype(dtype), rng.normal(size=(K, d))
-    rows, roots = rng.integers(0, 200, TILE), rng.uniform(size=TILE)
+    rows, roots = rng.integers(0, 200, count), rng.uniform(size=count)
     packed, sums = np.zeros((TILE, -(-d // 4) * 4)), rng.normal(size=(K, d))
-    check(vectors.pack_rows, x, rows, roots, count, means, 2, packed, sums)
+    check(vectors.pack_rows, x, rows, roots, means, 2, packed, sums)
 
 
 @pytest.mark.parametrize("width", [8, 12, 20])

@@ -216,7 +216,7 @@ def pack_rows(x, first, live, count, means, k, packed, sums):
     for t in range(count):
         index[t] += first
         weights[t] = math.sqrt(weights[t])
-    _pack_rows(x, index, weights, count, means, k, packed, sums)
+    _pack_rows(x, index[:count], weights[:count], means, k, packed, sums)
 
 
 @kernel

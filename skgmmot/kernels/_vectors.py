@@ -148,17 +148,18 @@ def _add_block(e, norms, operands, first, n_rows):
 def _many_features(odd):
     """An operation for full whiteners of 4 n + odd features, in blocks of four rows."""
 
-    def emit(e, tile, means, whiteners, k, offset, r, largest, centered):
+    def emit(e, *operands):
+        tile, means, whiteners, k, offset, r, largest, centered = operands
         d = whiteners.shape[1]
         base = e.at((k, e.builder.mul(d, d)))
         with e.loop(0, TILE, GROUP) as t:
             _center_group(e, tile, means, k, t, centered)
             norms = e.variable(e.constant(0.0))
-            operands = centered, whiteners, base, d
+            factors = centered, whiteners, base, d
             if odd:
-                _add_block(e, norms, operands, e.integer(0), odd)
+                _add_block(e, norms, factors, e.integer(0), odd)
             with e.loop(odd, d, 4) as first:
-                _add_block(e, norms, operands, first, 4)
+                _add_block(e, norms, factors, first, 4)
             _finish_density(e, e.get(norms), offset, (r, k, largest, t))
 
     @operation(_many_twin)
@@ -305,16 +306,16 @@ def lowest_bit(typingctx, mask):
     return written((mask,), emit, 1, types.int64)
 
 
-def _pack_twin(x, rows, roots, count, means, k, packed, sums):
-    gaps = roots[:count, None] * (x[rows[:count]] - means[k])
-    packed[:count, : x.shape[1]] = gaps
-    sums[k] += roots[:count] @ gaps
+def _pack_twin(x, rows, roots, means, k, packed, sums):
+    gaps = roots[:, None] * (x[rows] - means[k])
+    packed[: len(rows), : x.shape[1]] = gaps
+    sums[k] += roots @ gaps
 
 
-def _emit_pack(e, x, rows, roots, count, means, k, packed, sums):
+def _emit_pack(e, x, rows, roots, means, k, packed, sums):
     d = x.shape[1]
     eights, fours = (e.builder.and_(d, e.integer(-n)) for n in (8, 4))
-    operands = x, rows, roots, count, packed
+    operands = x, rows, roots, packed
     for lanes, start, stop in ((8, 0, eights), (4, eights, fours), (1, fours, d)):
         with e.loop(start, stop, lanes) as j:
             columns = e.of(lanes)
@@ -323,9 +324,9 @@ def _emit_pack(e, x, rows, roots, count, means, k, packed, sums):
 
 
 def _pack_columns(e, operands, j, mean, sums, place):
-    x, rows, roots, count, packed = operands
+    x, rows, roots, packed = operands
     total = e.variable(e.load(sums, place))
-    with e.loop(0, count, 1) as t:
+    with e.loop(0, rows.shape[0], 1) as t:
         root = e.spread(e.scalar(roots, t))
         row = e.builder.load(e.builder.gep(rows.pointer, [t]))
         value = (e.load(x, e.at((row, x.shape[1]), (j, 1))) - mean) * root
@@ -335,9 +336,9 @@ def _pack_columns(e, operands, j, mean, sums, place):
 
 
 @operation(_pack_twin)
-def pack_rows(typingctx, x, rows, roots, count, means, k, packed, sums):
+def pack_rows(typingctx, x, rows, roots, means, k, packed, sums):
     """packed (OUT) = roots (x[rows] - means[k]), sums[k] (IN, OUT) += roots of that."""
-    kinds = (x, rows, roots, count, means, k, packed, sums)
+    kinds = (x, rows, roots, means, k, packed, sums)
     return written(kinds, _emit_pack, 8)
 
 
