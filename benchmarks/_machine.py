@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,4 +50,5 @@ def described(threads):
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("numpy", "scipy", "numba")},
         "commit": commit(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }

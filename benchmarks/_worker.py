@@ -20,7 +20,12 @@ from benchmarks._records import PROJECT, ROOT
 
 _REST = 0.2  # seconds between runs: threads of the last library stop spinning
 _COUNTS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR")
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "ott": "ott-jax", "ot": "POT"}
+_DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "ott": "ott-jax",
+    "ot": "POT",
+    "PIL": "pillow",
+}
 
 # The harness always comes from here, the project from the folder under test: the
 # package `benchmarks` is loaded first, then its folder leaves the path.

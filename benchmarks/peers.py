@@ -98,19 +98,19 @@ def narrowed(section, cases, peers):
     return section._replace(cases=kept, libraries=libraries)
 
 
-def show(section, results):
-    """Print the table of a section."""
+def tabulated(section, results):
+    """The table of a section, with what is measured."""
     header = ["case", "peer", PROJECT, "the peer's", "ratio"]
     header += ["value", "the peer's", "first call", "the peer's"]
     rows = [row for result in results for row in rows_of(result, section.unit)]
-    print(title(section.title) + f"\n{section.text} Value: {section.value}.\n")
-    print(table(header, rows), flush=True)
+    text = f"{section.text} Value: {section.value}."
+    return f"{title(section.title)}\n{text}\n\n{table(header, rows)}"
 
 
-def show_machine(found):
-    """Print what the figures were measured on."""
+def machine(found):
+    """What the figures were measured on, in words."""
     packages = ", ".join(f"{k} {v}" for k, v in sorted(found["versions"].items()))
-    print(
+    return (
         f"{found['cpu']}, {found['cores']} cores, {found['threads']} threads, "
         f"{found['system']}, Python {found['python']}, commit {found['commit']}.\n"
         f"Versions: {packages}."
@@ -124,7 +124,7 @@ def run(sections, arguments):
         for library in section.libraries.values():
             if not missing(library):
                 found["versions"].update(versions(library))
-    show_machine(found)
+    print(machine(found))
     found["sections"] = {}
     for name, section in sections.items():
         section = narrowed(section, arguments.cases, arguments.peers)
@@ -136,7 +136,7 @@ def run(sections, arguments):
             )
             if arguments.json:  # a long run that is stopped is not lost
                 arguments.json.write_text(json.dumps(found, indent=1))
-        show(section, results)
+        print(tabulated(section, results), flush=True)
 
 
 def main():
@@ -147,16 +147,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=5, help="turns of each library")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", type=Path, help="file for all figures")
-    parser.add_argument("--show", type=Path, help="print the tables of such a file")
     arguments = parser.parse_args()
-    sections = chosen(arguments.only)
-    if arguments.show is None:
-        run(sections, arguments)
-        return
-    found = json.loads(arguments.show.read_text())
-    show_machine(found)
-    for name, results in found["sections"].items():
-        show(sections[name], results)
+    run(chosen(arguments.only), arguments)
 
 
 if __name__ == "__main__":

@@ -91,16 +91,17 @@ def measured(threads):
     return {"threads": threads, "product": product, "rows": rows}
 
 
-def show(result):
-    """Print the tables of all numbers of threads."""
-    print(title("Roofline") + f"\n{_TEXT}\n")
-    print(f"NumPy's exp: {result['exp'] / 1e9:.2f} G/s on one thread.")
+def tables(result):
+    """The tables of all numbers of threads."""
+    parts = [title("Roofline"), _TEXT]
+    parts += [f"NumPy's exp: {result['exp'] / 1e9:.2f} G/s on one thread."]
     for part in result["parts"]:
-        print(
-            f"\n{part['threads']} thread{'s' * (part['threads'] > 1)}; a matrix product"
-            f" reaches {part['product'] / 1e9:.0f} GFLOP/s:\n"
-        )
-        print(table(_HEADER, part["rows"]))
+        parts += [
+            f"{part['threads']} thread{'s' * (part['threads'] > 1)}; a matrix product"
+            f" reaches {part['product'] / 1e9:.0f} GFLOP/s:"
+        ]
+        parts += [table(_HEADER, part["rows"])]
+    return "\n\n".join(part.strip("\n") for part in parts)
 
 
 def main():
@@ -111,7 +112,7 @@ def main():
     cores = usable_cores()
     parts = [measured(threads) for threads in sorted({1, cores})]
     result = {**described(cores), "exp": exponential_rate(), "parts": parts}
-    show(result)
+    print(tables(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
 

@@ -1,0 +1,69 @@
+"""Write doc/benchmarks.rst from files of figures: python -m benchmarks.document.
+
+The files are what `benchmarks.peers --json` and `benchmarks.roofline --json` wrote into
+benchmarks/figures; each section is taken from the file that was written last.
+"""
+
+import json
+from statistics import median
+
+from benchmarks._records import PROJECT, ROOT
+from benchmarks._sections import SECTIONS
+from benchmarks._tables import title
+from benchmarks.peers import case_name, machine, tabulated
+from benchmarks.roofline import tables
+
+_FIGURES = ROOT / "benchmarks" / "figures"
+_PAGE = ROOT / "doc" / "benchmarks.rst"
+_INTRODUCTION = """\
+Every table is the output of ``python -m benchmarks.peers`` on one machine: library
+and peer in turns, each in a process of its own, same data, same start, same cores. The
+ratio is the peer's time over that of skgmmot: median, least and largest of the turns;
+above 1 skgmmot is faster. ``benchmarks/README.rst`` tells how it is measured. The
+machine was not alone with its work: ratios vary more than on a quiet one.
+"""
+
+
+def _found():
+    """Figures by section, each with the file that it is from."""
+    files = [json.loads(path.read_text()) for path in _FIGURES.glob("*.json")]
+    files.sort(key=lambda found: found["written"])
+    return {
+        name: (found, results)
+        for found in files
+        for name, results in found.get("sections", {}).items()
+    }, [found for found in files if "parts" in found]
+
+
+def slower(found):
+    """Cases in which a peer needs less time, in words."""
+    for name, (_, results) in found.items():
+        for result in results:
+            libraries = dict(result["libraries"])
+            own = libraries.pop(PROJECT)["runs"]
+            for peer, entry in libraries.items():
+                pairs = zip(own, entry["runs"], strict=True)
+                ratio = median(theirs / ours for ours, theirs in pairs)
+                if ratio < 1.0:
+                    case = case_name(result["case"])
+                    yield (
+                        f"- {SECTIONS[name].title}, {case}: {peer} needs"
+                        f" {ratio:.2f} times the time of skgmmot."
+                    )
+
+
+def page():
+    """The whole page."""
+    found, rooflines = _found()
+    parts = [title("Benchmarks", "=").lstrip(), _INTRODUCTION]
+    parts += [title("Where a peer is faster"), "\n".join(slower(found)) or "Nowhere."]
+    for name in (name for name in SECTIONS if name in found):
+        file, results = found[name]
+        parts += [tabulated(SECTIONS[name], results), machine(file)]
+    if rooflines:
+        parts += [tables(rooflines[-1]), machine(rooflines[-1])]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+if __name__ == "__main__":
+    _PAGE.write_text(page(), encoding="utf-8")
