@@ -161,7 +161,7 @@ def _row(first, i, last, start):
     values = np.empty(n - start)
     for j, (begin, end) in enumerate(pairwise(stops)):
         block = np.ascontiguousarray(costs[:, begin:end])
-        coupling, _ = simplex(block, first.weights[i], last.weights[start + j])
+        coupling = simplex(block, first.weights[i], last.weights[start + j])[0]
         values[j] = np.vdot(coupling, block)
     return values
 
