@@ -84,8 +84,7 @@ def _polar_factors_2(matrices):
     nearest orthogonal matrix is that of the larger size; with equal ones, where the
     matrix is singular, both are as near.
     """
-    parts = matrices.reshape(-1, 4).dot(_PARTS)
-    sizes = np.abs(parts.view(np.complex128))
+    parts, sizes = _parts_2(matrices)
     largest = np.maximum(sizes[:, 0], sizes[:, 1])
     if np.minimum.reduce(largest, initial=np.inf) < _SMALLEST_NORMAL:
         return _polar_factors_2(_enlarged(matrices, largest))
@@ -94,12 +93,29 @@ def _polar_factors_2(matrices):
     return parts.dot(_PARTS.T).reshape(matrices.shape)
 
 
+def _parts_2(matrices):
+    """Return rotation and reflection in 2 x 2 matrices (n, 4), and their sizes."""
+    parts = matrices.reshape(-1, 4).dot(_PARTS)
+    return parts, np.abs(parts.view(np.complex128))
+
+
 def _enlarged(matrices, sizes):
     """Return matrices of which none is 0 or of numbers that have lost digits."""
     small = (sizes < _SMALLEST_NORMAL).reshape(*matrices.shape[:-2], 1, 1)
     matrices = matrices * np.where(small, 2.0**100, 1.0)
     zero = (sizes == 0.0).reshape(small.shape)
     return np.where(zero, np.eye(2), matrices)
+
+
+def nuclear_norms(matrices):
+    """Return the sums of the singular values of matrices (..., d, d)."""
+    d = matrices.shape[-1]
+    if d == 1:
+        return np.abs(matrices[..., 0, 0])
+    if d == 2:
+        sizes = _parts_2(matrices)[1]
+        return np.maximum(sizes[:, 0], sizes[:, 1]).reshape(matrices.shape[:-2])
+    return np.linalg.svd(matrices, compute_uv=False).sum(axis=-1)
 
 
 def bures_squared(factors0, factors1):

@@ -54,6 +54,7 @@ class FlowPath(NamedTuple):
 class _Problem(NamedTuple):
     """What stays: the target, the kind of plan, steps, length² of the weights.
 
+    Potentials of the flow are in units of `length`: their squares do not overflow.
     `rates` are the steps of mean and factor, twice, as a column beside a point.
     """
 
@@ -189,6 +190,7 @@ def mw2_flow(
     state = _state(problem, normalised(source.weights), points)
     spread = problem.weights @ (state.weights @ state.costs)
     problem = problem._replace(length=spread or 1.0)
+    state = state._replace(potential=state.potential / problem.length)
     dtype = common_dtype(source, target)
     first = Mixture(*(array.astype(dtype) for array in source))
     return _path(problem, state, first, n_steps, callback)
@@ -253,6 +255,7 @@ def _coupled(problem, weights, placed, gap=None):
         plan = solve_plan(costs, weights, problem.weights, **kind)
         coupling, loss = plan.coupling, plan.value
         potential = weight_derivative(plan, problem.weights.sum(), **kind)
+    potential = potential / problem.length
     return _State(weights, *placed, coupling, potential, loss, gap)
 
 
@@ -285,7 +288,7 @@ def _moved_weights(problem, state):
 
 def _slopes(problem, state, potential):
     """Return the velocities of log weights, and the squared length of the gradient."""
-    slopes = (potential - state.weights.dot(potential)) / problem.length
+    slopes = potential - state.weights.dot(potential)
     return slopes, problem.length * state.weights.dot(slopes * slopes)
 
 
@@ -320,7 +323,7 @@ def _move_weights(problem, state):
             return trial
         gap = trial.potential - potential
         potential = _shortest(state.weights, potential, gap)
-        part = _kink(state, trial)
+        part = _kink(problem, state, trial)
         if part > _SMALLEST_PART:
             weights = state.weights + part * (weights - state.weights)
             kink = _coupled(problem, weights, placed, gap)
@@ -353,10 +356,10 @@ def _shortest(weights, potential, gap, least=0.0):
     return potential + min(max(share, least), 1.0) * gap
 
 
-def _kink(state, trial):
+def _kink(problem, state, trial):
     """Return where on the way from state to trial the tangents of both ends meet."""
-    way = trial.weights - state.weights
-    ahead, behind = state.potential @ way, trial.potential @ way
+    way = problem.length * (trial.weights - state.weights)
+    ahead, behind = state.potential.dot(way), trial.potential.dot(way)
     if behind <= ahead:
         return 0.0
     part = (trial.loss - behind - state.loss) / (ahead - behind)

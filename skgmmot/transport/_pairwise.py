@@ -7,7 +7,12 @@ import numpy as np
 
 from skgmmot.kernels import kernels_for
 from skgmmot.kernels._threads import count_threads, run_ranges
-from skgmmot.linalg._bures import rotations, squared_euclidean, standard_deviations
+from skgmmot.linalg._bures import (
+    nuclear_norms,
+    rotations,
+    squared_euclidean,
+    standard_deviations,
+)
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.linalg._spd import factor, is_diagonal, transpose
 from skgmmot.transport._simplex import normalised, simplex
@@ -203,14 +208,4 @@ def _nuclear_for(d, n_pairs):
 
 def _nuclear(factors0, factors1):
     """Return the nuclear norms of L1ᵀ L0 for all pairs."""
-    cross = transpose(factors1) @ factors0[:, None]
-    if cross.shape[-1] > 2:
-        return np.linalg.svd(cross, compute_uv=False).sum(axis=-1)
-    squares = np.einsum("klij,klij->kl", cross, cross)
-    if cross.shape[-1] == 2:
-        # (σ + σ')² = σ² + σ'² + 2 σ σ'
-        dets = np.abs(np.linalg.det(factors0))[:, None] * np.abs(
-            np.linalg.det(factors1)
-        )
-        squares += 2.0 * dets
-    return np.sqrt(squares)
+    return nuclear_norms(transpose(factors1) @ factors0[:, None])
