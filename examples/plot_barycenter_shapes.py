@@ -84,6 +84,8 @@ for row, down in zip(axes, steps, strict=True):
         density = np.exp(model.score_samples(pixels)).reshape(x.shape)
         ax.contourf(x, y, density, levels=levels, cmap="Purples", extend="max")
         ax.set(xticks=[], yticks=[], aspect="equal")
+for name, place in zip(shapes, ((0, 0), (0, -1), (-1, 0), (-1, -1)), strict=True):
+    axes[place].set_title(name)
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
 picture = here / "barycenter_shapes.png"

@@ -95,10 +95,10 @@ for ax, well in zip(above.subplots(1, 4), wells, strict=True):
 
 ax, beside, last = below.subplots(1, 3)
 image = ax.imshow(distances, cmap="Blues")
-ax.set_xticks(range(8), names)
+ax.set_xticks(range(8), names, rotation=45)
 ax.set_yticks(range(8), names)
 ax.set_title("MW2")
-below.colorbar(image, ax=ax)
+below.colorbar(image, ax=ax, label="distance")
 
 tree = linkage(squareform(distances, checks=False), "average")
 style = {"color_threshold": 0, "above_threshold_color": "0.3"}

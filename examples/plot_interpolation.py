@@ -12,7 +12,7 @@ what lies between looks like both.
 # %%
 # Two mixtures, and the plan between them
 # ---------------------------------------
-# Four components in a cross become three in a row. The numbers differ, hence some
+# Four components in a cross become three in a fan. The numbers differ, hence some
 # components split or join: the plan says which.
 
 from pathlib import Path
@@ -83,7 +83,7 @@ for name, way in ways.items():
 # -----------
 # Densities, and the means of the components.
 
-x, y = np.meshgrid(np.linspace(-6, 6, 150), np.linspace(-3.2, 3.2, 80))
+x, y = np.meshgrid(np.linspace(-7.2, 6.2, 168), np.linspace(-3.5, 3.5, 88))
 grid = np.column_stack([x.ravel(), y.ravel()])
 
 

@@ -5,6 +5,7 @@ import pytest
 import reference
 import strategies
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skgmmot.linalg import _bures, _spd
 
@@ -210,3 +211,77 @@ def test_single_precision_is_computed_in_double(stacks):
     costs = costs_of(*single)
     assert costs.dtype == np.float64
     np.testing.assert_allclose(costs, costs_of(*stacks), rtol=1e-5)
+
+
+def nuclear_norms(matrices):
+    """Sums of singular values."""
+    return np.linalg.svd(matrices, compute_uv=False).sum(axis=-1)
+
+
+def check_polar(matrices):
+    """Orthogonal to rounding, and as near as a decomposition gets."""
+    found = _bures.polar_factors(matrices)
+    assert found.shape == matrices.shape
+    unit = found @ _spd.transpose(found)
+    np.testing.assert_allclose(
+        unit, np.broadcast_to(np.eye(matrices.shape[-1]), unit.shape), atol=4e-15
+    )
+    scale = np.abs(matrices).max(axis=(-1, -2), initial=0.0)[..., None, None]
+    scale = np.where(scale > 0.0, scale, 1.0)
+    # First to about 1: traces of the smallest numbers would be rounded to them.
+    matrices = matrices / scale
+    traces = np.einsum("...ij,...ij->...", found, matrices)
+    np.testing.assert_allclose(traces, nuclear_norms(matrices), rtol=1e-14, atol=1e-14)
+    return found
+
+
+@given(
+    strategies.seeds,
+    st.integers(1, 4),
+    st.sampled_from([1e-300, 1e-150, 1.0, 1e150, 1e300]),
+)
+@settings(max_examples=60, deadline=None)
+def test_polar_factors_are_those_of_a_decomposition(seed, d, scale):
+    rng = np.random.default_rng(seed)
+    matrices = scale * rng.standard_normal((7, 3, d, d))
+    found = check_polar(matrices)
+    left, _, right = np.linalg.svd(matrices / scale)
+    # Rounding turns the factor by eps over the sum of the two smallest values.
+    np.testing.assert_allclose(found, left @ right, atol=1e-9)
+
+
+@given(strategies.seeds, st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_polar_factors_of_singular_matrices_are_orthogonal(seed, d):
+    rng = np.random.default_rng(seed)
+    columns, rows = rng.standard_normal((2, 20, d))
+    matrices = columns[:, :, None] * rows[:, None]
+    if seed % 2:
+        matrices = rng.integers(-1, 2, (20, d, d)).astype(float)
+    check_polar(matrices)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_polar_factors_of_zeros_and_of_no_matrices(d):
+    check_polar(np.zeros((2, d, d)))
+    check_polar(np.zeros((0, 3, d, d)))
+
+
+def test_polar_factors_of_the_smallest_numbers():
+    smallest = np.nextafter(0.0, 1.0)
+    diagonal = np.array([1e300 * np.eye(2), np.zeros((2, 2)), np.diag([1e300, -1e300])])
+    diagonal[1] = np.diag([smallest, -smallest])
+    found = check_polar(diagonal)
+    np.testing.assert_array_equal(found, np.sign(diagonal))
+    found = check_polar(np.array([[0.0, 1e-320], [-1e-320, 1e-322]]))
+    np.testing.assert_allclose(found, [[0.0, 1.0], [-1.0, 0.005]], atol=0.01)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_a_polar_factor_does_not_depend_on_its_neighbours(d):
+    matrices = np.random.default_rng(0).standard_normal((37, d, d))
+    found = _bures.polar_factors(matrices)
+    for i in range(len(matrices)):
+        np.testing.assert_array_equal(_bures.polar_factors(matrices[i]), found[i])
+    turned = np.ascontiguousarray(_spd.transpose(matrices))
+    np.testing.assert_array_equal(_bures.polar_factors(_spd.transpose(turned)), found)

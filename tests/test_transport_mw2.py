@@ -404,7 +404,8 @@ def test_mixture_like_arguments_give_one_value(estimator, covariance_type):
     made = SparseGaussianMixture.from_parameters(
         model.weights_, model.means_, model.covariances_, covariance_type
     )
-    assert value == mw2_distance(made, target)
+    # from_parameters divides the weights by their sum, which may change a last bit.
+    assert value == pytest.approx(mw2_distance(made, target), rel=1e-14)
     np.testing.assert_allclose(mw2_distance(target, model), value, rtol=1e-12)
     np.testing.assert_array_equal(
         mw2_plan(model, target).coupling, mw2_plan(parts, target).coupling

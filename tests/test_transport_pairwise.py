@@ -97,7 +97,27 @@ def test_tiny_and_huge_units():
         np.testing.assert_allclose(pairwise_mw2(scaled), unit * distances, rtol=1e-9)
 
 
-def test_chunks_and_threads_change_nothing(monkeypatch):
+@pytest.fixture(params=[False, True], ids=["decompositions", "kernel"])
+def compiled(request, monkeypatch):
+    """Both ways to the nuclear norms, whatever the number of pairs."""
+    monkeypatch.setattr(_pairwise, "_WORTH_COMPILING", 0 if request.param else np.inf)
+    return request.param
+
+
+@pytest.mark.parametrize("d", [3, 4, 7, 12])
+def test_long_lists_equal_one_pair(compiled, d):
+    assert compiled is (_pairwise._nuclear_for(d, 1) is not _pairwise._nuclear)
+    mixtures = random_list(6, d)
+    weights, means, covariances = mixtures[0]
+    mixtures.append((weights, means + 1e-7, covariances * (1.0 + 1e-6)))
+    mixtures.append((weights, means, covariances * np.diag([0.0] + [1.0] * (d - 1))))
+    mixtures.append((weights, means, covariances + 1e6 * np.ones((d, d))))
+    found = pairwise_mw2(mixtures)
+    np.testing.assert_allclose(found, one_by_one(mixtures, mixtures), rtol=1e-9)
+    assert (np.diag(pairwise_mw2(mixtures, mixtures)) == 0.0).all()
+
+
+def test_chunks_and_threads_change_nothing(monkeypatch, compiled):
     mixtures = random_list(9, 4)
     whole = pairwise_mw2(mixtures, n_jobs=1)
     monkeypatch.setattr(_pairwise, "_CHUNK_BYTES", 5000)

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from skgmmot.kernels import Moments, _ranges
+from skgmmot.kernels import Moments, _pairs, _ranges
 from skgmmot.kernels._threads import run_ranges
 
 _MAX_RANGES = 64
@@ -226,3 +226,19 @@ def apply_selected(x, index, centers, linear, shifts, n_threads=None):
 
     _over_rows(work, len(x), float(len(x)) * x.shape[1] ** 2, n_threads)
     return out
+
+
+def nuclear_norms(factors0, factors1):
+    """(K0, K1) nuclear norms of L1ᵀ L0 for all pairs of (K, d, d) factors.
+
+    On the thread of the caller, who has more than one such call to make.
+    """
+    sides = []
+    for factors in (factors0, factors1):
+        lengths = np.linalg.norm(factors, axis=(1, 2))
+        lengths[lengths == 0.0] = 1.0  # squares of lengths stay far from overflow
+        sides.append((lengths, _read_only(factors / lengths[:, None, None])))
+    (lengths0, units0), (lengths1, units1) = sides
+    out = np.empty((len(factors0), len(factors1)))
+    _pairs.nuclear_norms(units0, units1, out)
+    return out * lengths0[:, None] * lengths1

@@ -21,6 +21,20 @@ from skgmmot.linalg._spd import (
 
 # Temporaries of a chunk of pairs: some eight matrices a pair.
 _CHUNK_BYTES = 2**25
+# Below this the quotient of two numbers has lost digits.
+_SMALLEST_NORMAL = 2.0**-1000
+# Cosine and sine of a rotation, then of a reflection, from the entries of a matrix;
+# the transpose makes a matrix of them.
+_PARTS = np.array(
+    [
+        [1.0, 0.0, 1.0, 0.0],
+        [0.0, -1.0, 0.0, 1.0],
+        [0.0, 1.0, 0.0, 1.0],
+        [1.0, 0.0, -1.0, 0.0],
+    ]
+)
+# What is taken of these four: the rotation, or the reflection.
+_CHOICES = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
 
 
 def rotations(factors0, factors1):
@@ -37,8 +51,71 @@ def rotations(factors0, factors1):
         Orthogonal. (1 - t) L0 + t L1 Q is a factor of the covariance at time t of the
         geodesic.
     """
-    left, _, right = np.linalg.svd(transpose(factors1) @ factors0)
+    return polar_factors(transpose(factors1) @ factors0)
+
+
+def polar_factors(matrices):
+    """Return the orthogonal Q that make tr(Qᵀ M) largest, the nuclear norm of M.
+
+    In closed form for one and two features, where a decomposition is mostly overhead.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (..., d, d), float64
+        Singular ones, which have several such Q, and zeros are allowed.
+
+    Returns
+    -------
+    factors : ndarray of shape (..., d, d), float64
+    """
+    d = matrices.shape[-1]
+    if d == 1:
+        return np.copysign(1.0, matrices)
+    if d == 2:
+        return _polar_factors_2(matrices)
+    left, _, right = np.linalg.svd(matrices)
     return left @ right
+
+
+def _polar_factors_2(matrices):
+    """Polar factors of 2 x 2 matrices: the better of a rotation and a reflection.
+
+    A 2 x 2 matrix is a rotation times a size plus a reflection times a size. The
+    nearest orthogonal matrix is that of the larger size; with equal ones, where the
+    matrix is singular, both are as near.
+    """
+    parts, sizes = _parts_2(matrices)
+    largest = np.maximum(sizes[:, 0], sizes[:, 1])
+    if np.minimum.reduce(largest, initial=np.inf) < _SMALLEST_NORMAL:
+        return _polar_factors_2(_enlarged(matrices, largest))
+    parts *= _CHOICES.take(sizes.argmax(axis=1), axis=0)
+    parts /= largest[:, None]
+    return parts.dot(_PARTS.T).reshape(matrices.shape)
+
+
+def _parts_2(matrices):
+    """Return rotation and reflection in 2 x 2 matrices (n, 4), and their sizes."""
+    parts = matrices.reshape(-1, 4).dot(_PARTS)
+    return parts, np.abs(parts.view(np.complex128))
+
+
+def _enlarged(matrices, sizes):
+    """Return matrices of which none is 0 or of numbers that have lost digits."""
+    small = (sizes < _SMALLEST_NORMAL).reshape(*matrices.shape[:-2], 1, 1)
+    matrices = matrices * np.where(small, 2.0**100, 1.0)
+    zero = (sizes == 0.0).reshape(small.shape)
+    return np.where(zero, np.eye(2), matrices)
+
+
+def nuclear_norms(matrices):
+    """Return the sums of the singular values of matrices (..., d, d)."""
+    d = matrices.shape[-1]
+    if d == 1:
+        return np.abs(matrices[..., 0, 0])
+    if d == 2:
+        sizes = _parts_2(matrices)[1]
+        return np.maximum(sizes[:, 0], sizes[:, 1]).reshape(matrices.shape[:-2])
+    return np.linalg.svd(matrices, compute_uv=False).sum(axis=-1)
 
 
 def bures_squared(factors0, factors1):

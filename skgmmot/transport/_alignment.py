@@ -42,10 +42,10 @@ def align(points0, points1):
         Squared distances between the Gaussians.
     """
     left, right = points0[..., 1:, :], points1[..., 1:, :]
-    turned = right @ rotations(left, right)
-    images = np.empty((*turned.shape[:-2], *points1.shape[-2:]))
+    turns = rotations(left, right)
+    images = np.empty((*turns.shape[:-2], *points1.shape[-2:]))
     images[..., 0, :] = points1[..., 0, :]
-    images[..., 1:, :] = turned
+    np.matmul(right, turns, out=images[..., 1:, :])
     gaps = points0 - images
     return images, np.einsum("...ij,...ij->...", gaps, gaps)
 

@@ -12,7 +12,7 @@ from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
 from skgmmot.transport._gaussian_barycenter import gaussian_barycenters
 from skgmmot.transport._pairwise import checked_mixtures
-from skgmmot.transport._simplex import normalised, simplex
+from skgmmot.transport._simplex import cleaned, normalised, simplex
 
 # The linear programme has a column for each tuple of components.
 _MAX_TUPLES = 200_000
@@ -293,7 +293,7 @@ def _plans(sides, masses, costs):
     coefficients = np.empty_like(costs)
     for part, share in zip(sides.parts(), sides.weights, strict=True):
         block = np.ascontiguousarray(costs[:, part])
-        coupling, _ = simplex(block, masses, sides.masses[part])
+        coupling = cleaned(simplex(block, masses, sides.masses[part])[0])
         coefficients[:, part] = share * coupling
     return float(np.vdot(coefficients, costs)), coefficients
 

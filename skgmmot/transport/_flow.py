@@ -13,11 +13,13 @@ from skgmmot.transport._alignment import (
 )
 from skgmmot.transport._mw2 import checked_pair, common_dtype
 from skgmmot.transport._plan import solve_plan, weight_derivative
-from skgmmot.transport._simplex import normalised, simplex
+from skgmmot.transport._simplex import cleaned, normalised, simplex
 
 _EPS = np.finfo(np.float64).eps
 _TINY = np.finfo(np.float64).tiny
 _MAX_ATTEMPTS = 12
+# Steps whose mixtures are made together.
+_CHUNK_BYTES = 2**20
 # A kink nearer than this part of a step is here, to rounding.
 _SMALLEST_PART = 1e-12
 
@@ -52,6 +54,7 @@ class FlowPath(NamedTuple):
 class _Problem(NamedTuple):
     """What stays: the target, the kind of plan, steps, length² of the weights.
 
+    Potentials of the flow are in units of `length`: their squares do not overflow.
     `rates` are the steps of mean and factor, twice, as a column beside a point.
     """
 
@@ -152,7 +155,8 @@ def mw2_flow(
     independent coupling at the start, so that no unit matters. For small steps the
     loss falls by the step times the squared length of the gradient in this metric. It
     never rises: a fixed coupling bounds the loss from above, and that bound falls for
-    all steps of means and covariances below 1.
+    all steps of means and covariances below 1. Where a kink of the loss lies on the way
+    of the weights, they go first, to the kink and along it.
 
     MW2 is not convex, and a component whose image is the mean of several targets need
     not be at the global minimum. Singular covariances are allowed, on both sides.
@@ -186,6 +190,7 @@ def mw2_flow(
     state = _state(problem, normalised(source.weights), points)
     spread = problem.weights @ (state.weights @ state.costs)
     problem = problem._replace(length=spread or 1.0)
+    state = state._replace(potential=state.potential / problem.length)
     dtype = common_dtype(source, target)
     first = Mixture(*(array.astype(dtype) for array in source))
     return _path(problem, state, first, n_steps, callback)
@@ -193,16 +198,19 @@ def mw2_flow(
 
 def _path(problem, state, first, n_steps, callback):
     """Go the steps; the mixtures are made at the end unless somebody looks."""
-    states, dtype = [state], first.weights.dtype
+    weights, points, losses = [], [], [state.loss]
+    dtype = first.weights.dtype
     for step in range(1, n_steps + 1):
         state = _step(problem, state)
-        states.append(state)
+        # Not the whole state: images of all pairs are many times larger.
+        weights.append(state.weights)
+        points.append(state.points)
+        losses.append(state.loss)
         if callback is not None:
-            mixture = _mixture(state, dtype)
+            (mixture,) = _mixtures([state.weights], [state.points], dtype)
             if callback(step, mixture, state.loss) is True:
                 break
-    mixtures = (_mixture(state, dtype) for state in states[1:])
-    return FlowPath((first, *mixtures), np.array([state.loss for state in states]))
+    return FlowPath((first, *_mixtures(weights, points, dtype)), np.array(losses))
 
 
 def _checked_steps(step_size):
@@ -216,35 +224,81 @@ def _checked_steps(step_size):
     return tuple(float(step) for step in steps)
 
 
-def _mixture(state, dtype):
-    """Return the mixture of a state."""
-    arrays = state.weights, *as_gaussians(state.points)
-    return Mixture(*(array.astype(dtype) for array in arrays))
+def _mixtures(weights, points, dtype):
+    """Return the mixtures of lists of weights and points, views of common arrays."""
+    if not weights:
+        return []
+    size = max(1, _CHUNK_BYTES // points[0].nbytes)
+    mixtures = []
+    for start in range(0, len(weights), size):
+        part = slice(start, start + size)
+        stacks = np.array(weights[part]), *as_gaussians(np.array(points[part]))
+        mixtures.extend(map(Mixture, *(x.astype(dtype, copy=False) for x in stacks)))
+    return mixtures
 
 
-def _state(problem, weights, points):
+def _state(problem, weights, points, gap=None):
     """Evaluate a point of the flow."""
-    aligned = align(points[:, None], problem.points)
-    return _coupled(problem, weights, (points, *aligned))
+    placed = points, *align(points[:, None], problem.points)
+    return _coupled(problem, weights, placed, gap)
 
 
-def _coupled(problem, weights, placed):
+def _coupled(problem, weights, placed, gap=None):
     """Couple weights with the target, for points, images and costs as they are."""
     costs = placed[2]
     if problem.reg_m is None and problem.reg == 0.0:
-        coupling, potential = simplex(costs, weights, problem.weights)
+        coupling, potential, _ = simplex(costs, weights, problem.weights)
+        coupling = cleaned(coupling)
         loss = float(np.vdot(coupling, costs))
     else:
         kind = {"reg": problem.reg, "reg_m": problem.reg_m}
         plan = solve_plan(costs, weights, problem.weights, **kind)
         coupling, loss = plan.coupling, plan.value
         potential = weight_derivative(plan, problem.weights.sum(), **kind)
-    return _State(weights, *placed, coupling, potential, loss)
+    potential = potential / problem.length
+    return _State(weights, *placed, coupling, potential, loss, gap)
 
 
 def _step(problem, state):
-    """Move the weights, then means and covariances."""
-    return _move_points(problem, _move_weights(problem, state))
+    """Move weights and points at once; one after the other where that is too far.
+
+    The loss is convex in the weights: where it rises at the end of the way there was
+    a minimum in between, most often a kink.
+    """
+    weights = _moved_weights(problem, state)
+    trial = _state(problem, weights, _moved_points(problem, state), state.gap)
+    if trial.loss <= state.loss:
+        way = weights - state.weights
+        if weights is state.weights or way.dot(trial.potential) <= 0.0:
+            return trial
+    state = _move_weights(problem, state)
+    points = _moved_points(problem, state)
+    trial = _state(problem, state.weights, points, state.gap)
+    # Only rounding can raise the loss: then the flow has arrived.
+    return trial if trial.loss <= state.loss else state
+
+
+def _moved_weights(problem, state):
+    """Return the weights after a full step, the same ones where nothing is to gain."""
+    slopes, promised = _slopes(problem, state, _first_potential(state))
+    if problem.step * promised <= _EPS * state.loss:
+        return state.weights
+    return _mirrored(state, problem.step * slopes)
+
+
+def _slopes(problem, state, potential):
+    """Return the velocities of log weights, and the squared length of the gradient."""
+    slopes = potential - state.weights.dot(potential)
+    return slopes, problem.length * state.weights.dot(slopes * slopes)
+
+
+def _mirrored(state, moves):
+    """Lower the logarithms of the weights; near a kink in a straight line along it."""
+    if state.gap is None or moves.dot(moves) > 0.25:
+        weights = state.weights * np.exp(moves.min() - moves)
+    else:
+        weights = state.weights * (1.0 - moves)
+    return weights / weights.sum()
 
 
 def _move_weights(problem, state):
@@ -260,22 +314,19 @@ def _move_weights(problem, state):
     placed = state.points, state.images, state.costs
     gap = state.gap
     for attempt in range(_MAX_ATTEMPTS):
-        slopes = (potential - state.weights @ potential) / problem.length
-        promised = step * problem.length * (state.weights @ np.square(slopes))
-        if promised <= _EPS * state.loss:
+        slopes, promised = _slopes(problem, state, potential)
+        if step * promised <= _EPS * state.loss:
             break
-        logs = -step * slopes
-        weights = state.weights * np.exp(logs - logs.max())
-        weights /= weights.sum()
-        trial = _coupled(problem, weights, placed)
-        if trial.loss <= state.loss - 0.5 * promised:
-            return trial._replace(gap=gap)
+        weights = _mirrored(state, step * slopes)
+        trial = _coupled(problem, weights, placed, gap)
+        if trial.loss <= state.loss - 0.5 * step * promised:
+            return trial
         gap = trial.potential - potential
         potential = _shortest(state.weights, potential, gap)
-        part = _kink(state, trial)
+        part = _kink(problem, state, trial)
         if part > _SMALLEST_PART:
             weights = state.weights + part * (weights - state.weights)
-            kink = _coupled(problem, weights, placed)
+            kink = _coupled(problem, weights, placed, gap)
             state = kink if kink.loss < state.loss else state
         if attempt:
             step *= 0.5
@@ -296,42 +347,40 @@ def _first_potential(state):
 
 def _shortest(weights, potential, gap, least=0.0):
     """Return potential + share * gap of least variance, share from `least` to 1."""
-    gap = gap - weights @ gap
-    variance = weights @ np.square(gap)
+    gap = gap - weights.dot(gap)
+    weighted = weights * gap
+    variance = weighted.dot(gap)
     if variance == 0.0:
         return potential
-    share = -(weights @ (gap * potential)) / variance
+    share = -weighted.dot(potential) / variance
     return potential + min(max(share, least), 1.0) * gap
 
 
-def _kink(state, trial):
+def _kink(problem, state, trial):
     """Return where on the way from state to trial the tangents of both ends meet."""
-    way = trial.weights - state.weights
-    ahead, behind = state.potential @ way, trial.potential @ way
+    way = problem.length * (trial.weights - state.weights)
+    ahead, behind = state.potential.dot(way), trial.potential.dot(way)
     if behind <= ahead:
         return 0.0
     part = (trial.loss - behind - state.loss) / (ahead - behind)
     return min(max(part, 0.0), 1.0)
 
 
-def _move_points(problem, state):
-    """Go part of the way to the mean images.
+def _moved_points(problem, state):
+    """Return points part of the way to the mean images.
 
     For a fixed coupling the squared distance to the images changes by the factor
     (1 - 2 τ r / π)², r the mass of the row, so that τ r / π ≤ 1 lowers the loss.
     """
-    rows = state.coupling.sum(axis=1)
+    rows, rates = np.add.reduce(state.coupling, axis=1), problem.rates
     conditional = state.coupling / np.maximum(rows, _TINY)[:, None]
     images = mean_images(conditional, state.images)
-    shares = rows > 0.0
-    rates = problem.rates
     if problem.reg_m is not None:
         shares = rows / np.maximum(state.weights, _TINY)
-        rates = _bounded(rates, shares.max())
-    points = state.points + (shares[:, None, None] * rates) * (images - state.points)
-    trial = _state(problem, state.weights, points)._replace(gap=state.gap)
-    # Only rounding can raise the loss: then the flow has arrived.
-    return trial if trial.loss <= state.loss else state
+        rates = _bounded(rates, shares.max()) * shares[:, None, None]
+    elif np.count_nonzero(rows) < len(rows):
+        rates = rates * (rows > 0.0)[:, None, None]
+    return state.points + rates * (images - state.points)
 
 
 def _bounded(rates, largest=1.0):

@@ -5,14 +5,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skgmmot.kernels import kernels_for
 from skgmmot.kernels._threads import count_threads, run_ranges
-from skgmmot.linalg._bures import rotations, squared_euclidean, standard_deviations
+from skgmmot.linalg._bures import (
+    nuclear_norms,
+    rotations,
+    squared_euclidean,
+    standard_deviations,
+)
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.linalg._spd import factor, is_diagonal, transpose
 from skgmmot.transport._simplex import normalised, simplex
 
 # Temporaries of a chunk of pairs of components.
 _CHUNK_BYTES = 2**24
+# Features up to which a compiled kernel is faster than the batched decomposition, and
+# features times pairs where it saves more time than loading it takes.
+_LARGEST_COMPILED = 12
+_WORTH_COMPILING = 1_000_000
 # Part of the traces below which the trace formula loses more than three digits.
 _NEAR = 1e-3
 
@@ -108,13 +118,14 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
         lists.append(checked_mixtures(others, "others"))
     first, last = _stacks(lists)
     distances = np.zeros((len(first.weights), len(last.weights)))
+    d, n_pairs = first.means.shape[1], len(first.means) * len(last.means)
+    nuclear = _nuclear_for(d, n_pairs)
 
     def work(i):
         start = i + 1 if others is None else 0
-        distances[i, start:] = _row(first, i, last, start)
+        distances[i, start:] = _row(first, i, last, start, nuclear)
 
-    d = first.means.shape[1]
-    operations = 50.0 * len(first.means) * len(last.means) * d**3
+    operations = 50.0 * n_pairs * d**3
     run_ranges(work, len(distances), count_threads(n_jobs), operations)
     if others is None:
         distances += distances.T
@@ -146,7 +157,7 @@ def _stacks(lists):
     return stacks[0], stacks[-1]
 
 
-def _row(first, i, last, start):
+def _row(first, i, last, start, nuclear):
     """Return squared distances from one mixture to the mixtures from start on."""
     n = len(last.weights)
     if start == n:
@@ -156,20 +167,20 @@ def _row(first, i, last, start):
     if spreads.ndim == 2:
         costs += squared_euclidean(spreads, widths)
     else:
-        _add_bures(costs, spreads, widths)
+        _add_bures(costs, spreads, widths, nuclear)
     stops = last.stops[start:] - last.stops[start]
     values = np.empty(n - start)
     for j, (begin, end) in enumerate(pairwise(stops)):
         block = np.ascontiguousarray(costs[:, begin:end])
-        coupling, _ = simplex(block, first.weights[i], last.weights[start + j])
+        coupling = simplex(block, first.weights[i], last.weights[start + j])[0]
         values[j] = np.vdot(coupling, block)
     return values
 
 
-def _add_bures(costs, factors0, factors1):
+def _add_bures(costs, factors0, factors1, nuclear):
     """Add to squared distances of means those of the covariances.
 
-    Traces less twice the nuclear norm of L1ᵀ L0: three times faster than a rotation,
+    Traces less twice the nuclear norm of L1ᵀ L0: much faster than a rotation,
     and right to rounding where the result is not small beside the traces. Where it is,
     the rotation is computed.
     """
@@ -178,9 +189,8 @@ def _add_bures(costs, factors0, factors1):
     for begin in range(0, len(factors1), size):
         part = factors1[begin : begin + size]
         traces = traces0[:, None] + np.square(part).sum(axis=(1, 2))
-        nuclear = _nuclear(factors0, part)
         block = costs[:, begin : begin + size]
-        sums = block + (traces - 2.0 * nuclear)
+        sums = block + (traces - 2.0 * nuclear(factors0, part))
         near = np.nonzero(sums < _NEAR * traces)
         left, right = factors0[near[0]], part[near[1]]
         gaps = left - right @ rotations(left, right)
@@ -189,16 +199,13 @@ def _add_bures(costs, factors0, factors1):
         block[...] = sums
 
 
+def _nuclear_for(d, n_pairs):
+    """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
+    if 2 < d <= _LARGEST_COMPILED and d * n_pairs > _WORTH_COMPILING:
+        return kernels_for(np.empty(0)).nuclear_norms
+    return _nuclear
+
+
 def _nuclear(factors0, factors1):
     """Return the nuclear norms of L1ᵀ L0 for all pairs."""
-    cross = transpose(factors1) @ factors0[:, None]
-    if cross.shape[-1] > 2:
-        return np.linalg.svd(cross, compute_uv=False).sum(axis=-1)
-    squares = np.einsum("klij,klij->kl", cross, cross)
-    if cross.shape[-1] == 2:
-        # (σ + σ')² = σ² + σ'² + 2 σ σ'
-        dets = np.abs(np.linalg.det(factors0))[:, None] * np.abs(
-            np.linalg.det(factors1)
-        )
-        squares += 2.0 * dets
-    return np.sqrt(squares)
+    return nuclear_norms(transpose(factors1) @ factors0[:, None])

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot.transport._interior import concave, interior_point, polish
+from skgmmot.transport._simplex import cleaned, simplex
 
 _EPS = np.finfo(np.float64).eps
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
@@ -303,20 +304,10 @@ def _exact(costs, a, b):
         f = np.zeros(len(a)) if len(a) == 1 else costs[:, 0]
         g = costs[0] - f[0] if len(a) == 1 else np.zeros(1)
         return np.outer(a, b) / a.sum(), f, g
-    import ot
-
     total = a.sum()
-    coupling, log = ot.emd(
-        a / total, b / total, costs, numItermax=10**9, log=True, center_dual=False
-    )
-    if log["result_code"] != 1:
-        raise RuntimeError(
-            "the network simplex failed on a valid programme of shape "
-            f"{costs.shape} (result code {log['result_code']})."
-        )
-    # What the simplex leaves of cancelled flows is no flow.
-    coupling[coupling <= 4.0 * _EPS * np.minimum(a[:, None], b) / total] = 0.0
-    return coupling * total, log["u"], log["v"]
+    a, b = a / total, b / total
+    coupling, f, g = simplex(costs, a, b)
+    return cleaned(coupling, np.minimum(a[:, None], b)) * total, f, g
 
 
 def _entropic(programme, start):

@@ -9,8 +9,8 @@ from functools import cache
 
 import numpy as np
 
-# Below this share of all mass an entry is what is left of cancelled flows.
-_SMALLEST_MASS = 4.0 * np.finfo(np.float64).eps
+# Below this part of the weights an entry is what is left of cancelled flows.
+_EPS = 4.0 * np.finfo(np.float64).eps
 
 
 def simplex(costs, a, b):
@@ -26,19 +26,29 @@ def simplex(costs, a, b):
     Returns
     -------
     coupling : ndarray of shape (K0, K1)
-        Without what the simplex leaves of cancelled flows.
-    u : ndarray of shape (K0,)
-        First potential, up to a constant; no use where a is 0.
+        With what the simplex leaves of cancelled flows: see `cleaned`.
+    u, v : ndarray of shape (K0,) and (K1,)
+        Potentials, up to a constant; no use where a weight is 0.
+
+    Raises
+    ------
+    RuntimeError
+        If the solver reports that it failed.
     """
     # Units of the largest cost: the simplex compares with absolute constants.
-    unit = costs.max() or 1.0
-    coupling, _, u, _, code = _emd_c()(a, b, costs / unit, 10**9, 1)
+    unit = costs.item(costs.argmax()) or 1.0
+    coupling, _, u, v, code = _emd_c()(a, b, costs / unit, 10**9, 1)
     if code != 1:
         raise RuntimeError(
             "the network simplex failed on a valid programme of shape "
             f"{costs.shape} (result code {code})."
         )
-    return coupling * (coupling > _SMALLEST_MASS), u * unit
+    return coupling, u * unit, v * unit
+
+
+def cleaned(coupling, smallest=1.0):
+    """Set entries to 0 that are rounding of weights as large as `smallest`."""
+    return coupling * (coupling > _EPS * smallest)
 
 
 def normalised(weights):
