@@ -34,16 +34,22 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self.precisions_cholesky_ = np.array(parameters.factors, dtype=dtype)
         self.precisions_ = np.array(kind.precisions(parameters.factors), dtype=dtype)
         self.n_components_ = len(parameters.weights)
+        self._fitted_type = self.covariance_type
 
     def _get_parameters(self):
         """The fitted mixture, if it still is what the parameters and X speak of."""
         n_components, d = len(self.means_), self.n_features_in_
         expected = self._kind.shape(n_components, d)
-        if self.means_.shape[1] != d or self.covariances_.shape != expected:
+        # Of d components, diag and tied covariances have the same shape.
+        if (
+            self.means_.shape[1] != d
+            or self.covariances_.shape != expected
+            or self._fitted_type != self.covariance_type
+        ):
             raise ValueError(
                 f"expected a mixture of {d} features with covariance_type="
-                f"{self.covariance_type!r}, got one with means_ of shape "
-                f"{self.means_.shape} and covariances_ of shape "
+                f"{self.covariance_type!r}, got a {self._fitted_type!r} one with "
+                f"means_ of shape {self.means_.shape} and covariances_ of shape "
                 f"{self.covariances_.shape}; fit it again, with warm_start=False."
             )
         return Parameters(

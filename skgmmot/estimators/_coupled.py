@@ -21,6 +21,7 @@ from skgmmot.estimators._validation import (
     check_rows,
     check_weights,
     drop_weightless,
+    unchanged_on_error,
 )
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.linalg._spd import is_diagonal
@@ -74,7 +75,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         (source, target), in units of `cost_scale_`; None is balanced.
     cost_scale : 'auto' or float, default='auto'
         Unit of costs: 'auto' is the mean over features of the variance within the
-        domains, so that the defaults work in any unit; 1.0 leaves costs as they are.
+        domains (at least `reg_covar`), so that the defaults work in any unit; 1.0
+        leaves costs as they are.
     covariance_type : {'full', 'diag'}, default='full'
         Form of the covariances.
     tol : float, default=1e-6
@@ -258,21 +260,23 @@ class CoupledGaussianMixture(CoupledPredictions):
             Where a domain is missing or has too few rows, a frozen side has no start,
             or parameters are not as expected.
         """
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
-        weights = check_weights(sample_weight, X)
-        sizes, reg_m = self._checked_sizes(), self._checked_reg_m()
-        given = self._checked_starts(sizes, X.shape[1])
-        sides = [
-            drop_weightless(*side) for side in split_rows(sample_domain, X, weights)
-        ]
-        for side, size in zip(sides, sizes, strict=True):
-            check_enough_rows(*side, size)
-        scale = self.cost_scale
-        if scale == "auto":
-            scale = _within_variance(sides)
-        problem = self._problem(sides, scale, reg_m)
-        best = self._best(problem, sides, sizes, given)
-        self._store(problem, best, given, X.dtype)
+        with unchanged_on_error(self):
+            X = check_rows(self, X, reset=True, ensure_min_samples=2)
+            weights = check_weights(sample_weight, X)
+            sizes, reg_m = self._checked_sizes(), self._checked_reg_m()
+            given = self._checked_starts(sizes, X.shape[1])
+            sides = [
+                drop_weightless(*side) for side in split_rows(sample_domain, X, weights)
+            ]
+            for side, size in zip(sides, sizes, strict=True):
+                check_enough_rows(*side, size)
+            scale = self.cost_scale
+            if scale == "auto":
+                # No component is narrower than reg_covar, and no cost is measured so.
+                scale = max(_within_variance(sides), self.reg_covar) or 1.0
+            problem = self._problem(sides, scale, reg_m)
+            best = self._best(problem, sides, sizes, given)
+            self._store(problem, best, given, X.dtype)
         return self
 
     def _checked_sizes(self):
@@ -414,8 +418,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         self._warn_if_saturated()
 
     def _fitted_side(self, parameters, dtype):
-        parts = (part.astype(dtype) for part in parameters[:3])
-        side = SparseGaussianMixture.from_parameters(*parts, self.covariance_type)
+        kind = self.covariance_type
+        side = SparseGaussianMixture._of_parameters(parameters, kind, dtype)
         side.set_params(n_jobs=self.n_jobs, random_state=self.random_state)
         if hasattr(self, "feature_names_in_"):
             side.feature_names_in_ = self.feature_names_in_
@@ -461,12 +465,12 @@ class CoupledGaussianMixture(CoupledPredictions):
 
 
 def _within_variance(sides):
-    """Mean over features of the variance within the domains; 1 if that is 0."""
+    """Mean over features of the variance within the domains."""
     variances = [
         np.average((x - domain_mean(x, weights)) ** 2, axis=0, weights=weights).mean()
         for x, weights in sides
     ]
-    return float(np.mean(variances)) or 1.0
+    return float(np.mean(variances))
 
 
 def _ratio(above, below):

@@ -17,7 +17,11 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
-from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.estimators._validation import (
+    check_rows,
+    check_weights,
+    unchanged_on_error,
+)
 from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.transport._map import METHODS, MixtureMap
@@ -158,18 +162,19 @@ class GMMOTTransformer(
             Where one domain is missing, labels do not fit the rows, or a mixture
             cannot be fitted.
         """
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
-        weights = check_weights(sample_weight, X)
-        estimator = self._prepared_estimator()
-        if _is_coupled(estimator):
-            keywords = {"sample_domain": sample_domain}
-            coupled = _fit(estimator, X, weights, keywords)
-            source, target = coupled.source_, coupled.target_
-        else:
-            coupled = None
-            sides = split_rows(sample_domain, X, weights)
-            source, target = (_fit(clone(estimator), *side) for side in sides)
-        self._store(source, target, self._plan(source, target, coupled))
+        with unchanged_on_error(self):
+            X = check_rows(self, X, reset=True, ensure_min_samples=2)
+            weights = check_weights(sample_weight, X)
+            estimator = self._prepared_estimator()
+            if _is_coupled(estimator):
+                keywords = {"sample_domain": sample_domain}
+                coupled = _fit(estimator, X, weights, keywords)
+                source, target = coupled.source_, coupled.target_
+            else:
+                coupled = None
+                sides = split_rows(sample_domain, X, weights)
+                source, target = (_fit(clone(estimator), *side) for side in sides)
+            self._store(source, target, self._plan(source, target, coupled))
         return self
 
     def _prepared_estimator(self):

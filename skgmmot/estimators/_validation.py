@@ -1,5 +1,6 @@
 """Checks at the surface: data, weights, starts. All before any work is done."""
 
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -18,16 +19,28 @@ N_JOBS = [
 ]
 
 
+@contextmanager
+def unchanged_on_error(estimator):
+    """An estimator whose fit fails, or is interrupted, is what it was before."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise
+
+
 def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):
     """X as float64 or float32 in C order, its features checked against the fit."""
-    return validate_data(
-        estimator,
-        X,
-        reset=reset,
-        dtype=FLOATS,
-        order="C",
-        ensure_min_samples=ensure_min_samples,
-    )
+    with np.errstate(invalid="ignore"):  # of infinities, which are refused in words
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=FLOATS,
+            order="C",
+            ensure_min_samples=ensure_min_samples,
+        )
 
 
 def check_weights(sample_weight, X):

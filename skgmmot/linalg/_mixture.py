@@ -87,7 +87,9 @@ def _read(obj, name):
     if hasattr(obj, "fit") and hasattr(obj, "get_params"):
         check_is_fitted(obj)
     if all(hasattr(obj, a) for a in ("weights_", "means_", "covariances_")):
+        # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
+        kind = getattr(obj, "_fitted_type", kind)
         covariances = dense_covariances(obj.covariances_, kind, np.shape(obj.means_))
         return Mixture(obj.weights_, obj.means_, covariances)
     raise TypeError(

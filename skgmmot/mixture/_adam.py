@@ -56,7 +56,11 @@ def _parameters(problem, logits, means, roots):
 
 
 def run_adam(problem, parameters, control, learning_rate, scales):
-    """Ascend from the parameters; `scales` (d,) are the units of the features."""
+    """Ascend from the parameters; `scales` (d,) are the units of the features.
+
+    The best point on the way is returned: steps of a fixed length may overshoot, by
+    far where a row lies far from the others or a covariance is nearly singular.
+    """
     root_scales = problem.kind.root_scales(scales)
     with np.errstate(divide="ignore"):
         logits = np.maximum(np.log(parameters.weights), -700.0)
@@ -65,6 +69,7 @@ def run_adam(problem, parameters, control, learning_rate, scales):
     first = [np.zeros_like(p) for p in point]
     second = [np.zeros_like(p) for p in point]
     state, bounds, converged = evaluate(problem, parameters), [], False
+    best = state
     for step in range(1, control.max_iter + 1):
         change = state.objective - (bounds[-1] if bounds else control.previous)
         bounds.append(state.objective)
@@ -80,21 +85,27 @@ def run_adam(problem, parameters, control, learning_rate, scales):
             move = learning_rate * mean / (np.sqrt(square) + _TINY)
             point[i] = point[i] + units[i] * move
         point[2] = _floored(problem, point[2])
-        state = evaluate(problem, _parameters(problem, *point))
+        try:
+            state = evaluate(problem, _parameters(problem, *point))
+        except np.linalg.LinAlgError:  # a step left the domain: no way back
+            break
+        if state.objective > best.objective:
+            best = state
         recent = bounds[-_WINDOW:]
         if len(recent) == _WINDOW and np.ptp([*recent, state.objective]) < control.tol:
             converged = True
             break
-    return Fit(state, bounds, converged)
+    return Fit(best, bounds, converged)
 
 
-def units_of(x, weights):
+def units_of(x, weights, reg_covar):
     """Units of the features for 'adam': powers of ten near the widths of the sample.
 
     A width is four standard deviations. A sample that fills the unit square has unit
-    1, where KeOps' tutorial takes its steps of 0.1; other samples are like it.
+    1, where KeOps' tutorial takes its steps of 0.1; other samples are like it. No
+    component is narrower than reg_covar allows, and no width is taken to be.
     """
     center = np.average(x, axis=0, weights=weights)
     variances = np.average((x - center) ** 2, axis=0, weights=weights)
-    widths = 4.0 * np.sqrt(variances.astype(np.float64))
+    widths = 4.0 * np.sqrt(np.maximum(variances.astype(np.float64), reg_covar))
     return 10.0 ** np.round(np.log10(np.where(widths > 0.0, widths, 1.0)))
