@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import kernels_for
+from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
 from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, gaussians_of
@@ -29,10 +30,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Store a mixture as fitted attributes of the data's floating type."""
         kind = self._kind
         self.weights_ = parameters.weights.astype(dtype)
-        self.means_ = np.array(parameters.means, dtype=dtype)
-        self.covariances_ = np.array(parameters.covariances, dtype=dtype)
-        self.precisions_cholesky_ = np.array(parameters.factors, dtype=dtype)
-        self.precisions_ = np.array(kind.precisions(parameters.factors), dtype=dtype)
+        with np.errstate(over="ignore"):
+            precisions = np.nan_to_num(kind.precisions(parameters.factors))
+        self.means_, self.covariances_, self.precisions_cholesky_, self.precisions_ = (
+            np.array(narrowed(np.asarray(values), dtype))
+            for values in (*parameters[1:], precisions)
+        )
         self.n_components_ = len(parameters.weights)
         self._fitted_type = self.covariance_type
 
@@ -80,8 +83,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _log_density(self, X):
         log_density = kernels_for(X).log_density(X, self._gaussians(), self.n_jobs)
-        lowest = np.finfo(X.dtype).min
-        return np.maximum(log_density, lowest).astype(X.dtype, copy=False)
+        return narrowed(log_density, X.dtype)
 
     def predict(self, X):
         """Label rows by the component with the largest posterior.

@@ -23,7 +23,7 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
-from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import is_diagonal
 from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
 from skgmmot.mixture._coupled_fit import (
@@ -431,11 +431,11 @@ class CoupledGaussianMixture(CoupledPredictions):
         ends = (self.source_.weights_, self.target_.weights_)
         source, target = (weights.astype(np.float64) for weights in ends)
         self.coupling_ = coupling.astype(dtype)
-        self.costs_ = (scale * plan.costs).astype(dtype)
+        self.costs_ = narrowed(scale * plan.costs, dtype)
         self.transport_cost_ = float(scale * plan.value)
         self.transported_mass_ = float(coupling.sum())
-        self.source_reweighting_ = _ratio(leaving, source).astype(dtype)
-        self.target_reweighting_ = _ratio(target, arriving).astype(dtype)
+        self.source_reweighting_ = _ratio(leaving, source, dtype)
+        self.target_reweighting_ = _ratio(target, arriving, dtype)
         self._potentials = tuple(scale * part for part in plan.potentials)
 
     def _plan(self):
@@ -473,6 +473,8 @@ def _within_variance(sides):
     return float(np.mean(variances))
 
 
-def _ratio(above, below):
-    """above / below, 0 where below is 0."""
-    return np.divide(above, below, out=np.zeros_like(below), where=below > 0.0)
+def _ratio(above, below, dtype):
+    """above / below, 0 where below is 0; cut where it leaves the range of the type."""
+    with np.errstate(over="ignore"):
+        ratio = np.divide(above, below, out=np.zeros_like(below), where=below > 0.0)
+    return narrowed(np.nan_to_num(ratio), dtype)

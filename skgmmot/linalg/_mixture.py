@@ -37,6 +37,14 @@ class Mixture(NamedTuple):
     covariances: np.ndarray
 
 
+def narrowed(array, dtype):
+    """An array in a floating type, cut at the type's range rather than infinite."""
+    if array.dtype == dtype:
+        return array
+    largest = np.finfo(dtype).max
+    return np.clip(array, -largest, largest).astype(dtype)
+
+
 def as_mixture(obj, name="source"):
     """Make a checked Mixture of dense covariances of any mixture-like object.
 

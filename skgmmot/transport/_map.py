@@ -7,6 +7,7 @@ from sklearn.utils import check_array, check_random_state
 
 from skgmmot.kernels import Gaussians, kernels_for
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
+from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -187,7 +188,7 @@ class MixtureMap:
         if method == "barycentric":
             maps = self._part(*self.mean_map, centers, strength)
             moved = kernels.apply_maps(X, gaussians, *maps, n_threads=n_threads)
-            return moved.astype(X.dtype, copy=False)
+            return narrowed(moved, X.dtype)
         if method == "most_likely":
             index = kernels.labels(X, gaussians, n_threads=n_threads)
             linear, shifts = self.best_map
@@ -197,7 +198,7 @@ class MixtureMap:
             centers = centers[rows]
         maps = self._part(linear, shifts, centers, strength)
         moved = kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
-        return moved.astype(X.dtype, copy=False)
+        return narrowed(moved, X.dtype)
 
     def _draw(self, kernels, X, rng, n_threads):
         """Draw a component of the source, then a pair of its row."""
@@ -322,7 +323,8 @@ def mw2_map(
     """
     method, strength = checked_method(method), checked_strength(strength)
     source, target = checked_pair(source, target)
-    X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
+    with np.errstate(invalid="ignore"):  # of infinities, which are refused in words
+        X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
     if X.shape[1] != source.means.shape[1]:
         raise ValueError(
             f"X has {X.shape[1]} features, but source and target have "

@@ -7,7 +7,7 @@ import numpy as np
 
 from skgmmot.kernels._threads import count_threads, run_ranges
 from skgmmot.linalg._bures import rotations, squared_euclidean, standard_deviations
-from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import factor, is_diagonal, transpose
 from skgmmot.transport._simplex import normalised, simplex
 
@@ -121,7 +121,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     if not squared:
         np.sqrt(distances, out=distances)
     single = all(m.means.dtype == np.float32 for one in lists for m in one)
-    return distances.astype(np.float32) if single else distances
+    return narrowed(distances, np.float32) if single else distances
 
 
 def _stacks(lists):
