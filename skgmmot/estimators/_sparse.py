@@ -416,6 +416,7 @@ class SparseGaussianMixture(FittedMixture):
         return self
 
     def _partial_fit(self, X, sample_weight):
+        self._validate_params()  # the context of fits does so only at the first
         first = not hasattr(self, "weights_")
         X = check_rows(self, X, reset=first)
         weights = check_weights(sample_weight, X)

@@ -26,6 +26,7 @@ from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.transport._map import METHODS, MixtureMap
 from skgmmot.transport._mw2 import mw2_plan
+from skgmmot.transport._plan import checked_slopes
 
 
 class GMMOTTransformer(
@@ -165,6 +166,8 @@ class GMMOTTransformer(
         with unchanged_on_error(self):
             X = check_rows(self, X, reset=True, ensure_min_samples=2)
             weights = check_weights(sample_weight, X)
+            if not isinstance(self.reg_m, str):
+                checked_slopes(self.reg_m)
             estimator = self._prepared_estimator()
             if _is_coupled(estimator):
                 keywords = {"sample_domain": sample_domain}

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
+from skgmmot.linalg._arguments import naming
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture._covariances import TYPES
 
@@ -32,7 +33,8 @@ def unchanged_on_error(estimator):
 
 def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):
     """X as float64 or float32 in C order, its features checked against the fit."""
-    with np.errstate(invalid="ignore"):  # of infinities, which are refused in words
+    # NumPy would warn of infinities, which are refused in words.
+    with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
         return validate_data(
             estimator,
             X,
@@ -47,9 +49,11 @@ def check_weights(sample_weight, X):
     """Sample weights as float64 (n,), or None. They are frequencies."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    expected = f"{len(X)} numbers that are not negative"
+    with naming("sample_weight", expected), np.errstate(invalid="ignore"):
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
     if not weights.sum() > 0.0:
         raise ValueError(
             "sample_weight: expected at least one positive weight, got only zeros; "
@@ -85,18 +89,30 @@ def _check_shape(array, shape, name):
         )
 
 
+def _checked_part(part, name, dtype):
+    """Weights, means or the like: finite real numbers, of any shape so far."""
+    with np.errstate(invalid="ignore"), naming(name, "an array of real numbers"):
+        return check_array(
+            part,
+            dtype=dtype,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            input_name=name,
+        )
+
+
 def check_starts(estimator, n_features, kind):
     """The user's weights, means and precisions to start from, each checked or None."""
     n_components = estimator.n_components
     weights, means, precisions = (
-        None if given is None else check_array(given, dtype=np.float64, ensure_2d=False,
-        allow_nd=True, ensure_min_samples=0, input_name=name)
+        None if given is None else _checked_part(given, name, np.float64)
         for given, name in (
             (estimator.weights_init, "weights_init"),
             (estimator.means_init, "means_init"),
             (estimator.precisions_init, "precisions_init"),
         )
-    )  # fmt: skip
+    )
     if weights is not None:
         weights = _check_start_weights(weights, n_components)
     if means is not None:
@@ -134,7 +150,7 @@ def check_parameters(weights, means, covariances, covariance_type):
             f"{covariance_type!r}."
         )
     weights, means, covariances = (
-        check_array(part, dtype=FLOATS, ensure_2d=False, allow_nd=True, input_name=name)
+        _checked_part(part, name, FLOATS)
         for part, name in (
             (weights, "weights"),
             (means, "means"),

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot.linalg._spd import scaled_eigh, symmetrise
@@ -93,7 +94,10 @@ def _read(obj, name):
     if isinstance(obj, tuple | list) and len(obj) == 3:
         return Mixture(*obj)
     if hasattr(obj, "fit") and hasattr(obj, "get_params"):
-        check_is_fitted(obj)
+        try:
+            check_is_fitted(obj)
+        except NotFittedError as error:
+            raise NotFittedError(f"{name}: {error}") from None
     if all(hasattr(obj, a) for a in ("weights_", "means_", "covariances_")):
         # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")

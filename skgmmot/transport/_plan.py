@@ -11,11 +11,14 @@ with the number of samples.
 """
 
 import warnings
+from collections.abc import Iterable
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skgmmot.linalg._arguments import is_real
 from skgmmot.transport._interior import concave, interior_point, polish
 
 _EPS = np.finfo(np.float64).eps
@@ -123,7 +126,7 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
     0.3
     """
     costs, a, b, dtype = _checked_arrays(costs, a, b)
-    slopes = _checked_slopes(reg_m)
+    slopes = checked_slopes(reg_m)
     reg = _checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
         b = _same_sum(a, b)
@@ -164,7 +167,7 @@ def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
     -------
     derivative : ndarray of shape (K0,), float64
     """
-    slope = _checked_slopes(reg_m)[0]
+    slope = checked_slopes(reg_m)[0]
     f = np.asarray(plan.potentials[0], dtype=np.float64)
     return concave(f, slope) + reg * (target_mass - np.exp(-slope * f))
 
@@ -191,12 +194,14 @@ def _checked_arrays(costs, a, b):
     return costs, a, b, dtype
 
 
-def _checked_slopes(reg_m):
+def checked_slopes(reg_m):
     """Return 1 / reg_m for both sides, 0 for a balanced one."""
-    pair = (reg_m, reg_m) if reg_m is None or np.ndim(reg_m) == 0 else tuple(reg_m)
+    pair = tuple(reg_m) if isinstance(reg_m, Iterable) else (reg_m, reg_m)
     if len(pair) != 2:
         raise ValueError(f"reg_m must be None, a float or a pair; got {reg_m!r}.")
-    if not all(side is None or side > 0.0 for side in pair):
+    if not all(
+        side is None or (isinstance(side, Real) and side > 0.0) for side in pair
+    ):
         raise ValueError(
             f"reg_m must be positive, or None for balanced marginals; got {reg_m!r}."
         )
@@ -205,7 +210,7 @@ def _checked_slopes(reg_m):
 
 def _checked_reg(reg, costs, warn):
     """Return reg, or 0 with a warning where it is too small to be resolved."""
-    if not 0.0 <= reg < np.inf:
+    if not is_real(reg, 0.0):
         raise ValueError(f"reg must be a finite float, at least 0; got {reg!r}.")
     largest = np.abs(costs).max()
     if 0.0 < reg < _SMALLEST_REG * largest:
