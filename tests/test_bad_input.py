@@ -310,7 +310,7 @@ def test_parts_that_make_no_mixture(name, value):
         message = assert_refused(
             lambda: SparseGaussianMixture.from_parameters(**parts), ""
         )
-    assert any(part in message for part in BAD_PARTS)
+    assert any(part.rstrip("s") in message for part in BAD_PARTS)
 
 
 def test_an_estimator_that_makes_no_mixture():

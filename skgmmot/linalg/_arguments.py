@@ -33,14 +33,16 @@ def is_integer(value, low):
 def check_real(value, name, low=0.0):
     """A finite number from low on, as a float."""
     if not is_real(value, low):
-        raise ValueError(f"{name} must be a finite number >= {low:g}; got {value!r}.")
+        raise ValueError(
+            f"{name} must be a finite number, at least {low:g}; got {value!r}."
+        )
     return float(value)
 
 
 def check_integer(value, name, low=0):
     """An integer from low on."""
     if not is_integer(value, low):
-        raise ValueError(f"{name} must be an integer >= {low}; got {value!r}.")
+        raise ValueError(f"{name} must be an integer, at least {low}; got {value!r}.")
     return int(value)
 
 
