@@ -23,10 +23,12 @@ from skgmmot.estimators._validation import (
     unchanged_on_error,
 )
 from skgmmot.kernels import kernels_for
-from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.transport._map import METHODS, MixtureMap
 from skgmmot.transport._mw2 import mw2_plan
 from skgmmot.transport._plan import checked_slopes
+
+_POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
 
 class GMMOTTransformer(
@@ -318,8 +320,13 @@ class GMMOTTransformer(
                            where=arriving > 0.0)  # fmt: skip
         kept = left > 0.0
         factors = (coupling[kept] @ growth) / left[kept]
-        posteriors = kernels_for(X).posteriors(X, maps.gaussians)
-        return (posteriors @ factors).astype(X.dtype, copy=False)
+        weights = np.empty(len(X), X.dtype)
+        step = max(1, _POSTERIOR_ENTRIES // len(factors))
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
+            posteriors = kernels_for(X).posteriors(X[rows], maps.gaussians)
+            weights[rows] = narrowed(posteriors @ factors, X.dtype)
+        return weights
 
 
 def _is_coupled(estimator):

@@ -123,14 +123,27 @@ def kmeans(x, weights, n_components, random_state, n_threads=None):
     return centers
 
 
-def random_responsibilities(x, n_components, random_state):
-    """Uniform responsibilities (n, K) that sum to 1, equal for equal rows."""
-    order = canonical_order(x)
-    ordered = x[order]
-    new = np.ones(len(x), dtype=bool)
-    new[1:] = np.any(ordered[1:] != ordered[:-1], axis=1)
-    draws = random_state.uniform(size=(int(new.sum()), n_components))
-    draws /= draws.sum(axis=1, keepdims=True)
-    responsibilities = np.empty((len(x), n_components))
-    responsibilities[order] = draws[np.cumsum(new) - 1]
-    return responsibilities
+class RandomResponsibilities:
+    """Uniform responsibilities (n, K) that sum to 1, equal for equal rows.
+
+    They are drawn as slices are read, which has to be once and in order, so that they
+    never are in memory as a whole.
+    """
+
+    def __init__(self, ordered, n_components, random_state):
+        self.x = ordered  # rows in canonical order
+        self.shape = (len(ordered), n_components)
+        self._random_state = random_state
+        self._last = np.empty((0, n_components))
+
+    def __getitem__(self, rows):
+        start, stop, _ = rows.indices(len(self.x))
+        first = max(start - 1, 0)  # the row before may equal the first one
+        new = np.any(self.x[first + 1 : stop] != self.x[first : stop - 1], axis=1)
+        new = np.concatenate(([True], new)) if start == 0 else new
+        draws = self._random_state.uniform(size=(int(new.sum()), self.shape[1]))
+        draws /= draws.sum(axis=1, keepdims=True)
+        index = np.cumsum(new) - (start == 0)
+        draws = np.concatenate([self._last, draws])
+        self._last = draws[-1:]
+        return draws[index]
