@@ -30,6 +30,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Store a mixture as fitted attributes of the data's floating type."""
         kind = self._kind
         self.weights_ = parameters.weights.astype(dtype)
+        largest = np.abs(parameters.covariances).max()
+        if largest > np.finfo(dtype).max:
+            raise ValueError(
+                f"X: expected variances in the range of {np.dtype(dtype)}, got one of "
+                f"{largest:.3g}; give X in float64, or divide it by its width."
+            )
         with np.errstate(over="ignore"):
             precisions = np.nan_to_num(kind.precisions(parameters.factors))
         self.means_, self.covariances_, self.precisions_cholesky_, self.precisions_ = (

@@ -34,12 +34,12 @@ from skgmmot.mixture._coupled_fit import (
 )
 from skgmmot.mixture._coupled_starts import (
     Recipe,
-    domain_mean,
     given_parameters,
     starts,
 )
 from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._fit import Control
+from skgmmot.mixture._seeding import mean_and_variances
 from skgmmot.transport._plan import TransportPlan
 
 _SATURATED = 0.01  # transported mass below which a warning is due
@@ -466,10 +466,7 @@ class CoupledGaussianMixture(CoupledPredictions):
 
 def _within_variance(sides):
     """Mean over features of the variance within the domains."""
-    variances = [
-        np.average((x - domain_mean(x, weights)) ** 2, axis=0, weights=weights).mean()
-        for x, weights in sides
-    ]
+    variances = [mean_and_variances(x, weights)[1].mean() for x, weights in sides]
     return float(np.mean(variances))
 
 

@@ -418,7 +418,7 @@ class SparseGaussianMixture(FittedMixture):
     def _partial_fit(self, X, sample_weight):
         self._validate_params()  # the context of fits does so only at the first
         first = not hasattr(self, "weights_")
-        X = check_rows(self, X, reset=first)
+        X = check_rows(self, X, reset=first, fitting=True)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
         if first:

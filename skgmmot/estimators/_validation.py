@@ -12,6 +12,7 @@ from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture._covariances import TYPES
 
 FLOATS = (np.float64, np.float32)
+_LARGEST = 1e140
 # As in joblib: None, a number of threads, or -1 for all cores, -2 for all but one, ...
 N_JOBS = [
     Interval(Integral, 1, None, closed="left"),
@@ -31,11 +32,14 @@ def unchanged_on_error(estimator):
         raise
 
 
-def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):
-    """X as float64 or float32 in C order, its features checked against the fit."""
+def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1):
+    """X as float64 or float32 in C order, its features checked against the fit.
+
+    Rows to be fitted (`reset` or `fitting`) must have squares that can be summed.
+    """
     # NumPy would warn of infinities, which are refused in words.
     with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
-        return validate_data(
+        X = validate_data(
             estimator,
             X,
             reset=reset,
@@ -43,6 +47,13 @@ def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):
             order="C",
             ensure_min_samples=ensure_min_samples,
         )
+    largest = max(float(X.max()), -float(X.min())) if reset or fitting else 0.0
+    if largest > _LARGEST:
+        raise ValueError(
+            f"X: expected values within {_LARGEST:g}, whose squares can be summed, got "
+            f"one of size {largest:.3g}; divide the features by their widths."
+        )
+    return X
 
 
 def check_weights(sample_weight, X):

@@ -38,7 +38,9 @@ def update_weights(shares, weights, price):
     for _ in range(_MAX_SWEEPS):
         with np.errstate(divide="ignore"):  # a weight of 0 stays 0
             slopes = price / (2.0 * np.sqrt(weights))
-        updated = shares / (_multiplier(shares, slopes) + slopes)
+        # From the lowest pole on: beside a high price, ν + slope would cancel.
+        gaps = np.maximum(slopes - slopes[shares > 0.0].min(), 0.0)
+        updated = shares / (_multiplier(shares, gaps) + gaps)
         updated /= updated.sum()
         settled = np.all(np.abs(updated - weights) <= _SETTLED * weights)
         weights = updated
@@ -50,8 +52,8 @@ def update_weights(shares, weights, price):
 def _multiplier(shares, slopes):
     """The root ν of Σ_j r_j / (ν + c_j) = 1 by Newton steps from the left.
 
-    The sum falls and is convex right of its last pole; at ν = max(r - c) it is at
-    least 1, and from there Newton's steps never pass the root.
+    The lowest c_j is 0. The sum falls and is convex right of its last pole; at
+    ν = max(r - c) it is at least 1, and from there Newton's steps never pass the root.
     """
     root = np.max(shares - slopes)
     for _ in range(_MAX_NEWTON):

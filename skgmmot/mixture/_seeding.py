@@ -10,6 +10,7 @@ from skgmmot.kernels import kernels_for
 
 _SAMPLE_ROWS = 20_000  # rows on which k-means runs, at least
 _ROWS_PER_COMPONENT = 400
+_BLOCK_ROWS = 2**14  # that are in float64 at once
 _MAX_LLOYD = 30
 _LLOYD_TOL = 1e-4
 
@@ -43,6 +44,23 @@ def _draw(weights, levels):
     return np.minimum(np.searchsorted(cdf, levels * cdf[-1], side="right"), last)
 
 
+def mean_and_variances(x, weights=None):
+    """Mean and variances of the features, (d,) each, in float64 whatever the type."""
+    mass = len(x) if weights is None else weights.sum()
+    mean = _sum_of(lambda block: block, x, weights) / mass
+    return mean, _sum_of(lambda block: (block - mean) ** 2, x, weights) / mass
+
+
+def _sum_of(function, x, weights):
+    """Weighted sum over the rows of function(row), a block of rows at a time."""
+    total = np.zeros(x.shape[1])
+    for start in range(0, len(x), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        block = function(x[rows].astype(np.float64))
+        total += block.sum(axis=0) if weights is None else weights[rows] @ block
+    return total
+
+
 def sample_rows(x, weights, n_components, random_state, least=None):
     """Rows in canonical order with their weights; a systematic sample of many rows."""
     order = canonical_order(x)
@@ -74,8 +92,7 @@ def kmeans_plusplus(x, weights, n_components, random_state):
 
     Arthur and Vassilvitskii, SODA 2007.
     """
-    center = np.average(x, axis=0, weights=weights)
-    points = np.asarray(x, dtype=np.float64) - center
+    points = np.asarray(x, dtype=np.float64) - mean_and_variances(x, weights)[0]
     norms = np.einsum("ij,ij->i", points, points)
     n_trials = 2 + int(np.log(n_components))
     first = _draw(weights, random_state.uniform(size=1))[0]
@@ -106,8 +123,7 @@ def kmeans(x, weights, n_components, random_state, n_threads=None):
     """Lloyd's iterations from k-means++; a center without rows stays where it is."""
     centers = kmeans_plusplus(x, weights, n_components, random_state)
     nearest = kernels_for(x).nearest
-    deviations = x - np.average(x, axis=0, weights=weights)
-    scale = np.average(deviations**2, axis=0, weights=weights).mean()
+    scale = mean_and_variances(x, weights)[1].mean()
     for _ in range(_MAX_LLOYD):
         labels, _ = nearest(x, centers, n_threads)
         counts = np.bincount(labels, weights, n_components)

@@ -82,7 +82,7 @@ def _from_means(problem, means):
 
 def _from_responsibilities(problem, responsibilities):
     x, weights = problem.blocks.x, problem.blocks.sample_weight
-    center = np.average(x, axis=0, weights=weights).astype(np.float64)
+    center, _ = _seeding.mean_and_variances(x, weights)
     means = np.repeat(center[None], responsibilities.shape[1], axis=0)
     moments = problem.blocks.given_moments(
         responsibilities, means, problem.kind.full_form

@@ -19,11 +19,13 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot.linalg._arguments import is_real
-from skgmmot.transport._interior import concave, interior_point, polish
+from skgmmot.transport._interior import concave, growth, interior_point, polish
 
 _EPS = np.finfo(np.float64).eps
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
 _SMALLEST_REG = 1e-6
+_STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
+_NO_COST = np.finfo(np.float64).tiny  # a largest cost below this is no unit
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
 
@@ -169,7 +171,7 @@ def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
     """
     slope = checked_slopes(reg_m)[0]
     f = np.asarray(plan.potentials[0], dtype=np.float64)
-    return concave(f, slope) + reg * (target_mass - np.exp(-slope * f))
+    return concave(f, slope) + reg * (target_mass - growth(f, slope))
 
 
 def _checked_arrays(costs, a, b):
@@ -239,12 +241,13 @@ def _same_sum(a, b):
 def _solve(programme, start):
     """Choose the method; return coupling and potentials."""
     # Units of the largest cost: the simplex compares with absolute constants.
-    unit = np.abs(programme.costs).max() or 1.0
+    unit = float(np.abs(programme.costs).max())
+    unit = unit if unit > _NO_COST else 1.0
     scaled = _Programme(
         programme.costs / unit,
         programme.a,
         programme.b,
-        programme.reg / unit,
+        min(programme.reg / unit, 1e300),
         tuple(slope * unit for slope in programme.slopes),
         programme.warn,
     )
@@ -480,6 +483,11 @@ def _penalised(programme):
     is an exact one between them, so that it has few entries, as without penalty.
     """
     costs, a, b, _, slopes, _ = programme
+    if min(slopes) == 0.0 and max(slopes) > _STEEPEST:
+        raise ValueError(
+            "reg_m: expected at least 1e-10 of the largest cost beside a balanced "
+            f"side, all of whose mass is moved; got {1.0 / max(slopes):.3g} of it."
+        )
     f, g = interior_point(costs, a, b, slopes)
     f, g = polish(costs, a, b, slopes, f, g)
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)
