@@ -269,7 +269,8 @@ def _move_weights(problem, state):
         if promised <= _EPS * state.loss:
             break
         logs = -step * slopes
-        weights = state.weights * np.exp(logs - logs.max())
+        logs -= logs[state.weights > 0.0].max()
+        weights = state.weights * np.exp(np.minimum(logs, 0.0))
         weights /= weights.sum()
         trial = _coupled(problem, weights, placed)
         if trial.loss <= state.loss - 0.5 * promised:

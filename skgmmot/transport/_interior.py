@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 # Slack, in units of the largest cost, that is 0 to rounding.
 _TIGHT = 1e-13
-_LARGEST_LOG = 700.0
+_LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
 
 
 def concave(potential, slope):
@@ -22,8 +22,14 @@ def concave(potential, slope):
 
 
 def growth(potential, slope):
-    """Return exp(-f / rho), what a marginal is of its weight; cut at 1e304."""
+    """Return exp(-f / rho), what a marginal is of its weight; cut at 1e100."""
     return np.exp(np.minimum(-slope * potential, _LARGEST_LOG))
+
+
+def divergence(logs):
+    """KL(p | q) / q for log(p / q): x eˣ - eˣ + 1, right near 0 and far below."""
+    logs = np.maximum(logs, -745.0)
+    return logs * np.exp(logs) - np.expm1(logs)
 
 
 def interior_point(costs, a, b, slopes, max_iter=200):

@@ -19,13 +19,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot.linalg._arguments import is_real
-from skgmmot.transport._interior import concave, growth, interior_point, polish
+from skgmmot.transport._interior import (
+    concave,
+    divergence,
+    growth,
+    interior_point,
+    polish,
+)
 
 _EPS = np.finfo(np.float64).eps
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
 _SMALLEST_REG = 1e-6
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
-_NO_COST = np.finfo(np.float64).tiny  # a largest cost below this is no unit
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
 
@@ -201,9 +206,7 @@ def checked_slopes(reg_m):
     pair = tuple(reg_m) if isinstance(reg_m, Iterable) else (reg_m, reg_m)
     if len(pair) != 2:
         raise ValueError(f"reg_m must be None, a float or a pair; got {reg_m!r}.")
-    if not all(
-        side is None or (isinstance(side, Real) and side > 0.0) for side in pair
-    ):
+    if not all(rho is None or (isinstance(rho, Real) and rho > 0.0) for rho in pair):
         raise ValueError(
             f"reg_m must be positive, or None for balanced marginals; got {reg_m!r}."
         )
@@ -242,7 +245,7 @@ def _solve(programme, start):
     """Choose the method; return coupling and potentials."""
     # Units of the largest cost: the simplex compares with absolute constants.
     unit = float(np.abs(programme.costs).max())
-    unit = unit if unit > _NO_COST else 1.0
+    unit = unit if unit > np.finfo(np.float64).tiny else 1.0
     scaled = _Programme(
         programme.costs / unit,
         programme.a,
@@ -266,17 +269,11 @@ def _objective(programme, coupling, f, g):
     value = np.sum(coupling * costs)
     if reg > 0.0:
         gains = (f[:, None] + g - costs) / reg
-        value += reg * (a @ _divergence(gains) @ b)
+        value += reg * (a @ divergence(gains) @ b)
     for weights, potential, slope in ((a, f, slopes[0]), (b, g, slopes[1])):
         if slope > 0.0:
-            value += weights @ _divergence(-slope * potential) / slope
+            value += weights @ divergence(-slope * potential) / slope
     return value
-
-
-def _divergence(logs):
-    """KL(p | q) / q for log(p / q): x eˣ - eˣ + 1, right near 0 and far below."""
-    logs = np.maximum(logs, -745.0)
-    return logs * np.exp(logs) - np.expm1(logs)
 
 
 def _extend(costs, a, b, f, g, programme):
