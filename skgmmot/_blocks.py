@@ -8,7 +8,7 @@ import numpy as np
 
 from skgmmot.kernels import Moments, kernels_for
 
-_ONE_HOT_ENTRIES = 2**22  # entries of a block of responsibilities, 32 MiB
+_ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
 
 
 def add_moments(first, second):

@@ -355,7 +355,7 @@ def _check_rows(name, X):
     if hasattr(X, "tocsr"):
         raise TypeError(f"{name} must be dense, got a sparse matrix. Pass X.toarray().")
     if not hasattr(X, "shape"):
-        X = np.asarray(X)
+        X = _numbers(name, X)
     if len(X.shape) != 2 or X.shape[0] == 0:
         raise ValueError(
             f"{name} must have two dimensions and at least one row, got shape "
@@ -413,8 +413,9 @@ def _grown_shares(weights, growth):
     """Shares after each component grew by its factor."""
     if growth is None:
         return weights
-    growth = np.asarray(growth, dtype=np.float64)
-    if growth.shape != weights.shape or not np.all(growth >= 0) or not growth.any():
+    growth = _numbers("growth", growth)
+    wrong = not np.all((growth >= 0) & (growth < np.inf)) or not growth.any()
+    if growth.shape != weights.shape or wrong:
         raise ValueError(
             f"growth must hold {len(weights)} factors, one for each component, none "
             f"negative and one at least above 0; got {growth.tolist()}."
@@ -427,7 +428,7 @@ def _check_shares(name, shares, n_components):
     """Positive shares with sum 1; None gives equal ones."""
     if shares is None:
         return np.full(n_components, 1.0 / n_components)
-    shares = np.asarray(shares, dtype=np.float64)
+    shares = _numbers(name, shares)
     if (
         shares.shape != (n_components,)
         or not np.all(shares > 0)
@@ -438,6 +439,17 @@ def _check_shares(name, shares, n_components):
             f"above 0 and with sum 1; got {shares.tolist()}. Divide by their sum."
         )
     return shares / shares.sum()
+
+
+def _numbers(name, values):
+    """An array of real numbers."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be an array of numbers, got {values!r}.")
+    return array.astype(np.float64)
 
 
 def _check_count(name, value):

@@ -1,9 +1,12 @@
 """Pictures of mixtures and of the coupling between two of them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot.linalg import as_mixture
+from skgmmot.linalg._arguments import is_integer, real_array
 
 __all__ = ["CouplingDisplay", "MixtureDisplay"]
 
@@ -56,12 +59,12 @@ class MixtureDisplay:
     """
 
     def __init__(self, weights, means, covariances, *, X=None, feature_names=None):
-        self.weights = np.asarray(weights)
-        self.means = np.asarray(means)
-        self.covariances = np.asarray(covariances)
-        self.X = None if X is None else np.asarray(X)
+        self.weights = real_array(weights, "weights")
+        self.means = real_array(means, "means")
+        self.covariances = real_array(covariances, "covariances")
+        self.X = None if X is None else real_array(X, "X")
         self.feature_names = feature_names
-        n_components = self.weights.size
+        n_components = len(self.means) if self.means.ndim else 0
         for name, expected in (
             ("weights", (n_components,)),
             ("means", (n_components, 2)),
@@ -69,7 +72,7 @@ class MixtureDisplay:
         ):
             _check_shape(name, getattr(self, name), expected)
         if self.X is not None:
-            _check_shape("X", self.X, (len(self.X), 2))
+            _check_shape("X", self.X, (*self.X.shape[:1], 2))
 
     @classmethod
     def from_estimator(cls, estimator, X=None, *, features=(0, 1), ax=None, **kwargs):
@@ -244,7 +247,7 @@ class CouplingDisplay:
     """
 
     def __init__(self, coupling, *, source_weights=None, target_weights=None):
-        self.coupling = np.asarray(coupling)
+        self.coupling = real_array(coupling, "coupling")
         if self.coupling.ndim != 2:
             raise ValueError(
                 "coupling must have two dimensions, one row for each source "
@@ -254,7 +257,7 @@ class CouplingDisplay:
         self.target_weights = target_weights
         for axis, name in enumerate(("source_weights", "target_weights")):
             if getattr(self, name) is not None:
-                setattr(self, name, np.asarray(getattr(self, name)))
+                setattr(self, name, real_array(getattr(self, name), name))
                 _check_shape(name, getattr(self, name), (self.coupling.shape[axis],))
 
     @classmethod
@@ -469,11 +472,11 @@ def _feature_names(estimator, X, n_features):
 
 def _two_features(features, names):
     """Two columns, given by number or by name."""
-    features = list(features)
+    features = list(features) if isinstance(features, Iterable) else [features]
     known = [
         feature in names
         if isinstance(feature, str)
-        else -len(names) <= feature < len(names)
+        else is_integer(feature, -len(names)) and feature < len(names)
         for feature in features
     ]
     if len(features) != 2 or not all(known):

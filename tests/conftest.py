@@ -17,6 +17,12 @@ def pytest_addoption(parser):
         action="store_true",
         help="run tests that take global_random_seed with ten seeds, not one",
     )
+    parser.addoption(
+        "--fuzz", type=int, default=200, help="random problems of each kind to try"
+    )
+    parser.addoption(
+        "--fuzz-seed", type=int, default=0, help="the seed of the random problems"
+    )
 
 
 def pytest_collection_modifyitems(config, items):

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import kernels_for
+from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
 from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, gaussians_of
@@ -29,21 +30,35 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Store a mixture as fitted attributes of the data's floating type."""
         kind = self._kind
         self.weights_ = parameters.weights.astype(dtype)
-        self.means_ = np.array(parameters.means, dtype=dtype)
-        self.covariances_ = np.array(parameters.covariances, dtype=dtype)
-        self.precisions_cholesky_ = np.array(parameters.factors, dtype=dtype)
-        self.precisions_ = np.array(kind.precisions(parameters.factors), dtype=dtype)
+        largest = np.abs(parameters.covariances).max()
+        if largest > np.finfo(dtype).max:
+            raise ValueError(
+                f"X: expected variances in the range of {np.dtype(dtype)}, got one of "
+                f"{largest:.3g}; give X in float64, or divide it by its width."
+            )
+        with np.errstate(over="ignore"):
+            precisions = np.nan_to_num(kind.precisions(parameters.factors))
+        self.means_, self.covariances_, self.precisions_cholesky_, self.precisions_ = (
+            np.array(narrowed(np.asarray(values), dtype))
+            for values in (*parameters[1:], precisions)
+        )
         self.n_components_ = len(parameters.weights)
+        self._fitted_type = self.covariance_type
 
     def _get_parameters(self):
         """The fitted mixture, if it still is what the parameters and X speak of."""
         n_components, d = len(self.means_), self.n_features_in_
         expected = self._kind.shape(n_components, d)
-        if self.means_.shape[1] != d or self.covariances_.shape != expected:
+        # Of d components, diag and tied covariances have the same shape.
+        if (
+            self.means_.shape[1] != d
+            or self.covariances_.shape != expected
+            or self._fitted_type != self.covariance_type
+        ):
             raise ValueError(
                 f"expected a mixture of {d} features with covariance_type="
-                f"{self.covariance_type!r}, got one with means_ of shape "
-                f"{self.means_.shape} and covariances_ of shape "
+                f"{self.covariance_type!r}, got a {self._fitted_type!r} one with "
+                f"means_ of shape {self.means_.shape} and covariances_ of shape "
                 f"{self.covariances_.shape}; fit it again, with warm_start=False."
             )
         return Parameters(
@@ -74,8 +89,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _log_density(self, X):
         log_density = kernels_for(X).log_density(X, self._gaussians(), self.n_jobs)
-        lowest = np.finfo(X.dtype).min
-        return np.maximum(log_density, lowest).astype(X.dtype, copy=False)
+        return narrowed(log_density, X.dtype)
 
     def predict(self, X):
         """Label rows by the component with the largest posterior.

@@ -21,8 +21,9 @@ from skgmmot.estimators._validation import (
     check_rows,
     check_weights,
     drop_weightless,
+    unchanged_on_error,
 )
-from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import is_diagonal
 from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
 from skgmmot.mixture._coupled_fit import (
@@ -33,12 +34,12 @@ from skgmmot.mixture._coupled_fit import (
 )
 from skgmmot.mixture._coupled_starts import (
     Recipe,
-    domain_mean,
     given_parameters,
     starts,
 )
 from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._fit import Control
+from skgmmot.mixture._seeding import mean_and_variances
 from skgmmot.transport._plan import TransportPlan
 
 _SATURATED = 0.01  # transported mass below which a warning is due
@@ -74,7 +75,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         (source, target), in units of `cost_scale_`; None is balanced.
     cost_scale : 'auto' or float, default='auto'
         Unit of costs: 'auto' is the mean over features of the variance within the
-        domains, so that the defaults work in any unit; 1.0 leaves costs as they are.
+        domains (at least `reg_covar`), so that the defaults work in any unit; 1.0
+        leaves costs as they are.
     covariance_type : {'full', 'diag'}, default='full'
         Form of the covariances.
     tol : float, default=1e-6
@@ -258,21 +260,23 @@ class CoupledGaussianMixture(CoupledPredictions):
             Where a domain is missing or has too few rows, a frozen side has no start,
             or parameters are not as expected.
         """
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
-        weights = check_weights(sample_weight, X)
-        sizes, reg_m = self._checked_sizes(), self._checked_reg_m()
-        given = self._checked_starts(sizes, X.shape[1])
-        sides = [
-            drop_weightless(*side) for side in split_rows(sample_domain, X, weights)
-        ]
-        for side, size in zip(sides, sizes, strict=True):
-            check_enough_rows(*side, size)
-        scale = self.cost_scale
-        if scale == "auto":
-            scale = _within_variance(sides)
-        problem = self._problem(sides, scale, reg_m)
-        best = self._best(problem, sides, sizes, given)
-        self._store(problem, best, given, X.dtype)
+        with unchanged_on_error(self):
+            X = check_rows(self, X, reset=True, ensure_min_samples=2)
+            weights = check_weights(sample_weight, X)
+            sizes, reg_m = self._checked_sizes(), self._checked_reg_m()
+            given = self._checked_starts(sizes, X.shape[1])
+            sides = [
+                drop_weightless(*side) for side in split_rows(sample_domain, X, weights)
+            ]
+            for side, size in zip(sides, sizes, strict=True):
+                check_enough_rows(*side, size)
+            scale = self.cost_scale
+            if scale == "auto":
+                # No component is narrower than reg_covar, and no cost is measured so.
+                scale = max(_within_variance(sides), self.reg_covar) or 1.0
+            problem = self._problem(sides, scale, reg_m)
+            best = self._best(problem, sides, sizes, given)
+            self._store(problem, best, given, X.dtype)
         return self
 
     def _checked_sizes(self):
@@ -414,8 +418,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         self._warn_if_saturated()
 
     def _fitted_side(self, parameters, dtype):
-        parts = (part.astype(dtype) for part in parameters[:3])
-        side = SparseGaussianMixture.from_parameters(*parts, self.covariance_type)
+        kind = self.covariance_type
+        side = SparseGaussianMixture._of_parameters(parameters, kind, dtype)
         side.set_params(n_jobs=self.n_jobs, random_state=self.random_state)
         if hasattr(self, "feature_names_in_"):
             side.feature_names_in_ = self.feature_names_in_
@@ -427,11 +431,11 @@ class CoupledGaussianMixture(CoupledPredictions):
         ends = (self.source_.weights_, self.target_.weights_)
         source, target = (weights.astype(np.float64) for weights in ends)
         self.coupling_ = coupling.astype(dtype)
-        self.costs_ = (scale * plan.costs).astype(dtype)
+        self.costs_ = narrowed(scale * plan.costs, dtype)
         self.transport_cost_ = float(scale * plan.value)
         self.transported_mass_ = float(coupling.sum())
-        self.source_reweighting_ = _ratio(leaving, source).astype(dtype)
-        self.target_reweighting_ = _ratio(target, arriving).astype(dtype)
+        self.source_reweighting_ = _ratio(leaving, source, dtype)
+        self.target_reweighting_ = _ratio(target, arriving, dtype)
         self._potentials = tuple(scale * part for part in plan.potentials)
 
     def _plan(self):
@@ -461,14 +465,13 @@ class CoupledGaussianMixture(CoupledPredictions):
 
 
 def _within_variance(sides):
-    """Mean over features of the variance within the domains; 1 if that is 0."""
-    variances = [
-        np.average((x - domain_mean(x, weights)) ** 2, axis=0, weights=weights).mean()
-        for x, weights in sides
-    ]
-    return float(np.mean(variances)) or 1.0
+    """Mean over features of the variance within the domains."""
+    variances = [mean_and_variances(x, weights)[1].mean() for x, weights in sides]
+    return float(np.mean(variances))
 
 
-def _ratio(above, below):
-    """above / below, 0 where below is 0."""
-    return np.divide(above, below, out=np.zeros_like(below), where=below > 0.0)
+def _ratio(above, below, dtype):
+    """above / below, 0 where below is 0; cut where it leaves the range of the type."""
+    with np.errstate(over="ignore"):
+        ratio = np.divide(above, below, out=np.zeros_like(below), where=below > 0.0)
+    return narrowed(np.nan_to_num(ratio), dtype)

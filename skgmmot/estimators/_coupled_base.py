@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.linalg._arguments import is_real
 
 
 class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
@@ -155,5 +156,10 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
             The component that each row comes from.
         """
         check_is_fitted(self)
+        if not is_real(sample_domain):
+            raise ValueError(
+                "sample_domain: expected a number, not negative for the source and "
+                f"negative for the target, got {sample_domain!r}."
+            )
         side = self.source_ if sample_domain >= 0 else self.target_
         return side.sample(n_samples)

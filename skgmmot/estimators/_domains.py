@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from skgmmot.linalg._arguments import naming
+
 _METHODS = (
     "fit",
     "transform",
@@ -36,7 +38,8 @@ def source_rows(sample_domain, n_rows):
     """
     if sample_domain is None:
         return None
-    labels = column_or_1d(np.asarray(sample_domain))
+    with naming("sample_domain", f"{n_rows} numbers"):
+        labels = column_or_1d(np.asarray(sample_domain))
     if labels.dtype.kind not in "iufb":
         raise ValueError(
             "sample_domain: expected numbers, not negative for source rows and "

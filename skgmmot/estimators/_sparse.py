@@ -20,6 +20,7 @@ from skgmmot.estimators._validation import (
     check_starts,
     check_weights,
     drop_weightless,
+    unchanged_on_error,
 )
 from skgmmot.mixture._adam import run_adam, units_of
 from skgmmot.mixture._covariances import TYPES
@@ -245,7 +246,8 @@ class SparseGaussianMixture(FittedMixture):
             Where X, weights, parameters or starts are not as expected, or where a
             covariance has no inverse (raise `reg_covar`).
         """
-        self._fit(X, sample_weight)
+        with unchanged_on_error(self):
+            self._fit(X, sample_weight)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -265,7 +267,8 @@ class SparseGaussianMixture(FittedMixture):
         labels : ndarray of shape (n_samples,), int64
             The component with the largest posterior.
         """
-        return self._fit(X, sample_weight).predict(X)
+        with unchanged_on_error(self):
+            return self._fit(X, sample_weight).predict(X)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X, sample_weight):
@@ -279,7 +282,7 @@ class SparseGaussianMixture(FittedMixture):
         best, units = None, None
         rng = check_random_state(self.random_state)
         if self.solver == "adam":
-            units = units_of(X, weights)
+            units = units_of(X, weights, self.reg_covar)
         warm = self.warm_start and hasattr(self, "converged_")
         progress = Progress(self.verbose, self.verbose_interval)
         for number in range(1 if warm else self.n_init):
@@ -408,8 +411,14 @@ class SparseGaussianMixture(FittedMixture):
             Where the first batch has fewer rows than components, or X is not as
             expected.
         """
+        with unchanged_on_error(self):
+            self._partial_fit(X, sample_weight)
+        return self
+
+    def _partial_fit(self, X, sample_weight):
+        self._validate_params()  # the context of fits does so only at the first
         first = not hasattr(self, "weights_")
-        X = check_rows(self, X, reset=first)
+        X = check_rows(self, X, reset=first, fitting=True)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
         if first:
@@ -433,7 +442,6 @@ class SparseGaussianMixture(FittedMixture):
         self.n_iter_, self.n_starved_ = n_iter + 1, n_starved + taken.n_starved
         self.converged_ = False
         self.lower_bound_, self.lower_bounds_ = taken.objective, [taken.objective]
-        return self
 
     @classmethod
     def from_parameters(cls, weights, means, covariances, covariance_type="full"):
@@ -472,15 +480,21 @@ class SparseGaussianMixture(FittedMixture):
         weights, means, covariances = check_parameters(
             weights, means, covariances, covariance_type
         )
-        kind = TYPES[covariance_type]
         parts = [np.asarray(p, np.float64) for p in (weights, means, covariances)]
         parts[0] = parts[0] / parts[0].sum()
-        fitted = cls(len(means), sparsity=0.0, covariance_type=covariance_type)
-        factors = kind.precisions_cholesky(parts[2])
+        factors = TYPES[covariance_type].precisions_cholesky(parts[2])
         dtype = np.result_type(weights, means, covariances)
-        fitted._set_parameters(Parameters(*parts, factors), dtype)
-        fitted._shares, fitted._mass_seen = parts[0], 0.0
+        return cls._of_parameters(Parameters(*parts, factors), covariance_type, dtype)
+
+    @classmethod
+    def _of_parameters(cls, parameters, covariance_type, dtype):
+        """A fitted estimator; the factors are those of float64, whatever the type."""
+        fitted = cls(
+            len(parameters.means), sparsity=0.0, covariance_type=covariance_type
+        )
+        fitted._set_parameters(parameters, dtype)
+        fitted._shares, fitted._mass_seen = parameters.weights, 0.0
         fitted.n_starved_, fitted.converged_, fitted.n_iter_ = 0, True, 0
         fitted.lower_bound_, fitted.lower_bounds_ = np.nan, []
-        fitted.n_features_in_ = means.shape[1]
+        fitted.n_features_in_ = parameters.means.shape[1]
         return fitted

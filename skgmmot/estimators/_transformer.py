@@ -17,11 +17,18 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
-from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.estimators._validation import (
+    check_rows,
+    check_weights,
+    unchanged_on_error,
+)
 from skgmmot.kernels import kernels_for
-from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.transport._map import METHODS, MixtureMap
 from skgmmot.transport._mw2 import mw2_plan
+from skgmmot.transport._plan import checked_slopes
+
+_POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
 
 class GMMOTTransformer(
@@ -158,18 +165,21 @@ class GMMOTTransformer(
             Where one domain is missing, labels do not fit the rows, or a mixture
             cannot be fitted.
         """
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
-        weights = check_weights(sample_weight, X)
-        estimator = self._prepared_estimator()
-        if _is_coupled(estimator):
-            keywords = {"sample_domain": sample_domain}
-            coupled = _fit(estimator, X, weights, keywords)
-            source, target = coupled.source_, coupled.target_
-        else:
-            coupled = None
-            sides = split_rows(sample_domain, X, weights)
-            source, target = (_fit(clone(estimator), *side) for side in sides)
-        self._store(source, target, self._plan(source, target, coupled))
+        with unchanged_on_error(self):
+            X = check_rows(self, X, reset=True, ensure_min_samples=2)
+            weights = check_weights(sample_weight, X)
+            if not isinstance(self.reg_m, str):
+                checked_slopes(self.reg_m)
+            estimator = self._prepared_estimator()
+            if _is_coupled(estimator):
+                keywords = {"sample_domain": sample_domain}
+                coupled = _fit(estimator, X, weights, keywords)
+                source, target = coupled.source_, coupled.target_
+            else:
+                coupled = None
+                sides = split_rows(sample_domain, X, weights)
+                source, target = (_fit(clone(estimator), *side) for side in sides)
+            self._store(source, target, self._plan(source, target, coupled))
         return self
 
     def _prepared_estimator(self):
@@ -310,8 +320,13 @@ class GMMOTTransformer(
                            where=arriving > 0.0)  # fmt: skip
         kept = left > 0.0
         factors = (coupling[kept] @ growth) / left[kept]
-        posteriors = kernels_for(X).posteriors(X, maps.gaussians)
-        return (posteriors @ factors).astype(X.dtype, copy=False)
+        weights = np.empty(len(X), X.dtype)
+        step = max(1, _POSTERIOR_ENTRIES // len(factors))
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
+            posteriors = kernels_for(X).posteriors(X[rows], maps.gaussians)
+            weights[rows] = narrowed(posteriors @ factors, X.dtype)
+        return weights
 
 
 def _is_coupled(estimator):

@@ -1,15 +1,18 @@
 """Checks at the surface: data, weights, starts. All before any work is done."""
 
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
+from skgmmot.linalg._arguments import naming
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture._covariances import TYPES
 
 FLOATS = (np.float64, np.float32)
+_LARGEST = 1e140
 # As in joblib: None, a number of threads, or -1 for all cores, -2 for all but one, ...
 N_JOBS = [
     Interval(Integral, 1, None, closed="left"),
@@ -18,25 +21,50 @@ N_JOBS = [
 ]
 
 
-def check_rows(estimator, X, *, reset=False, ensure_min_samples=1):
-    """X as float64 or float32 in C order, its features checked against the fit."""
-    return validate_data(
-        estimator,
-        X,
-        reset=reset,
-        dtype=FLOATS,
-        order="C",
-        ensure_min_samples=ensure_min_samples,
-    )
+@contextmanager
+def unchanged_on_error(estimator):
+    """An estimator whose fit fails, or is interrupted, is what it was before."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise
+
+
+def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1):
+    """X as float64 or float32 in C order, its features checked against the fit.
+
+    Rows to be fitted (`reset` or `fitting`) must have squares that can be summed.
+    """
+    # NumPy would warn of infinities, which are refused in words.
+    with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=FLOATS,
+            order="C",
+            ensure_min_samples=ensure_min_samples,
+        )
+    largest = max(float(X.max()), -float(X.min())) if reset or fitting else 0.0
+    if largest > _LARGEST:
+        raise ValueError(
+            f"X: expected values within {_LARGEST:g}, whose squares can be summed, got "
+            f"one of size {largest:.3g}; divide the features by their widths."
+        )
+    return X
 
 
 def check_weights(sample_weight, X):
     """Sample weights as float64 (n,), or None. They are frequencies."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    expected = f"{len(X)} numbers that are not negative"
+    with naming("sample_weight", expected), np.errstate(invalid="ignore"):
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
     if not weights.sum() > 0.0:
         raise ValueError(
             "sample_weight: expected at least one positive weight, got only zeros; "
@@ -72,18 +100,30 @@ def _check_shape(array, shape, name):
         )
 
 
+def _checked_part(part, name, dtype):
+    """Weights, means or the like: finite real numbers, of any shape so far."""
+    with np.errstate(invalid="ignore"), naming(name, "an array of real numbers"):
+        return check_array(
+            part,
+            dtype=dtype,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            input_name=name,
+        )
+
+
 def check_starts(estimator, n_features, kind):
     """The user's weights, means and precisions to start from, each checked or None."""
     n_components = estimator.n_components
     weights, means, precisions = (
-        None if given is None else check_array(given, dtype=np.float64, ensure_2d=False,
-        allow_nd=True, ensure_min_samples=0, input_name=name)
+        None if given is None else _checked_part(given, name, np.float64)
         for given, name in (
             (estimator.weights_init, "weights_init"),
             (estimator.means_init, "means_init"),
             (estimator.precisions_init, "precisions_init"),
         )
-    )  # fmt: skip
+    )
     if weights is not None:
         weights = _check_start_weights(weights, n_components)
     if means is not None:
@@ -121,7 +161,7 @@ def check_parameters(weights, means, covariances, covariance_type):
             f"{covariance_type!r}."
         )
     weights, means, covariances = (
-        check_array(part, dtype=FLOATS, ensure_2d=False, allow_nd=True, input_name=name)
+        _checked_part(part, name, FLOATS)
         for part, name in (
             (weights, "weights"),
             (means, "means"),

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numba
+from numba.core.caching import FunctionCache
 
 # The flags that leave NaN and infinity true, as log-sum-exp needs (no nnan, no ninf).
 _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -25,6 +27,24 @@ def _stamp():
     return digest.hexdigest()[:12]
 
 
+class _Cache(FunctionCache):
+    """Numba's cache on disk, for which a damaged or full folder is no error."""
+
+    def load_overload(self, sig, target_context):
+        """The compiled function, or None where there is none that can be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            with suppress(Exception):
+                self.flush()  # an empty index in place of the damaged one
+            return None
+
+    def save_overload(self, sig, data):
+        """Save, or let the next process compile again."""
+        with suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def _compiled(fastmath, allocates=False):
     cache = os.environ.get("SKGMMOT_CACHE", "1") != "0"
     stamp = _stamp()
@@ -34,10 +54,12 @@ def _compiled(fastmath, allocates=False):
         # Counting references costs more than the arithmetic of a small tile.
         settings["_nrt"] = allocates
         function.__qualname__ += f"_{stamp}"
-        try:
-            return numba.njit(cache=cache, **settings)(function)
-        except RuntimeError:  # no folder where a cache can be written
-            return numba.njit(**settings)(function)
+        compiled = numba.njit(**settings)(function)
+        if cache and not numba.config.DISABLE_JIT:
+            # RuntimeError: there is no folder where a cache can be written
+            with suppress(RuntimeError):
+                compiled._cache = _Cache(function)
+        return compiled
 
     return decorate
 

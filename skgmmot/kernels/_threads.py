@@ -66,6 +66,16 @@ def count_threads(n_jobs):
     return max(1, int(n_jobs))
 
 
+def _submit(take, n_helpers, helpers):
+    """Hand `take` to the pool; with fewer threads where the system gives no more."""
+    executor = _pool.helpers(n_helpers)
+    try:
+        for _ in range(n_helpers):
+            helpers.append(executor.submit(take))
+    except RuntimeError:  # a limit on threads, or the interpreter is shutting down
+        pass
+
+
 def run_ranges(work, n_ranges, n_jobs, operations):
     """Call work(i) for i in range(n_ranges), on threads where that pays.
 
@@ -90,10 +100,13 @@ def run_ranges(work, n_ranges, n_jobs, operations):
             stop.set()
             raise
 
-    executor = _pool.helpers(threads - 1)
-    helpers = [executor.submit(take) for _ in range(threads - 1)]
+    helpers = []
     try:
+        _submit(take, threads - 1, helpers)
         take()
+    except BaseException:
+        stop.set()
+        raise
     finally:  # numbers are used up here, or stop is set: helpers end by themselves
         for helper in helpers:
             if not helper.cancel():

@@ -238,7 +238,9 @@ def penalised_weights(shares, weights, price):
     """Raise sum r log w - price sum sqrt(w) from the present weights."""
     for _ in range(_MAX_SWEEPS):
         slopes = price / (2.0 * np.sqrt(weights))  # a weight of 0 stays 0
-        updated = shares / (_multiplier(shares, slopes) + slopes)
+        # From the lowest pole on: beside a high price, x + slope would cancel.
+        gaps = np.maximum(slopes - slopes[shares > 0.0].min(), 0.0)
+        updated = shares / (_multiplier(shares, gaps) + gaps)
         updated /= updated.sum()
         settled = (np.abs(updated - weights) <= _SETTLED * weights).all()
         weights = updated
@@ -251,8 +253,8 @@ def penalised_weights(shares, weights, price):
 def _multiplier(shares, slopes):
     """The root x of sum r / (x + c) = 1 by Newton steps from the left.
 
-    The sum falls and is convex right of its last pole; at x = max(r - c) it is at
-    least 1, and from there Newton's steps never pass the root.
+    The lowest c is 0. The sum falls and is convex right of its last pole; at
+    x = max(r - c) it is at least 1, and from there Newton's steps never pass the root.
     """
     root = (shares - slopes).max()
     for _ in range(_MAX_NEWTON):

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot.linalg._spd import scaled_eigh, symmetrise
@@ -35,6 +36,14 @@ class Mixture(NamedTuple):
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
+
+
+def narrowed(array, dtype):
+    """An array in a floating type, cut at the type's range rather than infinite."""
+    if array.dtype == dtype:
+        return array
+    largest = np.finfo(dtype).max
+    return np.clip(array, -largest, largest).astype(dtype)
 
 
 def as_mixture(obj, name="source"):
@@ -85,9 +94,14 @@ def _read(obj, name):
     if isinstance(obj, tuple | list) and len(obj) == 3:
         return Mixture(*obj)
     if hasattr(obj, "fit") and hasattr(obj, "get_params"):
-        check_is_fitted(obj)
+        try:
+            check_is_fitted(obj)
+        except NotFittedError as error:
+            raise NotFittedError(f"{name}: {error}") from None
     if all(hasattr(obj, a) for a in ("weights_", "means_", "covariances_")):
+        # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
+        kind = getattr(obj, "_fitted_type", kind)
         covariances = dense_covariances(obj.covariances_, kind, np.shape(obj.means_))
         return Mixture(obj.weights_, obj.means_, covariances)
     raise TypeError(

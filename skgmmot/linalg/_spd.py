@@ -15,7 +15,7 @@ def transpose(matrices):
 
 def symmetrise(matrices):
     """Return the symmetric part, exact where the matrix is symmetric already."""
-    return 0.5 * (matrices + transpose(matrices))
+    return 0.5 * matrices + 0.5 * transpose(matrices)
 
 
 def is_diagonal(matrices):

@@ -8,8 +8,10 @@ import numpy as np
 
 from skgmmot.mixture._em import Parameters, evaluate
 from skgmmot.mixture._fit import Fit
+from skgmmot.mixture._seeding import mean_and_variances
 
 _DECAY_MEAN, _DECAY_SQUARE, _TINY = 0.9, 0.999, 1e-8
+_FAR = 1e145  # parameters beyond it have no squares
 _WINDOW = 20  # steps over which the objective must stay within tol
 
 
@@ -50,13 +52,25 @@ def _floored(problem, roots):
 
 
 def _parameters(problem, logits, means, roots):
+    """The mixture at a point, or None where a step left the domain for good."""
     kind = problem.kind
-    factors = kind.factor_precisions(kind.precisions(roots))
-    return Parameters(_softmax(logits), means, kind.covariances(factors), factors)
+    try:
+        with np.errstate(all="ignore"):
+            factors = kind.factor_precisions(kind.precisions(roots))
+            covariances = kind.covariances(factors)
+    except np.linalg.LinAlgError:
+        return None
+    found = Parameters(_softmax(logits), means, covariances, factors)
+    sizes = [np.abs(part).max() for part in found]
+    return found if np.max(sizes) < _FAR else None  # False for NaN
 
 
 def run_adam(problem, parameters, control, learning_rate, scales):
-    """Ascend from the parameters; `scales` (d,) are the units of the features."""
+    """Ascend from the parameters; `scales` (d,) are the units of the features.
+
+    The best point on the way is returned: steps of a fixed length may overshoot, by
+    far where a row lies far from the others or a covariance is nearly singular.
+    """
     root_scales = problem.kind.root_scales(scales)
     with np.errstate(divide="ignore"):
         logits = np.maximum(np.log(parameters.weights), -700.0)
@@ -65,6 +79,7 @@ def run_adam(problem, parameters, control, learning_rate, scales):
     first = [np.zeros_like(p) for p in point]
     second = [np.zeros_like(p) for p in point]
     state, bounds, converged = evaluate(problem, parameters), [], False
+    best = state
     for step in range(1, control.max_iter + 1):
         change = state.objective - (bounds[-1] if bounds else control.previous)
         bounds.append(state.objective)
@@ -80,21 +95,26 @@ def run_adam(problem, parameters, control, learning_rate, scales):
             move = learning_rate * mean / (np.sqrt(square) + _TINY)
             point[i] = point[i] + units[i] * move
         point[2] = _floored(problem, point[2])
-        state = evaluate(problem, _parameters(problem, *point))
+        parameters = _parameters(problem, *point)
+        if parameters is None:
+            break
+        state = evaluate(problem, parameters)
+        if state.objective > best.objective:
+            best = state
         recent = bounds[-_WINDOW:]
         if len(recent) == _WINDOW and np.ptp([*recent, state.objective]) < control.tol:
             converged = True
             break
-    return Fit(state, bounds, converged)
+    return Fit(best, bounds, converged)
 
 
-def units_of(x, weights):
+def units_of(x, weights, reg_covar):
     """Units of the features for 'adam': powers of ten near the widths of the sample.
 
     A width is four standard deviations. A sample that fills the unit square has unit
-    1, where KeOps' tutorial takes its steps of 0.1; other samples are like it.
+    1, where KeOps' tutorial takes its steps of 0.1; other samples are like it. No
+    component is narrower than reg_covar allows, and no width is taken to be.
     """
-    center = np.average(x, axis=0, weights=weights)
-    variances = np.average((x - center) ** 2, axis=0, weights=weights)
-    widths = 4.0 * np.sqrt(variances.astype(np.float64))
+    _, variances = mean_and_variances(x, weights)
+    widths = 4.0 * np.sqrt(np.maximum(variances, reg_covar))
     return 10.0 ** np.round(np.log10(np.where(widths > 0.0, widths, 1.0)))

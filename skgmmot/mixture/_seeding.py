@@ -10,6 +10,7 @@ from skgmmot.kernels import kernels_for
 
 _SAMPLE_ROWS = 20_000  # rows on which k-means runs, at least
 _ROWS_PER_COMPONENT = 400
+_BLOCK_ROWS = 2**14  # that are in float64 at once
 _MAX_LLOYD = 30
 _LLOYD_TOL = 1e-4
 
@@ -45,6 +46,23 @@ def _draw(weights, levels):
     return np.minimum(np.searchsorted(cdf, levels * cdf[-1], side="right"), last)
 
 
+def mean_and_variances(x, weights=None):
+    """Mean and variances of the features, (d,) each, in float64 whatever the type."""
+    mass = len(x) if weights is None else weights.sum()
+    mean = _sum_of(lambda block: block, x, weights) / mass
+    return mean, _sum_of(lambda block: (block - mean) ** 2, x, weights) / mass
+
+
+def _sum_of(function, x, weights):
+    """Weighted sum over the rows of function(row), a block of rows at a time."""
+    total = np.zeros(x.shape[1])
+    for start in range(0, len(x), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        block = function(x[rows].astype(np.float64))
+        total += block.sum(axis=0) if weights is None else weights[rows] @ block
+    return total
+
+
 def sample_rows(x, weights, n_components, random_state, least=None):
     """Rows in canonical order with their weights; a systematic sample of many rows."""
     order = canonical_order(x)
@@ -76,8 +94,7 @@ def kmeans_plusplus(x, weights, n_components, random_state):
 
     Arthur and Vassilvitskii, SODA 2007.
     """
-    center = np.average(x, axis=0, weights=weights)
-    points = np.asarray(x, dtype=np.float64) - center
+    points = np.asarray(x, dtype=np.float64) - mean_and_variances(x, weights)[0]
     norms = np.einsum("ij,ij->i", points, points)
     n_trials = 2 + int(np.log(n_components))
     first = _draw(weights, random_state.uniform(size=1))[0]
@@ -108,8 +125,7 @@ def kmeans(x, weights, n_components, random_state, n_threads=None):
     """Lloyd's iterations from k-means++; a center without rows stays where it is."""
     centers = kmeans_plusplus(x, weights, n_components, random_state)
     nearest = kernels_for(x).nearest
-    deviations = x - np.average(x, axis=0, weights=weights)
-    scale = np.average(deviations**2, axis=0, weights=weights).mean()
+    scale = mean_and_variances(x, weights)[1].mean()
     for _ in range(_MAX_LLOYD):
         labels, _ = nearest(x, centers, n_threads)
         counts = np.bincount(labels, weights, n_components)
@@ -125,14 +141,27 @@ def kmeans(x, weights, n_components, random_state, n_threads=None):
     return centers
 
 
-def random_responsibilities(x, n_components, random_state):
-    """Uniform responsibilities (n, K) that sum to 1, equal for equal rows."""
-    order = canonical_order(x)
-    ordered = x[order]
-    new = np.ones(len(x), dtype=bool)
-    new[1:] = np.any(ordered[1:] != ordered[:-1], axis=1)
-    draws = random_state.uniform(size=(int(new.sum()), n_components))
-    draws /= draws.sum(axis=1, keepdims=True)
-    responsibilities = np.empty((len(x), n_components))
-    responsibilities[order] = draws[np.cumsum(new) - 1]
-    return responsibilities
+class RandomResponsibilities:
+    """Uniform responsibilities (n, K) that sum to 1, equal for equal rows.
+
+    They are drawn as slices are read, which has to be once and in order, so that they
+    never are in memory as a whole.
+    """
+
+    def __init__(self, ordered, n_components, random_state):
+        self.x = ordered  # rows in canonical order
+        self.shape = (len(ordered), n_components)
+        self._random_state = random_state
+        self._last = np.empty((0, n_components))
+
+    def __getitem__(self, rows):
+        start, stop, _ = rows.indices(len(self.x))
+        first = max(start - 1, 0)  # the row before may equal the first one
+        new = np.any(self.x[first + 1 : stop] != self.x[first : stop - 1], axis=1)
+        new = np.concatenate(([True], new)) if start == 0 else new
+        draws = self._random_state.uniform(size=(int(new.sum()), self.shape[1]))
+        draws /= draws.sum(axis=1, keepdims=True)
+        index = np.cumsum(new) - (start == 0)
+        draws = np.concatenate([self._last, draws])
+        self._last = draws[-1:]
+        return draws[index]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skgmmot._blocks import blocks_of
 from skgmmot.mixture import _seeding
 from skgmmot.mixture._em import Parameters, estimate
 
@@ -46,8 +47,7 @@ def _find(problem, n_components, init_params, random_state, means):
         made = init_params(blocks.x, n_components, random_state)
         return _from_callable(problem, n_components, made)
     if init_params == "random":
-        made = _seeding.random_responsibilities(blocks.x, n_components, random_state)
-        return _from_responsibilities(problem, made)
+        return _from_random(problem, n_components, random_state)
     rows, weights = _seeding.sample_rows(
         blocks.x, blocks.sample_weight, n_components, random_state
     )
@@ -82,12 +82,22 @@ def _from_means(problem, means):
 
 def _from_responsibilities(problem, responsibilities):
     x, weights = problem.blocks.x, problem.blocks.sample_weight
-    center = np.average(x, axis=0, weights=weights).astype(np.float64)
+    center, _ = _seeding.mean_and_variances(x, weights)
     means = np.repeat(center[None], responsibilities.shape[1], axis=0)
     moments = problem.blocks.given_moments(
         responsibilities, means, problem.kind.full_form
     )
     return estimate(problem._replace(price=0.0), moments, means)
+
+
+def _from_random(problem, n_components, random_state):
+    """Random responsibilities, which do not depend on the order of the rows."""
+    x, weights = problem.blocks.x, problem.blocks.sample_weight
+    order = _seeding.canonical_order(x)
+    weights = None if weights is None else weights[order]
+    blocks = blocks_of(x[order], weights, problem.blocks.n_threads)
+    made = _seeding.RandomResponsibilities(blocks.x, n_components, random_state)
+    return _from_responsibilities(problem._replace(blocks=blocks), made)
 
 
 def _from_callable(problem, n_components, made):

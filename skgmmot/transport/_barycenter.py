@@ -8,6 +8,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 from sklearn.utils import check_random_state
 
+from skgmmot.linalg._arguments import check_integer, check_real, real_array
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
 from skgmmot.transport._gaussian_barycenter import gaussian_barycenters
@@ -114,7 +115,11 @@ def mw2_barycenter(
     """
     mixtures = checked_mixtures(mixtures)
     shares = _checked_weights(weights, len(mixtures))
-    if method not in ("exact", "fixed_point"):
+    check_real(tol, "tol")
+    check_integer(max_iter, "max_iter")
+    if n_components is not None:
+        check_integer(n_components, "n_components", 1)
+    if not isinstance(method, str) or method not in ("exact", "fixed_point"):
         raise ValueError(f"method must be exact or fixed_point; got {method!r}.")
     dtype = np.result_type(*(mixture.means.dtype for mixture in mixtures))
     if method == "exact":
@@ -137,7 +142,7 @@ def _checked_weights(weights, n_mixtures):
     """Return weights of sum 1."""
     if weights is None:
         return np.full(n_mixtures, 1.0 / n_mixtures)
-    weights = np.asarray(weights, dtype=np.float64)
+    weights = real_array(weights, "weights")
     if weights.shape != (n_mixtures,):
         raise ValueError(
             f"weights must have shape ({n_mixtures},), one for each mixture; got "
@@ -220,8 +225,6 @@ def _checked_start(sides, n_components, init, random_state):
         return points
     if n_components is None:
         n_components = int(np.diff(sides.stops).max())
-    if n_components < 1:
-        raise ValueError(f"n_components must be at least 1; got {n_components!r}.")
     return _seeds(sides, n_components, check_random_state(random_state))
 
 

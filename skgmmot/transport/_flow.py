@@ -1,9 +1,11 @@
 """Flow of one mixture towards another: descent of MW2² in its own geometry."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from skgmmot.linalg._arguments import check_integer, is_real
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._alignment import (
     align,
@@ -179,8 +181,9 @@ def mw2_flow(
     True
     """
     source, target = checked_pair(source, target)
-    if n_steps < 0:
-        raise ValueError(f"n_steps must not be negative; got {n_steps!r}.")
+    check_integer(n_steps, "n_steps")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None; got {callback!r}.")
     step, *steps = _checked_steps(step_size)
     points = as_points(target.means, target.covariances)
     rates = _bounded(2.0 * np.repeat(steps, [1, points.shape[2]])[:, None])
@@ -215,8 +218,9 @@ def _path(problem, state, first, n_steps, callback):
 
 def _checked_steps(step_size):
     """Return three steps."""
-    steps = (step_size,) * 3 if np.ndim(step_size) == 0 else tuple(step_size)
-    if len(steps) != 3 or not all(0.0 <= step < np.inf for step in steps):
+    several = isinstance(step_size, Iterable)
+    steps = tuple(step_size) if several else (step_size,) * 3
+    if len(steps) != 3 or not all(is_real(step, 0.0) for step in steps):
         raise ValueError(
             "step_size must be a float, or three for weights, means and covariances, "
             f"finite and not negative; got {step_size!r}."
@@ -295,7 +299,8 @@ def _slopes(problem, state, potential):
 def _mirrored(state, moves):
     """Lower the logarithms of the weights; near a kink in a straight line along it."""
     if state.gap is None or moves.dot(moves) > 0.25:
-        weights = state.weights * np.exp(moves.min() - moves)
+        lowest = moves[state.weights > 0.0].min()
+        weights = state.weights * np.exp(np.minimum(lowest - moves, 0.0))
     else:
         weights = state.weights * (1.0 - moves)
     return weights / weights.sum()

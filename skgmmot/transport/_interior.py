@@ -11,11 +11,25 @@ from scipy.sparse.csgraph import connected_components
 
 # Slack, in units of the largest cost, that is 0 to rounding.
 _TIGHT = 1e-13
+_LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
 
 
 def concave(potential, slope):
     """Return φ(f) = rho (1 - exp(-f / rho)), slope = 1 / rho; f itself if it is 0."""
-    return potential if slope == 0.0 else -np.expm1(-slope * potential) / slope
+    if slope == 0.0:
+        return potential
+    return -np.expm1(np.minimum(-slope * potential, _LARGEST_LOG)) / slope
+
+
+def growth(potential, slope):
+    """Return exp(-f / rho), what a marginal is of its weight; cut at 1e100."""
+    return np.exp(np.minimum(-slope * potential, _LARGEST_LOG))
+
+
+def divergence(logs):
+    """KL(p | q) / q for log(p / q): x eˣ - eˣ + 1, right near 0 and far below."""
+    logs = np.maximum(logs, -745.0)
+    return logs * np.exp(logs) - np.expm1(logs)
 
 
 def interior_point(costs, a, b, slopes, max_iter=200):

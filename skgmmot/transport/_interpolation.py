@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skgmmot.linalg._arguments import is_real
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import factor, transpose
@@ -69,7 +70,7 @@ def mw2_interpolation(source, target, t, *, plan=None):
     >>> halfway.means.ravel(), halfway.covariances.ravel()
     (array([-2.,  2.]), array([1., 4.]))
     """
-    if not 0.0 <= t <= 1.0:
+    if not is_real(t, 0.0, 1.0):
         raise ValueError(f"t must lie between 0 and 1; got {t!r}.")
     source, target = checked_pair(source, target)
     if plan is None:

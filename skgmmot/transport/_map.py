@@ -6,7 +6,9 @@ import numpy as np
 from sklearn.utils import check_array, check_random_state
 
 from skgmmot.kernels import Gaussians, kernels_for
+from skgmmot.linalg._arguments import is_real, naming, real_array
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
+from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -187,7 +189,7 @@ class MixtureMap:
         if method == "barycentric":
             maps = self._part(*self.mean_map, centers, strength)
             moved = kernels.apply_maps(X, gaussians, *maps, n_threads=n_threads)
-            return moved.astype(X.dtype, copy=False)
+            return narrowed(moved, X.dtype)
         if method == "most_likely":
             index = kernels.labels(X, gaussians, n_threads=n_threads)
             linear, shifts = self.best_map
@@ -197,7 +199,7 @@ class MixtureMap:
             centers = centers[rows]
         maps = self._part(linear, shifts, centers, strength)
         moved = kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
-        return moved.astype(X.dtype, copy=False)
+        return narrowed(moved, X.dtype)
 
     def _draw(self, kernels, X, rng, n_threads):
         """Draw a component of the source, then a pair of its row."""
@@ -221,14 +223,14 @@ class MixtureMap:
 
 def checked_strength(strength):
     """Return the strength; raise unless it lies in [0, 1]."""
-    if not 0.0 <= strength <= 1.0:
+    if not is_real(strength, 0.0, 1.0):
         raise ValueError(f"strength must lie between 0 and 1; got {strength!r}.")
     return float(strength)
 
 
 def checked_method(method):
     """Return the method; raise if there is none of that name."""
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
     return method
 
@@ -236,7 +238,7 @@ def checked_method(method):
 def checked_coupling(plan, source, target):
     """Return the coupling of a plan or an array, checked against two mixtures."""
     coupling = plan.coupling if isinstance(plan, TransportPlan) else plan
-    coupling = np.asarray(coupling, dtype=np.float64)
+    coupling = real_array(coupling, "plan")
     shape = len(source.weights), len(target.weights)
     if coupling.shape != shape:
         raise ValueError(
@@ -322,7 +324,9 @@ def mw2_map(
     """
     method, strength = checked_method(method), checked_strength(strength)
     source, target = checked_pair(source, target)
-    X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
+    # NumPy would warn of infinities, which are refused in words.
+    with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
+        X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
     if X.shape[1] != source.means.shape[1]:
         raise ValueError(
             f"X has {X.shape[1]} features, but source and target have "

@@ -9,7 +9,7 @@ models*, SIAM Journal on Imaging Sciences 13 (2020), doi 10.1137/19M1301047.
 import numpy as np
 
 from skgmmot.linalg._bures import mean_maps, squared_distances
-from skgmmot.linalg._mixture import Mixture, as_mixture
+from skgmmot.linalg._mixture import Mixture, as_mixture, narrowed
 from skgmmot.linalg._spd import is_singular, symmetrise
 from skgmmot.transport._plan import TransportPlan, solve_plan, weight_derivative
 
@@ -82,7 +82,7 @@ def component_costs(source, target):
     array([[1., 9.]])
     """
     source, target = checked_pair(source, target)
-    return pair_costs(source, target).astype(common_dtype(source, target), copy=False)
+    return narrowed(pair_costs(source, target), common_dtype(source, target))
 
 
 def mw2_plan(source, target, *, reg=0.0, reg_m=None):
@@ -137,10 +137,10 @@ def mw2_plan(source, target, *, reg=0.0, reg_m=None):
     dtype = common_dtype(source, target)
     f, g = plan.potentials
     return TransportPlan(
-        plan.coupling.astype(dtype, copy=False),
-        plan.costs.astype(dtype, copy=False),
+        narrowed(plan.coupling, dtype),
+        narrowed(plan.costs, dtype),
         plan.value,
-        (f.astype(dtype, copy=False), g.astype(dtype, copy=False)),
+        (narrowed(f, dtype), narrowed(g, dtype)),
     )
 
 
@@ -263,4 +263,4 @@ def mw2_gradient(source, target, *, reg=0.0, reg_m=None):
     weights = weight_derivative(plan, target.weights.sum(), reg=reg, reg_m=reg_m)
     dtype = common_dtype(source, target)
     derivatives = (weights - weights.mean(), means, symmetrise(covariances))
-    return plan.value, Mixture(*(x.astype(dtype, copy=False) for x in derivatives))
+    return plan.value, Mixture(*(narrowed(x, dtype) for x in derivatives))

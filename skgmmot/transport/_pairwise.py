@@ -1,6 +1,8 @@
 """Distances between all mixtures of one or two lists."""
 
+from collections.abc import Iterable
 from itertools import pairwise
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from skgmmot.linalg._bures import (
     squared_euclidean,
     standard_deviations,
 )
-from skgmmot.linalg._mixture import as_mixture
+from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import factor, is_diagonal, transpose
 from skgmmot.transport._simplex import normalised, simplex
 
@@ -36,6 +38,8 @@ def checked_mixtures(mixtures, name="mixtures"):
         If the list is empty, or the numbers of features differ; and what `as_mixture`
         raises, naming the element.
     """
+    if not isinstance(mixtures, Iterable):
+        raise TypeError(f"{name} must be a list of mixtures; got {mixtures!r}.")
     checked = [as_mixture(obj, f"{name}[{i}]") for i, obj in enumerate(mixtures)]
     if not checked:
         raise ValueError(f"{name} must hold at least one mixture; it is empty.")
@@ -113,6 +117,8 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     array([[0., 5.],
            [5., 0.]])
     """
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(f"n_jobs must be None or an integer, not 0; got {n_jobs!r}.")
     lists = [checked_mixtures(mixtures)]
     if others is not None:
         lists.append(checked_mixtures(others, "others"))
@@ -132,7 +138,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     if not squared:
         np.sqrt(distances, out=distances)
     single = all(m.means.dtype == np.float32 for one in lists for m in one)
-    return distances.astype(np.float32) if single else distances
+    return narrowed(distances, np.float32) if single else distances
 
 
 def _stacks(lists):

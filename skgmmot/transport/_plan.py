@@ -11,17 +11,27 @@ with the number of samples.
 """
 
 import warnings
+from collections.abc import Iterable
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot.transport._interior import concave, interior_point, polish
+from skgmmot.linalg._arguments import is_real
+from skgmmot.transport._interior import (
+    concave,
+    divergence,
+    growth,
+    interior_point,
+    polish,
+)
 from skgmmot.transport._simplex import cleaned, simplex
 
 _EPS = np.finfo(np.float64).eps
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
 _SMALLEST_REG = 1e-6
+_STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
 
@@ -124,7 +134,7 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
     0.3
     """
     costs, a, b, dtype = _checked_arrays(costs, a, b)
-    slopes = _checked_slopes(reg_m)
+    slopes = checked_slopes(reg_m)
     reg = _checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
         b = _same_sum(a, b)
@@ -165,9 +175,9 @@ def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
     -------
     derivative : ndarray of shape (K0,), float64
     """
-    slope = _checked_slopes(reg_m)[0]
+    slope = checked_slopes(reg_m)[0]
     f = np.asarray(plan.potentials[0], dtype=np.float64)
-    return concave(f, slope) + reg * (target_mass - np.exp(-slope * f))
+    return concave(f, slope) + reg * (target_mass - growth(f, slope))
 
 
 def _checked_arrays(costs, a, b):
@@ -192,12 +202,12 @@ def _checked_arrays(costs, a, b):
     return costs, a, b, dtype
 
 
-def _checked_slopes(reg_m):
+def checked_slopes(reg_m):
     """Return 1 / reg_m for both sides, 0 for a balanced one."""
-    pair = (reg_m, reg_m) if reg_m is None or np.ndim(reg_m) == 0 else tuple(reg_m)
+    pair = tuple(reg_m) if isinstance(reg_m, Iterable) else (reg_m, reg_m)
     if len(pair) != 2:
         raise ValueError(f"reg_m must be None, a float or a pair; got {reg_m!r}.")
-    if not all(side is None or side > 0.0 for side in pair):
+    if not all(rho is None or (isinstance(rho, Real) and rho > 0.0) for rho in pair):
         raise ValueError(
             f"reg_m must be positive, or None for balanced marginals; got {reg_m!r}."
         )
@@ -206,7 +216,7 @@ def _checked_slopes(reg_m):
 
 def _checked_reg(reg, costs, warn):
     """Return reg, or 0 with a warning where it is too small to be resolved."""
-    if not 0.0 <= reg < np.inf:
+    if not is_real(reg, 0.0):
         raise ValueError(f"reg must be a finite float, at least 0; got {reg!r}.")
     largest = np.abs(costs).max()
     if 0.0 < reg < _SMALLEST_REG * largest:
@@ -235,12 +245,13 @@ def _same_sum(a, b):
 def _solve(programme, start):
     """Choose the method; return coupling and potentials."""
     # Units of the largest cost: the simplex compares with absolute constants.
-    unit = np.abs(programme.costs).max() or 1.0
+    unit = float(np.abs(programme.costs).max())
+    unit = unit if unit > np.finfo(np.float64).tiny else 1.0
     scaled = _Programme(
         programme.costs / unit,
         programme.a,
         programme.b,
-        programme.reg / unit,
+        min(programme.reg / unit, 1e300),
         tuple(slope * unit for slope in programme.slopes),
         programme.warn,
     )
@@ -259,17 +270,11 @@ def _objective(programme, coupling, f, g):
     value = np.sum(coupling * costs)
     if reg > 0.0:
         gains = (f[:, None] + g - costs) / reg
-        value += reg * (a @ _divergence(gains) @ b)
+        value += reg * (a @ divergence(gains) @ b)
     for weights, potential, slope in ((a, f, slopes[0]), (b, g, slopes[1])):
         if slope > 0.0:
-            value += weights @ _divergence(-slope * potential) / slope
+            value += weights @ divergence(-slope * potential) / slope
     return value
-
-
-def _divergence(logs):
-    """KL(p | q) / q for log(p / q): x eˣ - eˣ + 1, right near 0 and far below."""
-    logs = np.maximum(logs, -745.0)
-    return logs * np.exp(logs) - np.expm1(logs)
 
 
 def _extend(costs, a, b, f, g, programme):
@@ -466,6 +471,11 @@ def _penalised(programme):
     is an exact one between them, so that it has few entries, as without penalty.
     """
     costs, a, b, _, slopes, _ = programme
+    if min(slopes) == 0.0 and max(slopes) > _STEEPEST:
+        raise ValueError(
+            "reg_m: expected at least 1e-10 of the largest cost beside a balanced "
+            f"side, all of whose mass is moved; got {1.0 / max(slopes):.3g} of it."
+        )
     f, g = interior_point(costs, a, b, slopes)
     f, g = polish(costs, a, b, slopes, f, g)
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)

@@ -1,0 +1,94 @@
+"""The cache of compiled kernels: absent, closed to writing, damaged, or shared."""
+
+import math
+import os
+import pickle
+import shutil
+
+import pytest
+from children import ROOT, SCORE, finish_child, run_child, start_child
+
+EXPECTED = "-1.75585520234"
+
+
+# Little optimisation: what is tried here is where code is kept, not how fast it is.
+QUICK = {"NUMBA_OPT": "0"}
+
+
+def score(env, code=SCORE, **keywords):
+    """The score that a new process finds."""
+    return run_child(code, preamble="", env={**QUICK, **env}, **keywords)
+
+
+def cache(folder):
+    return {"NUMBA_CACHE_DIR": str(folder)}
+
+
+def test_no_folder_for_a_cache_and_no_home(tmp_path):
+    package = tmp_path / "skgmmot"
+    shutil.copytree(
+        ROOT / "skgmmot", package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    # A file in the folder's place: nobody can write there, the administrator included.
+    (package / "kernels" / "__pycache__").write_text("")
+    closed = os.devnull + "/no"
+    nowhere = {"NUMBA_CACHE_DIR": closed, "HOME": None, "XDG_CACHE_HOME": closed}
+    code = SCORE + "print(mixture.score.__func__.__code__.co_filename)"
+    found, file = score(nowhere, code, path=tmp_path).split()
+    assert found.startswith(EXPECTED)
+    assert file.startswith(str(tmp_path))
+
+
+def test_a_cache_that_closes_after_the_import(tmp_path):
+    folder = tmp_path / "cache"
+    closing = f"""
+import shutil
+import skgmmot.kernels._cpu
+shutil.rmtree({str(folder)!r})
+open({str(folder)!r}, "w").close()
+"""
+    assert score(cache(folder), closing + SCORE).startswith(EXPECTED)
+
+
+def exponential(folder):
+    """Begin a process that compiles, or finds compiled, one small kernel."""
+    code = "from skgmmot.kernels._jit import exp_nonpositive as e; print(e(-1.0))"
+    return start_child(code, preamble="", env=cache(folder))
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory):
+    """A folder that two processes began to fill at once, and what they found."""
+    folder = tmp_path_factory.mktemp("cache")
+    children = [exponential(folder) for _ in range(2)]
+    return folder, [finish_child(child) for child in children]
+
+
+def test_two_processes_compile_at_once(shared_cache):
+    found = [float(value) for value in shared_cache[1]]
+    assert found == pytest.approx([math.exp(-1.0)] * 2, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("end", "damage"),
+    [
+        ("nbi", lambda whole: b"\x00damaged"),
+        ("nbi", lambda whole: whole[:9]),
+        ("nbi", lambda whole: pickle.dumps("0.1") + pickle.dumps(("stamp", {}))),
+        ("nbc", lambda whole: whole[:100]),
+    ],
+    ids=["text", "cut short", "of another version", "data cut short"],
+)
+def test_a_damaged_cache_is_replaced(tmp_path, shared_cache, end, damage):
+    folder = shutil.copytree(shared_cache[0], tmp_path / "cache")
+    (path,) = folder.rglob(f"*.{end}")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert finish_child(exponential(folder)) == shared_cache[1][0]
+    assert len(path.read_bytes()) > 0.5 * len(whole)  # written anew
+
+
+def test_the_cache_can_be_switched_off(tmp_path):
+    code = "import skgmmot.kernels._jit as jit; print(type(jit.exp_nonpositive._cache))"
+    environment = {**cache(tmp_path), "SKGMMOT_CACHE": "0"}
+    assert "NullCache" in run_child(code, preamble="", env=environment)
