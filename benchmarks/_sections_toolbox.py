@@ -50,10 +50,10 @@ PAIRWISE = Section(
     "Time of one pair in the matrix of a list of mixtures with K full components:"
     " pairwise_mw2 of n mixtures, and ot.gmm.gmm_ot_loss of 300 of their pairs.",
     [
-        {"n": 200, "K": 8, "d": 2},
+        {"n": 100, "K": 8, "d": 2},
         {"n": 200, "K": 8, "d": 4},
-        {"n": 100, "K": 8, "d": 8},
-        {"n": 30, "K": 20, "d": 16},
+        {"n": 50, "K": 8, "d": 8},
+        {"n": 25, "K": 16, "d": 16},
     ],
     {
         "skgmmot": Library(_pairwise_project, ("skgmmot",)),
