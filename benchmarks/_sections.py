@@ -4,6 +4,7 @@ from benchmarks._sections_bound import BOUND
 from benchmarks._sections_em import EM, SCORE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_process import MEMORY, STARTUP
+from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
 from benchmarks._sections_transport import COSTS, MAPS
 
 SECTIONS = {
@@ -14,6 +15,10 @@ SECTIONS = {
     "coupled": COUPLED,
     "costs": COSTS,
     "maps": MAPS,
+    "pairwise": PAIRWISE,
+    "gradient": GRADIENT,
+    "flow": FLOW,
+    "barycenter": BARYCENTER,
     "startup": STARTUP,
     "memory": MEMORY,
 }

@@ -342,6 +342,10 @@ class Coupled:
                 return True
         return False
 
+    def _stop_if_singular(self, intermediate_result):
+        if self._singular(intermediate_result.x):
+            raise StopIteration
+
     def fit(self, n_restarts=10, seed=0, max_iter=3000):
         """Best of several restarts: (objective, source, target, plan).
 
@@ -350,11 +354,12 @@ class Coupled:
         """
         found, options = [], {"maxiter": max_iter, "maxfun": 2 * max_iter}
         options |= {"maxcor": 30, "ftol": 1e-14, "gtol": 1e-9}
-        for restart in range(10 * n_restarts):
+        for restart in range(4 * n_restarts):
             start = self.start(np.random.default_rng((seed, restart)))
             result = minimize(
-                self._bounded_loss, start, jac=True, method="L-BFGS-B", options=options
-            )
+                self._bounded_loss, start, jac=True, method="L-BFGS-B",
+                options=options, callback=self._stop_if_singular,
+            )  # fmt: skip
             if not self._singular(result.x):
                 found.append(result)
             if len(found) == n_restarts:

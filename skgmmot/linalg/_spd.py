@@ -10,7 +10,7 @@ import numpy as np
 
 def transpose(matrices):
     """Exchange the last two axes."""
-    return np.swapaxes(matrices, -1, -2)
+    return matrices.swapaxes(-1, -2)
 
 
 def symmetrise(matrices):

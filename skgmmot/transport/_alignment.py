@@ -43,7 +43,7 @@ def align(points0, points1):
     """
     left, right = points0[..., 1:, :], points1[..., 1:, :]
     turns = rotations(left, right)
-    images = np.empty((*turns.shape[:-2], *points1.shape[-2:]))
+    images = np.empty(turns.shape[:-2] + points1.shape[-2:])
     images[..., 0, :] = points1[..., 0, :]
     np.matmul(right, turns, out=images[..., 1:, :])
     gaps = points0 - images
