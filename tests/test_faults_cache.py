@@ -1,6 +1,5 @@
 """The cache of compiled kernels: absent, closed to writing, damaged, or shared."""
 
-import math
 import os
 import pickle
 import shutil
@@ -50,9 +49,13 @@ open({str(folder)!r}, "w").close()
     assert score(cache(folder), closing + SCORE).startswith(EXPECTED)
 
 
-def exponential(folder):
+def reach(folder):
     """Begin a process that compiles, or finds compiled, one small kernel."""
-    code = "from skgmmot.kernels._jit import exp_nonpositive as e; print(e(-1.0))"
+    code = """
+import numpy as np
+from skgmmot.kernels._weights import _reach
+print(_reach(np.array([-2.0, 1.0])))
+"""
     return start_child(code, preamble="", env=cache(folder))
 
 
@@ -60,13 +63,13 @@ def exponential(folder):
 def shared_cache(tmp_path_factory):
     """A folder that two processes began to fill at once, and what they found."""
     folder = tmp_path_factory.mktemp("cache")
-    children = [exponential(folder) for _ in range(2)]
+    children = [reach(folder) for _ in range(2)]
     return folder, [finish_child(child) for child in children]
 
 
 def test_two_processes_compile_at_once(shared_cache):
     found = [float(value) for value in shared_cache[1]]
-    assert found == pytest.approx([math.exp(-1.0)] * 2, rel=1e-15)
+    assert found == pytest.approx([0.995 / 2.0] * 2, rel=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +87,11 @@ def test_a_damaged_cache_is_replaced(tmp_path, shared_cache, end, damage):
     (path,) = folder.rglob(f"*.{end}")
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
-    assert finish_child(exponential(folder)) == shared_cache[1][0]
+    assert finish_child(reach(folder)) == shared_cache[1][0]
     assert len(path.read_bytes()) > 0.5 * len(whole)  # written anew
 
 
 def test_the_cache_can_be_switched_off(tmp_path):
-    code = "import skgmmot.kernels._jit as jit; print(type(jit.exp_nonpositive._cache))"
+    code = "import skgmmot.kernels._weights as w; print(type(w._reach._cache))"
     environment = {**cache(tmp_path), "SKGMMOT_CACHE": "0"}
     assert "NullCache" in run_child(code, preamble="", env=environment)
