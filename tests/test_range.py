@@ -81,6 +81,17 @@ def test_plans_and_flows_of_any_scale(scale, kind):
         assert all(np.isfinite(slope).all() for slope in slopes)
 
 
+@pytest.mark.parametrize("method", ["barycentric", "random", "most_likely"])
+def test_rows_at_the_end_of_the_range_have_finite_images(method):
+    source, target = mixture(1e-20), mixture(1e20, (0.3, 0.7))
+    X = np.array([[1e308], [-1e308], [1e-20]])
+    moved = mw2_map(X, source, target, method=method, random_state=0)
+    assert np.isfinite(moved).all()
+    near = mw2_map(X[2:], source, target, method="barycentric")
+    if method == "barycentric":
+        np.testing.assert_array_equal(moved[2:], near)
+
+
 @pytest.mark.parametrize("pair", [(None, 1.0), (1.0, None)])
 def test_a_penalty_below_rounding_beside_a_balanced_side_is_refused(pair):
     source, target = mixture(1e8), mixture(2e8, (0.3, 0.7))
