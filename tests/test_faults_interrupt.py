@@ -51,10 +51,6 @@ ESTIMATORS = {
         "SparseGaussianMixture(10, sparsity=0.0, random_state=0, tol=0.0)",
         "former.score(small)",
     ),
-    "adam": (
-        "SparseGaussianMixture(10, solver='adam', random_state=0, tol=0.0)",
-        "former.score(small)",
-    ),
     "coupled": (
         "CoupledGaussianMixture(10, random_state=0, tol=0.0)",
         "former.score(small)",
@@ -69,6 +65,5 @@ ESTIMATORS = {
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_an_interrupted_fit_leaves_everything_as_it_was(name):
     make, predict = ESTIMATORS[name]
-    kind = "sparse" if name == "adam" else name
-    code = _INTERRUPTED.format(kind=kind, make=make, predict=predict)
+    code = _INTERRUPTED.format(kind=name, make=make, predict=predict)
     assert run_child(code).split("\n") == ["[True, True]", "True", "True"]

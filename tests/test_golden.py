@@ -73,7 +73,8 @@ def toolbox():
     value, slopes = mw2_gradient(source, target, reg=0.3)
     flow = mw2_flow(source, target, n_steps=5)
     between = mw2_interpolation(source, target, 0.3)
-    center = mw2_barycenter([source, target, between], method="fixed_point")
+    three = [source, target, between]
+    center = mw2_barycenter(three, method="fixed_point", random_state=0)
     return {
         "distance": mw2_distance(source, target),
         "entropic": mw2_plan(source, target, reg=0.3).coupling,

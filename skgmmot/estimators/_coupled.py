@@ -37,7 +37,7 @@ from skgmmot.mixture._coupled_starts import (
     given_parameters,
     starts,
 )
-from skgmmot.mixture._covariances import TYPES
+from skgmmot.mixture._covariances import ILL_DEFINED, TYPES
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._seeding import mean_and_variances
 from skgmmot.transport._plan import TransportPlan
@@ -372,7 +372,9 @@ class CoupledGaussianMixture(CoupledPredictions):
                 points = self._points(sides, sizes, given, rng, number)
             progress.begin(number)
             try:
-                fit = run_from_best(problem, points, control)
+                # Steps that leave the range are told by their objective.
+                with np.errstate(all="ignore"):
+                    fit = run_from_best(problem, points, control)
             except ValueError as error:  # a component collapsed: others may do
                 collapsed = error
                 continue
@@ -381,6 +383,8 @@ class CoupledGaussianMixture(CoupledPredictions):
             least = -np.inf if best is None else best.state.objective + self.tol
             if fit.state.objective > least:
                 best = fit
+        if best is None or isinstance(collapsed, np.linalg.LinAlgError):
+            collapsed = ValueError(ILL_DEFINED)
         if best is None:
             raise collapsed
         return best

@@ -51,18 +51,45 @@ def _floored(problem, roots):
     return (u * np.minimum(s, largest)[..., None, :]) @ v
 
 
-def _parameters(problem, logits, means, roots):
-    """The mixture at a point, or None where a step left the domain for good."""
-    kind = problem.kind
-    try:
-        with np.errstate(all="ignore"):
-            factors = kind.factor_precisions(kind.precisions(roots))
-            covariances = kind.covariances(factors)
-    except np.linalg.LinAlgError:
-        return None
-    found = Parameters(_softmax(logits), means, covariances, factors)
-    sizes = [np.abs(part).max() for part in found]
-    return found if np.max(sizes) < _FAR else None  # False for NaN
+class _Ascent:
+    """The point in logits, means and roots, and the moments of its gradients."""
+
+    def __init__(self, problem, parameters, learning_rate, scales):
+        self.problem, self.learning_rate = problem, learning_rate
+        with np.errstate(divide="ignore"):
+            logits = np.maximum(np.log(parameters.weights), -700.0)
+        self.point = [logits, parameters.means, parameters.factors]
+        self.units = [1.0, scales, 1.0 / problem.kind.root_scales(scales)]
+        self.first = [np.zeros_like(part) for part in self.point]
+        self.second = [np.zeros_like(part) for part in self.point]
+
+    def advance(self, step, state):
+        """The mixture after a step, or None where it left the domain for good."""
+        try:
+            with np.errstate(all="ignore"):
+                self._move(step, gradients(self.problem, state, self.point[2]))
+                found = self._parameters()
+        except np.linalg.LinAlgError:
+            return None
+        sizes = [np.abs(part).max() for part in found]
+        return found if np.max(sizes) < _FAR else None  # False for NaN
+
+    def _move(self, step, slopes):
+        for i, slope in enumerate(slopes):
+            scaled = slope * self.units[i]
+            self.first[i] += (1.0 - _DECAY_MEAN) * (scaled - self.first[i])
+            self.second[i] += (1.0 - _DECAY_SQUARE) * (scaled**2 - self.second[i])
+            mean = self.first[i] / (1.0 - _DECAY_MEAN**step)
+            square = self.second[i] / (1.0 - _DECAY_SQUARE**step)
+            move = self.learning_rate * mean / (np.sqrt(square) + _TINY)
+            self.point[i] = self.point[i] + self.units[i] * move
+        self.point[2] = _floored(self.problem, self.point[2])
+
+    def _parameters(self):
+        logits, means, roots = self.point
+        kind = self.problem.kind
+        factors = kind.factor_precisions(kind.precisions(roots))
+        return Parameters(_softmax(logits), means, kind.covariances(factors), factors)
 
 
 def run_adam(problem, parameters, control, learning_rate, scales):
@@ -71,13 +98,7 @@ def run_adam(problem, parameters, control, learning_rate, scales):
     The best point on the way is returned: steps of a fixed length may overshoot, by
     far where a row lies far from the others or a covariance is nearly singular.
     """
-    root_scales = problem.kind.root_scales(scales)
-    with np.errstate(divide="ignore"):
-        logits = np.maximum(np.log(parameters.weights), -700.0)
-    point = [logits, parameters.means, parameters.factors]
-    units = [1.0, scales, 1.0 / root_scales]
-    first = [np.zeros_like(p) for p in point]
-    second = [np.zeros_like(p) for p in point]
+    ascent = _Ascent(problem, parameters, learning_rate, scales)
     state, bounds, converged = evaluate(problem, parameters), [], False
     best = state
     for step in range(1, control.max_iter + 1):
@@ -85,17 +106,7 @@ def run_adam(problem, parameters, control, learning_rate, scales):
         bounds.append(state.objective)
         if control.report is not None:
             control.report(step, change)
-        slopes = gradients(problem, state, point[2])
-        for i, slope in enumerate(slopes):
-            scaled = slope * units[i]
-            first[i] += (1.0 - _DECAY_MEAN) * (scaled - first[i])
-            second[i] += (1.0 - _DECAY_SQUARE) * (scaled**2 - second[i])
-            mean = first[i] / (1.0 - _DECAY_MEAN**step)
-            square = second[i] / (1.0 - _DECAY_SQUARE**step)
-            move = learning_rate * mean / (np.sqrt(square) + _TINY)
-            point[i] = point[i] + units[i] * move
-        point[2] = _floored(problem, point[2])
-        parameters = _parameters(problem, *point)
+        parameters = ascent.advance(step, state)
         if parameters is None:
             break
         state = evaluate(problem, parameters)

@@ -23,6 +23,7 @@ from skgmmot.transport._plan import TransportPlan
 METHODS = ("barycentric", "random", "most_likely")
 # Part of the mean variance that makes a singular covariance have posteriors.
 _RIDGE = 1e-6
+_FAR = 1e153  # beyond it rows have no squares
 _OWN_RIDGE = 1e-12
 
 
@@ -184,6 +185,7 @@ class MixtureMap:
         """
         if strength == 0.0 or not len(X):
             return X.copy()
+        X = _within_range(X)
         kernels, gaussians = kernels_for(X), self.gaussians
         centers = gaussians.means
         if method == "barycentric":
@@ -219,6 +221,16 @@ class MixtureMap:
             rest * self._identity() + strength * linear,
             rest * centers + strength * shifts,
         )
+
+
+def _within_range(X):
+    """The rows, those beyond 1e153 brought to it: their images would be infinite."""
+    if X.dtype == np.float32:
+        return X
+    flat = X.reshape(-1)
+    with np.errstate(over="ignore"):
+        near = np.dot(flat, flat) < _FAR**2
+    return X if near else np.clip(X, -_FAR, _FAR)
 
 
 def checked_strength(strength):
