@@ -1,7 +1,7 @@
 """Write doc/benchmarks.rst from files of figures: python -m benchmarks.document.
 
 The files are what `benchmarks.peers --json` and `benchmarks.roofline --json` wrote into
-benchmarks/figures; each section is taken from the file that was written last.
+benchmarks/figures. A section that is in several files has a table for each.
 """
 
 import json
@@ -25,19 +25,20 @@ machine was not alone with its work: ratios vary more than on a quiet one.
 
 
 def _found():
-    """Figures by section, each with the file that it is from."""
-    files = [json.loads(path.read_text()) for path in _FIGURES.glob("*.json")]
-    files.sort(key=lambda found: found["written"])
-    return {
-        name: (found, results)
-        for found in files
-        for name, results in found.get("sections", {}).items()
-    }, [found for found in files if "parts" in found]
+    """(file, name of a section, results) in the order of sections; roofline files."""
+    files = [json.loads(path.read_text()) for path in sorted(_FIGURES.glob("*.json"))]
+    found = [
+        (file, name, file["sections"][name])
+        for name in SECTIONS
+        for file in files
+        if name in file.get("sections", {})
+    ]
+    return found, [file for file in files if "parts" in file]
 
 
 def slower(found):
     """Cases in which a peer needs less time, in words."""
-    for name, (_, results) in found.items():
+    for _, name, results in found:
         for result in results:
             libraries = dict(result["libraries"])
             own = libraries.pop(PROJECT)["runs"]
@@ -57,9 +58,12 @@ def page():
     found, rooflines = _found()
     parts = [title("Benchmarks", "=").lstrip(), _INTRODUCTION]
     parts += [title("Where a peer is faster"), "\n".join(slower(found)) or "Nowhere."]
-    for name in (name for name in SECTIONS if name in found):
-        file, results = found[name]
-        parts += [tabulated(SECTIONS[name], results), machine(file)]
+    last = None
+    for file, name, results in found:
+        whole = tabulated(SECTIONS[name], results)
+        parts += [whole if name != last else whole[whole.index("\n=") :]]
+        parts += [machine(file)]
+        last = name
     if rooflines:
         parts += [tables(rooflines[-1]), machine(rooflines[-1])]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
