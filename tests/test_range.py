@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from skgmmot import CoupledGaussianMixture, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTTransformer,
+    SparseGaussianMixture,
+)
 from skgmmot.mixture._penalty import update_weights
 from skgmmot.transport import (
     component_costs,
@@ -90,6 +94,17 @@ def test_rows_at_the_end_of_the_range_have_finite_images(method):
     near = mw2_map(X[2:], source, target, method="barycentric")
     if method == "barycentric":
         np.testing.assert_array_equal(moved[2:], near)
+
+
+@pytest.mark.parametrize("distance", [30.0, 37.5, 38.2, 60.0])
+def test_weights_along_a_plan_that_moves_next_to_nothing(distance):
+    X = np.concatenate([ROWS, ROWS + [distance, 0.0]])
+    mover = GMMOTTransformer(SparseGaussianMixture(1), reg=0.0, reg_m=1.0)
+    mover.fit(X, sample_domain=np.repeat([1, -1], 60))
+    weights = mover.transport_weights(ROWS)
+    # 1 on average, or 0 where the mass that is moved is below the range
+    expected = 1.0 if mover.coupling_.any() else 0.0
+    np.testing.assert_allclose(weights, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("pair", [(None, 1.0), (1.0, None)])

@@ -316,10 +316,12 @@ class GMMOTTransformer(
         ends = (self.source_, self.target_) if forward else (self.target_, self.source_)
         left, entered = (as_mixture(end).weights.astype(np.float64) for end in ends)
         arriving = coupling.sum(axis=0)
-        growth = np.divide(entered, arriving, out=np.zeros_like(entered),
-                           where=arriving > 0.0)  # fmt: skip
+        # Shares of a column first: the inverse of a tiny mass would be infinite.
+        shares = np.divide(
+            coupling, arriving, out=np.zeros(coupling.shape), where=arriving > 0.0
+        )
         kept = left > 0.0
-        factors = (coupling[kept] @ growth) / left[kept]
+        factors = (shares[kept] @ entered) / left[kept]
         weights = np.empty(len(X), X.dtype)
         step = max(1, _POSTERIOR_ENTRIES // len(factors))
         for start in range(0, len(X), step):
