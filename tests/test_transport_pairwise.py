@@ -7,6 +7,7 @@ import strategies
 from hypothesis import given, settings
 from sklearn.neighbors import NearestNeighbors
 
+from skgmmot.linalg import _bures
 from skgmmot.transport import Mixture, _pairwise, mw2_distance, pairwise_mw2
 
 
@@ -106,7 +107,7 @@ def compiled(request, monkeypatch):
 
 @pytest.mark.parametrize("d", [3, 4, 7, 12])
 def test_long_lists_equal_one_pair(compiled, d):
-    assert compiled is (_pairwise._nuclear_for(d, 1) is not _pairwise._nuclear)
+    assert compiled is (_pairwise._nuclear_for(d, 1) is not _pairwise.pair_norms)
     mixtures = random_list(6, d)
     weights, means, covariances = mixtures[0]
     mixtures.append((weights, means + 1e-7, covariances * (1.0 + 1e-6)))
@@ -120,7 +121,7 @@ def test_long_lists_equal_one_pair(compiled, d):
 def test_chunks_and_threads_change_nothing(monkeypatch, compiled):
     mixtures = random_list(9, 4)
     whole = pairwise_mw2(mixtures, n_jobs=1)
-    monkeypatch.setattr(_pairwise, "_CHUNK_BYTES", 5000)
+    monkeypatch.setattr(_bures, "_CHUNK_BYTES", 5000)
     np.testing.assert_array_equal(pairwise_mw2(mixtures, n_jobs=1), whole)
     np.testing.assert_array_equal(pairwise_mw2(mixtures, n_jobs=3), whole)
 

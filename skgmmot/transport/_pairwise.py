@@ -10,23 +10,19 @@ import numpy as np
 from skgmmot.kernels import kernels_for
 from skgmmot.kernels._threads import count_threads, run_ranges
 from skgmmot.linalg._bures import (
-    nuclear_norms,
-    rotations,
+    add_bures_rows,
+    pair_norms,
     squared_euclidean,
     standard_deviations,
 )
 from skgmmot.linalg._mixture import as_mixture, narrowed
-from skgmmot.linalg._spd import factor, is_diagonal, transpose
+from skgmmot.linalg._spd import factor, is_diagonal
 from skgmmot.transport._simplex import normalised, simplex
 
-# Temporaries of a chunk of pairs of components.
-_CHUNK_BYTES = 2**24
 # Features up to which a compiled kernel is faster than the batched decomposition, and
 # features times pairs where it saves more time than loading it takes.
 _LARGEST_COMPILED = 12
 _WORTH_COMPILING = 1_000_000
-# Part of the traces below which the trace formula loses more than three digits.
-_NEAR = 1e-3
 
 
 def checked_mixtures(mixtures, name="mixtures"):
@@ -173,7 +169,7 @@ def _row(first, i, last, start, nuclear):
     if spreads.ndim == 2:
         costs += squared_euclidean(spreads, widths)
     else:
-        _add_bures(costs, spreads, widths, nuclear)
+        add_bures_rows(costs, spreads, widths, nuclear)
     stops = last.stops[start:] - last.stops[start]
     values = np.empty(n - start)
     for j, (begin, end) in enumerate(pairwise(stops)):
@@ -183,35 +179,8 @@ def _row(first, i, last, start, nuclear):
     return values
 
 
-def _add_bures(costs, factors0, factors1, nuclear):
-    """Add to squared distances of means those of the covariances.
-
-    Traces less twice the nuclear norm of L1ᵀ L0: much faster than a rotation,
-    and right to rounding where the result is not small beside the traces. Where it is,
-    the rotation is computed.
-    """
-    size = max(1, _CHUNK_BYTES // (32 * factors0.size))
-    traces0 = np.square(factors0).sum(axis=(1, 2))
-    for begin in range(0, len(factors1), size):
-        part = factors1[begin : begin + size]
-        traces = traces0[:, None] + np.square(part).sum(axis=(1, 2))
-        block = costs[:, begin : begin + size]
-        sums = block + (traces - 2.0 * nuclear(factors0, part))
-        near = np.nonzero(sums < _NEAR * traces)
-        left, right = factors0[near[0]], part[near[1]]
-        gaps = left - right @ rotations(left, right)
-        gaps[(left == right).all(axis=(1, 2))] = 0.0
-        sums[near] = block[near] + np.einsum("pij,pij->p", gaps, gaps)
-        block[...] = sums
-
-
 def _nuclear_for(d, n_pairs):
     """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
     if 2 < d <= _LARGEST_COMPILED and d * n_pairs > _WORTH_COMPILING:
         return kernels_for(np.empty(0)).nuclear_norms
-    return _nuclear
-
-
-def _nuclear(factors0, factors1):
-    """Return the nuclear norms of L1ᵀ L0 for all pairs."""
-    return nuclear_norms(transpose(factors1) @ factors0[:, None])
+    return pair_norms
