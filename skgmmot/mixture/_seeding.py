@@ -21,21 +21,24 @@ def canonical_order(x):
     Rows are sorted by the first feature, ties by the next and so on; among equal rows
     the order cannot matter.
     """
-    order = np.argsort(np.ascontiguousarray(x[:, 0]))
-    tied = np.arange(len(x))  # places in the order that are not settled
-    ranks = np.zeros(len(x), np.int64)  # of the places, by the features so far
-    for j in range(x.shape[1]):
-        rows = order[tied]
-        if j > 0:
-            rows = rows[np.lexsort((x[rows, j], ranks))]
-            order[tied] = rows
-        column = x[rows, j]
-        new = np.concatenate(([True], column[1:] != column[:-1]))
-        new[1:] |= ranks[1:] != ranks[:-1]
-        alone = new & np.append(new[1:], True)
-        ranks, tied = np.cumsum(new)[~alone], tied[~alone]
+    order = np.argsort(x[:, 0])
+    column = x[order, 0]
+    new = np.ones(len(x) + 1, dtype=bool)  # where another value begins, or the end
+    np.not_equal(column[1:], column[:-1], out=new[1:-1])
+    del column  # as large as the order
+    tied = np.flatnonzero(~(new[:-1] & new[1:]))  # places that are not settled
+    ranks = np.cumsum(new[tied])  # of these places, by the features so far
+    for j in range(1, x.shape[1]):
         if len(tied) == 0:
             break
+        rows = order[tied]
+        rows = rows[np.lexsort((x[rows, j], ranks))]
+        order[tied] = rows
+        column = x[rows, j]
+        new = np.ones(len(tied) + 1, dtype=bool)
+        new[1:-1] = (column[1:] != column[:-1]) | (ranks[1:] != ranks[:-1])
+        left = ~(new[:-1] & new[1:])
+        ranks, tied = np.cumsum(new[:-1])[left], tied[left]
     return order
 
 
@@ -66,13 +69,16 @@ def _sum_of(function, x, weights):
 def sample_rows(x, weights, n_components, random_state, least=None):
     """Rows in canonical order with their weights; a systematic sample of many rows."""
     order = canonical_order(x)
-    weights = np.ones(len(x)) if weights is None else weights
     least = _SAMPLE_ROWS if least is None else least
     size = max(least, _ROWS_PER_COMPONENT * n_components)
-    if max(len(x), weights.sum()) <= size:
-        return x[order], weights[order]
+    if max(len(x), 0.0 if weights is None else weights.sum()) <= size:
+        return x[order], np.ones(len(x)) if weights is None else weights[order]
     levels = (random_state.uniform() + np.arange(size)) / size
-    rows, repeats = np.unique(_draw(weights[order], levels), return_counts=True)
+    if weights is None:  # as for weights of 1, without arrays of all rows
+        drawn = np.minimum((levels * len(x)).astype(np.int64), len(x) - 1)
+    else:
+        drawn = _draw(weights[order], levels)
+    rows, repeats = np.unique(drawn, return_counts=True)
     return x[order[rows]], repeats.astype(np.float64)
 
 
