@@ -176,7 +176,8 @@ densities_4n, densities_4n1, densities_4n2, densities_4n3 = map(
 
 
 def _exp_twin(r, k, largest, total):
-    r[k] = np.exp(r[k] - largest)
+    gaps = r[k] - largest
+    r[k] = np.where(gaps * _LOG2_E < -1022.5, 0.0, np.exp(gaps))
     total += r[k]
 
 
@@ -293,7 +294,7 @@ def mark_live(typingctx, r, k, scale, row_weight, masks):
 
 
 def _lowest_twin(mask):
-    return (mask & -mask).bit_length() - 1
+    return int(mask & -mask).bit_length() - 1
 
 
 @operation(_lowest_twin)
