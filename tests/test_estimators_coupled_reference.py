@@ -21,6 +21,7 @@ FOUND = json.loads(
 )
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Only .* of the mass is moved:UserWarning"),
+    pytest.mark.filterwarnings("ignore:reg=.* is below 1e-6:UserWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
