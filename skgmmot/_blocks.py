@@ -38,11 +38,13 @@ class MemoryBlocks:
 
     def nearest_moments(self, means, full):
         """Moments of the rows, each given to its nearest mean, about the means."""
-        labels, _ = self._kernels.nearest(self.x, means, self.n_threads)
         columns = np.arange(len(means))
-        return self._sum_given(
-            lambda rows: (labels[rows, None] == columns).astype(np.float64), means, full
-        )
+
+        def one_hot(rows):
+            labels, _ = self._kernels.nearest(self.x[rows], means, self.n_threads)
+            return (labels[:, None] == columns).astype(np.float64)
+
+        return self._sum_given(one_hot, means, full)
 
     def _sum_given(self, responsibilities_of, means, full):
         total = None
