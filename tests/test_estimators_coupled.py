@@ -64,7 +64,6 @@ def fixture_small():
         GMMOTTransformer(),
     ],
     expected_failed_checks=lambda estimator: {},
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -47,7 +47,6 @@ def fixture_fitted(problem):
         GMMOTTransformer(SparseGaussianMixture(3), method="most_likely", strength=0.5),
     ],
     expected_failed_checks=lambda estimator: {},
-    xfail_strict=True,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
