@@ -12,6 +12,9 @@ from sklearn.mixture.tests import test_gaussian_mixture as theirs
 
 from skgmmot import SparseGaussianMixture
 
+if not hasattr(theirs, "test_gaussian_mixture_array_api_compliance"):
+    pytest.skip("messages are those of newer versions", allow_module_level=True)
+
 
 class GaussianMixture(SparseGaussianMixture):
     """The sparse mixture with scikit-learn's name and defaults."""
