@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
+import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from test_estimators_coupled import rotated_clusters
@@ -35,6 +37,7 @@ print(np.mean(labels == y_target))
 """
 
 
+@pytest.mark.skipif(find_spec("skada") is None, reason="skada is not installed")
 def test_a_skada_pipeline_adapts(tmp_path):
     problem = rotated_clusters(shift=SHIFT)
     path = tmp_path / "problem.npz"
