@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache
 
 # The flags that leave NaN and infinity true, as log-sum-exp needs (no nnan, no ninf).
@@ -53,9 +54,11 @@ def _compiled(fastmath, allocates=False):
         settings = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
         # Counting references costs more than the arithmetic of a small tile.
         settings["_nrt"] = allocates
+        if numba.config.DISABLE_JIT:
+            return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
         compiled = numba.njit(**settings)(function)
-        if cache and not numba.config.DISABLE_JIT:
+        if cache:
             # RuntimeError: there is no folder where a cache can be written
             with suppress(RuntimeError):
                 compiled._cache = _Cache(function)
