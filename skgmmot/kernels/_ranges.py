@@ -14,7 +14,7 @@ DENSITY, LABELS, POSTERIORS, DRAWS = range(4)
 TILE = _TILE = tiles.TILE
 _GROUP = tiles.vectors.GROUP
 FEW = _FEW = tiles.FEW
-_N_MASKS = TILE // 16
+_N_MASKS = TILE // tiles.vectors.MASKED
 _load_tile = tiles.load_tile
 _densities_of = tiles.densities_of
 _distances_diagonal = tiles.distances_diagonal

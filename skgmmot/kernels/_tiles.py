@@ -14,7 +14,7 @@ from skgmmot.kernels._jit import exact_kernel, kernel
 
 TILE = vectors.TILE
 _GROUP = vectors.GROUP
-_MASKED = 16  # rows of a mask of live rows
+_MASKED = vectors.MASKED
 _DENSE = 48  # live rows of a tile from which on picking them costs more than it saves
 # Up to this many features sums of outer products run along rows, beyond along features.
 FEW = 4

@@ -16,6 +16,7 @@ LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
 NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
 
 _WIDE = 16  # lanes where constants are many and values few
+MASKED = _WIDE  # rows of a mask of live rows
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93145751953125e-1  # 20 bits: its multiples below 2**31 are exact
 _LN2_LOW = 1.42860682030941723212e-6
