@@ -7,7 +7,13 @@ import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skgmmot.transport import Mixture, mw2_distance, mw2_interpolation, mw2_plan
+from skgmmot.transport import (
+    Mixture,
+    component_costs,
+    mw2_distance,
+    mw2_interpolation,
+    mw2_plan,
+)
 
 times = st.floats(0.0, 1.0)
 
@@ -32,8 +38,11 @@ def test_interpolation_equals_reference(pair, t):
 def test_distance_from_the_source_grows_with_time(pair, t):
     source, target = pair
     whole = mw2_distance(source, target)
-    part = mw2_distance(source, mw2_interpolation(source, target, t))
-    assert part == pytest.approx(t * whole, rel=1e-8, abs=1e-8)
+    middle = mw2_interpolation(source, target, t)
+    part = mw2_distance(source, middle)
+    # Weights that are right to rounding let that much mass go the longest way.
+    stray = 1e-16 + 1e-15 * component_costs(source, middle).max()
+    assert part**2 == pytest.approx((t * whole) ** 2, rel=2e-8, abs=stray)
 
 
 @settings(max_examples=30, deadline=None)
