@@ -17,7 +17,7 @@ def wanted(factors0, factors1):
     return norms
 
 
-def random_factors(seed, d, n0=3, n1=2 * _pairs.LANES + 5):
+def random_factors(seed, d, n0=3, n1=69):
     rng = np.random.default_rng(seed)
     return factor(spd_stack(rng, n0, d, 1e4)), factor(spd_stack(rng, n1, d, 1e4))
 

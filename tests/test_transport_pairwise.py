@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from sklearn.neighbors import NearestNeighbors
 
 from skgmmot.linalg import _bures
-from skgmmot.transport import Mixture, _pairwise, mw2_distance, pairwise_mw2
+from skgmmot.transport import Mixture, mw2_distance, pairwise_mw2
 
 
 def random_list(n_mixtures, d, seed=0, k_max=6):
@@ -101,13 +101,13 @@ def test_tiny_and_huge_units():
 @pytest.fixture(params=[False, True], ids=["decompositions", "kernel"])
 def compiled(request, monkeypatch):
     """Both ways to the nuclear norms, whatever the number of pairs."""
-    monkeypatch.setattr(_pairwise, "_WORTH_COMPILING", 0 if request.param else np.inf)
+    monkeypatch.setattr(_bures, "_WORTH_COMPILING", 0 if request.param else np.inf)
     return request.param
 
 
-@pytest.mark.parametrize("d", [3, 4, 7, 12])
+@pytest.mark.parametrize("d", [3, 4, 7, 12, 40])
 def test_long_lists_equal_one_pair(compiled, d):
-    assert compiled is (_pairwise._nuclear_for(d, 1) is not _pairwise.pair_norms)
+    assert compiled is (_bures.norms_for(d, 1) is not _bures.pair_norms)
     mixtures = random_list(6, d)
     weights, means, covariances = mixtures[0]
     mixtures.append((weights, means + 1e-7, covariances * (1.0 + 1e-6)))

@@ -241,4 +241,8 @@ def nuclear_norms(factors0, factors1):
     (lengths0, units0), (lengths1, units1) = sides
     out = np.empty((len(factors0), len(factors1)))
     _pairs.nuclear_norms(units0, units1, out)
+    rows, columns = np.nonzero(np.isnan(out))
+    if rows.size:
+        products = np.swapaxes(units1[columns], 1, 2) @ units0[rows]
+        out[rows, columns] = np.linalg.svd(products, compute_uv=False).sum(axis=1)
     return out * lengths0[:, None] * lengths1

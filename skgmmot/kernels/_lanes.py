@@ -138,6 +138,12 @@ class Emitter:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return Vector(self, self.builder.call(function, [a.value, b.value, c.value]))
 
+    def where_positive(self, flags, first, second):
+        """Lanes of `first` where those of `flags` are positive."""
+        zero = self.constant(0.0)
+        chosen = self.builder.fcmp_ordered(">", flags.value, zero.value)
+        return Vector(self, self.builder.select(chosen, first.value, second.value))
+
     def where_equal(self, array, index, number, first, second):
         """Lanes of `first` where the integers from index on equal a number."""
         kind = ir.VectorType(_INT, self.lanes)

@@ -10,6 +10,7 @@ Mathematicae 37 (2019), doi 10.1016/j.exmath.2018.01.002.
 
 import numpy as np
 
+from skgmmot.kernels import kernels_for
 from skgmmot.kernels._threads import run_ranges
 from skgmmot.linalg._spd import (
     diagonals,
@@ -24,8 +25,13 @@ from skgmmot.linalg._spd import (
 _CHUNK_BYTES = 2**25
 # Part of the traces below which the trace formula loses more than three digits.
 _NEAR = 1e-3
-# Pairs for which it pays to call NumPy once more.
+# Pairs for which it pays to make one call more.
 _PAIRS_PER_CALL = 256
+_PAIRS_PER_KERNEL_CALL = 4096
+# Compiled nuclear norms: up to this d, where cache holds the matrices of all lanes.
+_LARGEST_COMPILED = 48
+# d times the number of pairs from which they save more than loading them takes.
+_WORTH_COMPILING = 20_000
 # Below this the quotient of two numbers has lost digits.
 _SMALLEST_NORMAL = 2.0**-1000
 # Cosine and sine of a rotation, then of a reflection, from the entries of a matrix;
@@ -151,11 +157,13 @@ def add_bures(costs, factors0, factors1):
     factors0, factors1 : ndarray of shape (K0, d, d) and (K1, d, d), float64
     """
     k0, k1, d = len(factors0), len(factors1), factors0.shape[-1]
-    step = max(1, _PAIRS_PER_CALL // max(k1, 1))
+    norms = norms_for(d, k0 * k1)
+    pairs = _PAIRS_PER_CALL if norms is pair_norms else _PAIRS_PER_KERNEL_CALL
+    step = max(1, pairs // max(k1, 1))
 
     def work(i):
         rows = slice(i * step, (i + 1) * step)
-        add_bures_rows(costs[rows], factors0[rows], factors1, pair_norms)
+        add_bures_rows(costs[rows], factors0[rows], factors1, norms)
 
     run_ranges(work, -(-k0 // step), None, 50.0 * k0 * k1 * d**3)
 
@@ -167,24 +175,35 @@ def add_bures_rows(costs, factors0, factors1, norms):
     rounding where the cost is not small beside the traces. Where it is, the rotation is
     computed.
     """
-    size = max(1, _CHUNK_BYTES // (64 * factors0.size))
-    traces0 = np.square(factors0).sum(axis=(1, 2))
-    for begin in range(0, len(factors1), size):
-        part = factors1[begin : begin + size]
-        traces = traces0[:, None] + np.square(part).sum(axis=(1, 2))
-        block = costs[:, begin : begin + size]
-        sums = block + (traces - 2.0 * norms(factors0, part))
-        near = np.nonzero(sums < _NEAR * traces)
-        left, right = factors0[near[0]], part[near[1]]
+    traces0, traces1 = (np.square(f).sum(axis=(1, 2)) for f in (factors0, factors1))
+    traces = traces0[:, None] + traces1
+    sums = costs + (traces - 2.0 * norms(factors0, factors1))
+    rows, columns = np.nonzero(sums < _NEAR * traces)
+    for pairs in _chunks(len(rows), factors0.shape[-1]):
+        near = rows[pairs], columns[pairs]
+        left, right = factors0[near[0]], factors1[near[1]]
         gaps = left - right @ rotations(left, right)
         gaps[(left == right).all(axis=(1, 2))] = 0.0
-        sums[near] = block[near] + np.einsum("pij,pij->p", gaps, gaps)
-        block[...] = sums
+        sums[near] = costs[near] + np.einsum("pij,pij->p", gaps, gaps)
+    costs[...] = sums
+
+
+def norms_for(d, n_pairs):
+    """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
+    if 2 < d <= _LARGEST_COMPILED and d * n_pairs >= _WORTH_COMPILING:
+        return kernels_for(np.empty(0)).nuclear_norms
+    return pair_norms
 
 
 def pair_norms(factors0, factors1):
     """Return the nuclear norms of L1ᵀ L0 for all pairs."""
-    return nuclear_norms(transpose(factors1) @ factors0[:, None])
+    norms = np.empty((len(factors0), len(factors1)))
+    size = max(1, _CHUNK_BYTES // (64 * max(factors0.size, 1)))
+    for begin in range(0, len(factors1), size):
+        part = slice(begin, begin + size)
+        products = transpose(factors1[part]) @ factors0[:, None]
+        norms[:, part] = nuclear_norms(products)
+    return norms
 
 
 def squared_distances(means0, covariances0, means1, covariances1):

@@ -7,22 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.kernels import kernels_for
 from skgmmot.kernels._threads import count_threads, run_ranges
 from skgmmot.linalg._bures import (
     add_bures_rows,
-    pair_norms,
+    norms_for,
     squared_euclidean,
     standard_deviations,
 )
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import factor, is_diagonal
 from skgmmot.transport._simplex import normalised, simplex
-
-# Features up to which a compiled kernel is faster than the batched decomposition, and
-# features times pairs where it saves more time than loading it takes.
-_LARGEST_COMPILED = 12
-_WORTH_COMPILING = 1_000_000
 
 
 def checked_mixtures(mixtures, name="mixtures"):
@@ -121,7 +115,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     first, last = _stacks(lists)
     distances = np.zeros((len(first.weights), len(last.weights)))
     d, n_pairs = first.means.shape[1], len(first.means) * len(last.means)
-    nuclear = _nuclear_for(d, n_pairs)
+    nuclear = norms_for(d, n_pairs)
 
     def work(i):
         start = i + 1 if others is None else 0
@@ -177,10 +171,3 @@ def _row(first, i, last, start, nuclear):
         coupling = simplex(block, first.weights[i], last.weights[start + j])[0]
         values[j] = np.vdot(coupling, block)
     return values
-
-
-def _nuclear_for(d, n_pairs):
-    """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
-    if 2 < d <= _LARGEST_COMPILED and d * n_pairs > _WORTH_COMPILING:
-        return kernels_for(np.empty(0)).nuclear_norms
-    return pair_norms
