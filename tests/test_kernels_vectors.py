@@ -8,6 +8,7 @@ from skgmmot.kernels import _vectors as vectors
 
 TILE = vectors.TILE
 K = 3
+OFFSETS = np.array([-0.7, -np.inf, 1.5])
 FEW = [getattr(vectors, f"densities_{d}") for d in range(1, 9)]
 MANY = [
     vectors.densities_4n, vectors.densities_4n1,
@@ -49,7 +50,7 @@ def mixture(d, seed=0):
 def test_densities_of_few_features(d):
     rng, tile, means, whiteners = mixture(d)
     r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
-    check(FEW[d - 1], tile, means, whiteners, 1, -0.7, r, largest)
+    check(FEW[d - 1], tile, means, whiteners, OFFSETS, r, largest)
 
 
 @pytest.mark.parametrize("d", [9, 10, 11, 12, 23])
@@ -57,12 +58,12 @@ def test_densities_of_many_features(d):
     rng, tile, means, whiteners = mixture(d)
     r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
     centered = np.empty((d, vectors.GROUP))
-    arguments = [tile, means, whiteners, 2, 0.3, r, largest, centered]
-    first = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    compiled(MANY[d % 4], 8)(*first)
+    arguments = [tile, means, whiteners, OFFSETS, r, largest, centered]
+    first = [np.copy(a) for a in arguments]
+    compiled(MANY[d % 4], 7)(*first)
     MANY[d % 4].twin(*arguments)
-    np.testing.assert_allclose(first[5], r, rtol=1e-13)
-    np.testing.assert_allclose(first[6], largest, rtol=1e-13)
+    np.testing.assert_allclose(first[4], r, rtol=1e-13)
+    np.testing.assert_allclose(first[5], largest, rtol=1e-13)
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 16])
@@ -70,27 +71,29 @@ def test_densities_of_diagonal_whiteners(d):
     rng, tile, means, whiteners = mixture(d)
     diagonals = np.ascontiguousarray(np.abs(whiteners[:, -1]))
     r, largest = np.zeros((K, TILE)), rng.normal(size=TILE)
-    check(vectors.densities_diagonal, tile, means, diagonals, 0, 1.5, r, largest)
+    check(vectors.densities_diagonal, tile, means, diagonals, OFFSETS, r, largest)
 
 
 def test_a_component_without_weight_has_no_density():
     _, tile, means, whiteners = mixture(2)
     r, largest = np.zeros((K, TILE)), np.zeros(TILE)
-    check(FEW[1], tile, means, whiteners, 1, -np.inf, r, largest)
+    compiled(FEW[1], 6)(tile, means, whiteners, OFFSETS, r, largest)
+    assert (r[1] == -np.inf).all()
+    assert np.isfinite(r[::2]).all()
 
 
 def test_distances_beyond_all_numbers_are_cut():
     _, tile, means, whiteners = mixture(2)
     r, largest = np.zeros((K, TILE)), np.full(TILE, -np.inf)
-    compiled(FEW[1], 7)(1e200 * tile, means, whiteners, 0, 0.0, r, largest)
-    assert (r[0] == -0.5 * vectors.LARGEST).all()
+    compiled(FEW[1], 6)(1e200 * tile, means, whiteners, np.zeros(K), r, largest)
+    assert (r == -0.5 * vectors.LARGEST).all()
     assert (largest == r[0]).all()
 
 
 def test_exponentials_and_logarithms():
     rng = np.random.default_rng(1)
     r, largest = rng.uniform(-800, 0, (K, TILE)), rng.uniform(0, 3, TILE)
-    check(vectors.exp_of_gaps, r, 1, largest, rng.uniform(size=TILE), rtol=2e-15)
+    check(vectors.exp_of_gaps, r, largest, rng.uniform(size=TILE), rtol=2e-15)
     total, out = 10.0 ** rng.uniform(0, 5, TILE), np.empty(TILE)
     check(vectors.log_of_sums, largest, total, np.zeros_like(out), rtol=2e-15)
 

@@ -40,8 +40,7 @@ _center_tile = tiles.center_tile
 def _densities(tile, mixture, centered, r, largest):
     """r (OUT) = log densities (K, TILE) with weights; largest (OUT) = their maximum."""
     largest[:] = -np.inf
-    for k in range(r.shape[0]):
-        _densities_of(tile, k, mixture, centered, r, largest)
+    _densities_of(tile, mixture, centered, r, largest)
 
 
 @allocating_kernel

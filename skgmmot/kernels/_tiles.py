@@ -76,40 +76,40 @@ def add_block_4x4(c, j, w, i, acc):
 
 
 @kernel
-def densities_of(tile, k, mixture, centered, r, largest):
-    """r[k] (OUT) = log densities of the rows; largest (IN, OUT) raised to them.
+def densities_of(tile, mixture, centered, r, largest):
+    """r (OUT, (K, TILE)) = log densities; largest (IN, OUT) raised to them.
 
     d (d + 1) / 2 multiply-adds a row with full whiteners. centered is workspace.
     """
     offsets, means, whiteners = mixture
     if whiteners.ndim == 2:
-        _densities_diagonal(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_diagonal(tile, means, whiteners, offsets, r, largest)
         return
     d = tile.shape[0]
     if d == 1:
-        _densities_1(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_1(tile, means, whiteners, offsets, r, largest)
     elif d == 2:
-        _densities_2(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_2(tile, means, whiteners, offsets, r, largest)
     elif d == 3:
-        _densities_3(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_3(tile, means, whiteners, offsets, r, largest)
     elif d == 4:
-        _densities_4(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_4(tile, means, whiteners, offsets, r, largest)
     elif d == 5:
-        _densities_5(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_5(tile, means, whiteners, offsets, r, largest)
     elif d == 6:
-        _densities_6(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_6(tile, means, whiteners, offsets, r, largest)
     elif d == 7:
-        _densities_7(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_7(tile, means, whiteners, offsets, r, largest)
     elif d == 8:
-        _densities_8(tile, means, whiteners, k, offsets[k], r, largest)
+        _densities_8(tile, means, whiteners, offsets, r, largest)
     elif d % 4 == 0:
-        _densities_4n(tile, means, whiteners, k, offsets[k], r, largest, centered)
+        _densities_4n(tile, means, whiteners, offsets, r, largest, centered)
     elif d % 4 == 1:
-        _densities_4n1(tile, means, whiteners, k, offsets[k], r, largest, centered)
+        _densities_4n1(tile, means, whiteners, offsets, r, largest, centered)
     elif d % 4 == 2:
-        _densities_4n2(tile, means, whiteners, k, offsets[k], r, largest, centered)
+        _densities_4n2(tile, means, whiteners, offsets, r, largest, centered)
     else:
-        _densities_4n3(tile, means, whiteners, k, offsets[k], r, largest, centered)
+        _densities_4n3(tile, means, whiteners, offsets, r, largest, centered)
 
 
 @kernel
@@ -137,9 +137,7 @@ def distances_diagonal(tile, mean, w, q):
 @exact_kernel
 def exponentiate(r, largest, total):
     """r = exp(r - largest) (IN, OUT), total (OUT) = their sum over components."""
-    total[:] = 0.0
-    for k in range(r.shape[0]):
-        _exp_of_gaps(r, k, largest, total)
+    _exp_of_gaps(r, largest, total)
 
 
 @exact_kernel

@@ -44,28 +44,34 @@ _ARTANH = tuple(1.0 / odd for odd in range(19, 0, -2))
 def _finish_density(e, norms, offset, where):
     """Store offset - norms / 2, and raise the running maximum."""
     r, k, largest, t = where
-    cut = norms.below(e.constant(LARGEST))
+    cut, top = norms.below(e.constant(LARGEST)), e.load(largest, t)
     value = e.multiply_add(cut, e.constant(-0.5), e.spread(offset))
     e.store(value, r, e.at((k, TILE), (t, 1)))
-    e.store(value.above(e.load(largest, t)), largest, t)
+    e.store(value.above(top), largest, t)
 
 
-def _finish_twin(norms, offset, r, k, largest):
-    r[k] = offset - 0.5 * np.minimum(norms, LARGEST)
-    np.maximum(largest, r[k], out=largest)
+def _densities_twin(tile, means, whiteners, offsets, r, largest, centered=None):
+    for k, offset in enumerate(offsets):
+        gaps = tile - means[k][:, None]
+        full = whiteners.ndim == 3
+        images = whiteners[k] @ gaps if full else whiteners[k][:, None] * gaps
+        r[k] = offset - 0.5 * np.minimum(np.square(images).sum(axis=0), LARGEST)
+        np.maximum(largest, r[k], out=largest)
 
 
 def _few_features(d):
     """An operation for full whiteners of a few features, all held in registers."""
 
-    def twin(tile, means, whiteners, k, offset, r, largest):
-        norms = np.square(whiteners[k] @ (tile - means[k][:, None])).sum(axis=0)
-        _finish_twin(norms, offset, r, k, largest)
+    def emit(e, tile, means, whiteners, offsets, r, largest):
+        with e.loop(0, offsets.shape[0], 1) as k:
+            emit_component(e, tile, means, whiteners, (k, offsets, r, largest))
 
-    def emit(e, tile, means, whiteners, k, offset, r, largest):
+    def emit_component(e, tile, means, whiteners, target):
         def spread(array, *terms):
             return e.spread(e.scalar(array, e.at(*terms)))
 
+        k, offsets, r, largest = target
+        offset = e.scalar(offsets, k)
         mean = [spread(means, (k, d), (e.integer(j), 1)) for j in range(d)]
         places = [[e.integer(i * d + j) for j in range(i + 1)] for i in range(d)]
         rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
@@ -82,9 +88,9 @@ def _few_features(d):
                 norms = e.multiply_add(image, image, norms) if norms else image * image
             _finish_density(e, norms, offset, (r, k, largest, t))
 
-    @operation(twin)
-    def densities(typingctx, tile, means, whiteners, k, offset, r, largest):
-        kinds = (tile, means, whiteners, k, offset, r, largest)
+    @operation(_densities_twin)
+    def densities(typingctx, tile, means, whiteners, offsets, r, largest):
+        kinds = (tile, means, whiteners, offsets, r, largest)
         return written(kinds, emit, _WIDE)
 
     return densities
@@ -94,33 +100,23 @@ densities_1, densities_2, densities_3, densities_4 = map(_few_features, range(1,
 densities_5, densities_6, densities_7, densities_8 = map(_few_features, range(5, 9))
 
 
-def _diagonal_twin(tile, means, whiteners, k, offset, r, largest):
-    scaled = (tile - means[k][:, None]) * whiteners[k][:, None]
-    _finish_twin(np.square(scaled).sum(axis=0), offset, r, k, largest)
-
-
-def _emit_diagonal(e, tile, means, whiteners, k, offset, r, largest):
+def _emit_diagonal(e, tile, means, whiteners, offsets, r, largest):
     d = means.shape[1]
-    with e.loop(0, TILE, e.lanes) as t:
+    with e.loop(0, offsets.shape[0], 1) as k, e.loop(0, TILE, e.lanes) as t:
         norms = e.variable(e.constant(0.0))
         with e.loop(0, d, 1) as j:
             mean = e.spread(e.scalar(means, e.at((k, d), (j, 1))))
             scale = e.spread(e.scalar(whiteners, e.at((k, d), (j, 1))))
             scaled = (e.load(tile, e.at((j, TILE), (t, 1))) - mean) * scale
             e.put(norms, e.multiply_add(scaled, scaled, e.get(norms)))
-        _finish_density(e, e.get(norms), offset, (r, k, largest, t))
+        _finish_density(e, e.get(norms), e.scalar(offsets, k), (r, k, largest, t))
 
 
-@operation(_diagonal_twin)
-def densities_diagonal(typingctx, tile, means, whiteners, k, offset, r, largest):
-    """r[k] (OUT) = log densities for diagonal whiteners; largest (IN, OUT) raised."""
-    kinds = (tile, means, whiteners, k, offset, r, largest)
+@operation(_densities_twin)
+def densities_diagonal(typingctx, tile, means, whiteners, offsets, r, largest):
+    """r (OUT) = log densities for diagonal whiteners; largest (IN, OUT) raised."""
+    kinds = (tile, means, whiteners, offsets, r, largest)
     return written(kinds, _emit_diagonal, _WIDE)
-
-
-def _many_twin(tile, means, whiteners, k, offset, r, largest, centered):
-    norms = np.square(whiteners[k] @ (tile - means[k][:, None])).sum(axis=0)
-    _finish_twin(norms, offset, r, k, largest)
 
 
 def _center_group(e, tile, means, k, t, centered):
@@ -149,23 +145,21 @@ def _add_block(e, norms, operands, first, n_rows):
 def _many_features(odd):
     """An operation for full whiteners of 4 n + odd features, in blocks of four rows."""
 
-    def emit(e, *operands):
-        tile, means, whiteners, k, offset, r, largest, centered = operands
+    def emit(e, tile, means, whiteners, offsets, r, largest, centered):
         d = whiteners.shape[1]
-        base = e.at((k, e.builder.mul(d, d)))
-        with e.loop(0, TILE, GROUP) as t:
+        with e.loop(0, offsets.shape[0], 1) as k, e.loop(0, TILE, GROUP) as t:
             _center_group(e, tile, means, k, t, centered)
             norms = e.variable(e.constant(0.0))
-            factors = centered, whiteners, base, d
+            factors = centered, whiteners, e.at((k, e.builder.mul(d, d))), d
             if odd:
                 _add_block(e, norms, factors, e.integer(0), odd)
             with e.loop(odd, d, 4) as first:
                 _add_block(e, norms, factors, first, 4)
-            _finish_density(e, e.get(norms), offset, (r, k, largest, t))
+            _finish_density(e, e.get(norms), e.scalar(offsets, k), (r, k, largest, t))
 
-    @operation(_many_twin)
-    def densities(typingctx, tile, means, whiteners, k, offset, r, largest, centered):
-        kinds = (tile, means, whiteners, k, offset, r, largest, centered)
+    @operation(_densities_twin)
+    def densities(typingctx, tile, means, whiteners, offsets, r, largest, centered):
+        kinds = (tile, means, whiteners, offsets, r, largest, centered)
         return written(kinds, emit, GROUP)
 
     return densities
@@ -176,35 +170,41 @@ densities_4n, densities_4n1, densities_4n2, densities_4n3 = map(
 )
 
 
-def _exp_twin(r, k, largest, total):
-    gaps = r[k] - largest
-    r[k] = np.where(gaps * _LOG2_E < -1022.5, 0.0, np.exp(gaps))
-    total += r[k]
+def _exp_twin(r, largest, total):
+    gaps = r - largest
+    r[:] = np.where(gaps * _LOG2_E < -1022.5, 0.0, np.exp(gaps))
+    total[:] = r.sum(axis=0)
 
 
-def _emit_exp(e, r, k, largest, total):
-    """Write exp of r[k] - largest: n log 2 + rest, 2**n is put together from its bits.
+def _exp(e, x):
+    """Return exp(x): n log 2 + rest, where 2**n is put together from its bits.
 
     What is below -709.2 is cut there, where the bits of 2**n are all 0.
     """
+    x = e.constant(_LOWEST).above(x)
+    shifted = e.multiply_add(x, e.constant(_LOG2_E), e.constant(_SHIFT))
+    n = shifted - e.constant(_SHIFT)
+    rest = e.multiply_add(n, e.constant(-_LN2_HIGH), x)
+    rest = e.multiply_add(n, e.constant(-_LN2_LOW), rest)
+    power = e.numbers(e.builder.shl(shifted.bits(), e.integers(52)))
+    return e.polynomial(_EXP, rest) * power
+
+
+def _emit_exp(e, r, largest, total):
     with e.loop(0, TILE, e.lanes) as t:
-        place = e.at((k, TILE), (t, 1))
-        x = e.load(r, place) - e.load(largest, t)
-        x = e.constant(_LOWEST).above(x)
-        shifted = e.multiply_add(x, e.constant(_LOG2_E), e.constant(_SHIFT))
-        n = shifted - e.constant(_SHIFT)
-        rest = e.multiply_add(n, e.constant(-_LN2_HIGH), x)
-        rest = e.multiply_add(n, e.constant(-_LN2_LOW), rest)
-        power = e.numbers(e.builder.shl(shifted.bits(), e.integers(52)))
-        value = e.polynomial(_EXP, rest) * power
-        e.store(value, r, place)
-        e.store(e.load(total, t) + value, total, t)
+        top, sums = e.load(largest, t), e.variable(e.constant(0.0))
+        with e.loop(0, r.shape[0], 1) as k:
+            place = e.at((k, TILE), (t, 1))
+            value = _exp(e, e.load(r, place) - top)
+            e.store(value, r, place)
+            e.put(sums, e.get(sums) + value)
+        e.store(e.get(sums), total, t)
 
 
 @operation(_exp_twin)
-def exp_of_gaps(typingctx, r, k, largest, total):
-    """r[k] (IN, OUT) = exp(r[k] - largest), total (IN, OUT) += r[k]; NaN stays NaN."""
-    return written((r, k, largest, total), _emit_exp, _WIDE)
+def exp_of_gaps(typingctx, r, largest, total):
+    """r (IN, OUT) = exp(r - largest), total (OUT) = its sums; NaN stays NaN."""
+    return written((r, largest, total), _emit_exp, _WIDE)
 
 
 def _log_twin(largest, total, out):
