@@ -119,12 +119,15 @@ def _gmmx(case):
 
 
 def _em_gmmx(case):
+    import jax
     from gmmx import EMFitter
 
     X, start = _gmmx(case)
 
     def fit(max_iter):
-        return EMFitter(max_iter=max_iter, tol=0.0).fit(X, start).gmm
+        # Its fit returns before it is computed: waiting is left to the caller.
+        result = EMFitter(max_iter=max_iter, tol=0.0).fit(X, start)
+        return jax.block_until_ready(result).gmm
 
     def score(model):
         return float(np.mean(np.asarray(model.score_samples(X), dtype=np.float64)))

@@ -98,7 +98,8 @@ def narrowed(section, cases, peers):
         for library, entry in section.libraries.items()
         if library == PROJECT or peers is None or library in peers.split(",")
     }
-    kept = [x for x in section.cases if cases is None or cases in case_name(x)]
+    parts = [""] if cases is None else cases.split("|")
+    kept = [x for x in section.cases if any(part in case_name(x) for part in parts)]
     return section._replace(cases=kept, libraries=libraries)
 
 
@@ -146,7 +147,9 @@ def run(sections, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="sections, with commas between them")
-    parser.add_argument("--cases", help="a part of the names of cases, as printed")
+    parser.add_argument(
+        "--cases", help="parts of names of cases, as printed, with | between"
+    )
     parser.add_argument("--peers", help="libraries, with commas between them")
     parser.add_argument("--repeat", type=int, default=5, help="turns of each library")
     parser.add_argument("--threads", type=int, default=usable_cores())
