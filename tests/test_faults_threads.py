@@ -4,6 +4,7 @@ import importlib.util
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 
 import joblib
 import numpy as np
@@ -106,26 +107,54 @@ def test_backends_of_joblib():
     ]  # fmt: skip
 
 
-def test_a_grid_search_uses_no_more_threads_than_cores():
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_a_grid_search_uses_no_more_threads_than_cores(backend):
     printed = run_child(
-        """
+        f"""
+        from joblib import parallel_config
         from sklearn.model_selection import GridSearchCV
-        from skgmmot.kernels._threads import count_threads
+        from skgmmot.kernels import _threads
+
+        run, working, sums = _threads._run, [], [1]
+
+        def noted(work, n_ranges, n_helpers):
+            working.append(1 + n_helpers)
+            sums.append(sum(working))
+            run(work, n_ranges, n_helpers)
+            working.remove(1 + n_helpers)
 
         def threads(estimator, X, y=None):
-            estimator.score(X)
-            return count_threads(estimator.n_jobs)
+            _threads._run = noted  # in the process where this runs
+            estimator.fit(X)
+            return np.median(sums)  # one caller ends while the other begins
 
+        _threads._run = noted
+        X = rows(200_000)
         search = GridSearchCV(
-            SparseGaussianMixture(sparsity=0.0, random_state=0),
-            {"n_components": [1, 2]}, n_jobs=2, cv=2, scoring=threads, refit=False,
+            SparseGaussianMixture(sparsity=0.0, random_state=0, max_iter=5, tol=0.0),
+            {{"n_components": [8, 9]}}, n_jobs=2, cv=2, scoring=threads, refit=False,
         )
-        search.fit(rows(4000))
-        print(search.cv_results_["mean_test_score"].max())
+        with parallel_config({backend!r}):
+            search.fit(X)
+        found = search.cv_results_
+        print(max(found["split0_test_score"].max(), found["split1_test_score"].max()))
         """,
         env={"OMP_NUM_THREADS": None},
     )
-    assert 2 * float(printed) <= max(2, joblib.cpu_count())
+    processes = 1 if backend == "threading" else 2
+    assert processes * float(printed) <= max(2, joblib.cpu_count())
+
+
+def test_callers_share_the_cores(monkeypatch):
+    pool = _threads._Pool()
+    first = pool.share(3, 4)
+    second = pool.share(3, 4)
+    assert (first.n_helpers, second.n_helpers) == (3, 0)
+    pool.release(first)
+    assert pool.share(3, 4).n_helpers == 2
+    assert pool.share(7, None).n_helpers == 7
+    del second  # its caller was interrupted
+    assert pool.share(3, 4).n_helpers == 3
 
 
 @pytest.mark.skipif(not has_module("distributed"), reason="needs dask.distributed")
@@ -183,6 +212,42 @@ def test_fits_beside_parallel_regions_of_numba():
         print(sums == {first}, digest(fit(0)) == expected)
     """)
     assert printed == "True True"
+
+
+def tbb_folder():
+    """Where the library lies that the tbb package brings, or None."""
+    try:
+        files = metadata.files("tbb") or ()
+    except metadata.PackageNotFoundError:
+        return None
+    found = [f.locate().parent for f in files if f.name.startswith("libtbb.so")]
+    return str(found[0].resolve()) if found else None
+
+
+@pytest.mark.skipif(tbb_folder() is None, reason="needs tbb for Linux")
+def test_fits_beside_tbb():
+    printed = run_child(
+        """
+        import numba
+
+        @numba.njit(parallel=True)
+        def total(x):
+            s = 0.0
+            for i in numba.prange(len(x)):
+                s += x[i]
+            return s
+
+        x = np.ones(1_000_000)
+        first, expected = total(x), digest(fit(0))
+        other = threading.Thread(target=lambda: [total(x) for _ in range(200)])
+        other.start()
+        same = digest(fit(0)) == expected
+        other.join()
+        print(numba.threading_layer(), same, total(x) == first)
+        """,
+        env={"NUMBA_THREADING_LAYER": "tbb", "LD_LIBRARY_PATH": tbb_folder()},
+    )
+    assert printed == "tbb True True"
 
 
 @pytest.mark.skipif(not has_module("torch"), reason="needs torch")

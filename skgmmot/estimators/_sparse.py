@@ -94,7 +94,7 @@ class SparseGaussianMixture(FittedMixture):
     warm_start : bool, default=False
         Start from the last fit.
     n_jobs : int, default=None
-        Threads; None is all cores that the process may use.
+        Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0
         1 prints iterations, 2 also times and changes.
     verbose_interval : int, default=10

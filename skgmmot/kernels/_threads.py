@@ -10,10 +10,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import count
+from multiprocessing import current_process
+from weakref import WeakSet
 
 import joblib
 
 _WORTH_A_THREAD = 2_000_000  # operations below which a second thread costs more
+
+
+class _Share:
+    """A caller and its helpers, who are at work."""
+
+    def __init__(self, n_helpers):
+        self.n_helpers = n_helpers
 
 
 class _Pool:
@@ -27,6 +36,25 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor = None
         self._size = 0
+        # Weak: a share whose caller was interrupted before it could release it is gone.
+        self._shares = WeakSet()
+
+    def share(self, wanted, cores):
+        """Return a caller's share of the cores, with at most `wanted` helpers.
+
+        Callers that work at the same time share them; None: as many as wanted.
+        """
+        with self._lock:
+            busy = sum(1 + share.n_helpers for share in self._shares)
+            free = wanted if cores is None else cores - busy - 1
+            share = _Share(max(0, min(wanted, free)))
+            self._shares.add(share)
+        return share
+
+    def release(self, share):
+        """Give a share back."""
+        with self._lock:
+            self._shares.discard(share)
 
     def helpers(self, size):
         """Return an executor with at least `size` threads."""
@@ -49,7 +77,12 @@ def _cores_of_process(pid):
 
 
 def usable_cores():
-    """Cores that this process may use: affinity, cgroup and OMP_NUM_THREADS."""
+    """Cores that this process may use: affinity, cgroup and OMP_NUM_THREADS.
+
+    One in a daemonic process, which is one of several workers, as joblib counts too.
+    """
+    if current_process().daemon:
+        return 1
     cores = _cores_of_process(os.getpid())
     limit = os.environ.get("OMP_NUM_THREADS", "")
     if limit.isdigit() and int(limit) > 0:
@@ -58,7 +91,7 @@ def usable_cores():
 
 
 def count_threads(n_jobs):
-    """Threads for an `n_jobs` in joblib's sense: None and -1 all usable cores."""
+    """Most threads for an `n_jobs` in joblib's sense: None and -1 all usable cores."""
     if n_jobs is None:
         return usable_cores()
     if n_jobs < 0:
@@ -68,6 +101,8 @@ def count_threads(n_jobs):
 
 def _submit(take, n_helpers, helpers):
     """Hand `take` to the pool; with fewer threads where the system gives no more."""
+    if n_helpers == 0:
+        return
     executor = _pool.helpers(n_helpers)
     try:
         for _ in range(n_helpers):
@@ -89,6 +124,16 @@ def run_ranges(work, n_ranges, n_jobs, operations):
         for i in range(n_ranges):
             work(i)
         return
+    explicit = n_jobs is not None and n_jobs > 0
+    share = _pool.share(threads - 1, None if explicit else usable_cores())
+    try:
+        _run(work, n_ranges, share.n_helpers)
+    finally:
+        _pool.release(share)
+
+
+def _run(work, n_ranges, n_helpers):
+    """Call work(i) for all ranges on this thread and on helpers."""
     numbers = count()  # next() is one step of the interpreter: no two threads share it
     stop = threading.Event()
 
@@ -102,7 +147,7 @@ def run_ranges(work, n_ranges, n_jobs, operations):
 
     helpers = []
     try:
-        _submit(take, threads - 1, helpers)
+        _submit(take, n_helpers, helpers)
         take()
     except BaseException:
         stop.set()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgmmot.kernels._threads import count_threads, run_ranges
+from skgmmot.kernels._threads import run_ranges
 from skgmmot.linalg._spd import factor, symmetrise
 from skgmmot.transport._alignment import align, as_gaussians
 
@@ -47,7 +47,7 @@ def gaussian_barycenters(stack, index, weights, tol=1e-12):
         points[part], costs[part] = _fixed_points(stack[index[part]], weights, tol)
 
     operations = 100.0 * index.size * stack.shape[-1] ** 3
-    run_ranges(work, n_chunks, count_threads(None), operations)
+    run_ranges(work, n_chunks, None, operations)
     return points, costs
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.kernels._threads import count_threads, run_ranges
+from skgmmot.kernels._threads import run_ranges
 from skgmmot.linalg._bures import (
     add_bures_rows,
     norms_for,
@@ -122,7 +122,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
         distances[i, start:] = _row(first, i, last, start, nuclear)
 
     operations = 50.0 * n_pairs * d**3
-    run_ranges(work, len(distances), count_threads(n_jobs), operations)
+    run_ranges(work, len(distances), n_jobs, operations)
     if others is None:
         distances += distances.T
     if not squared:
