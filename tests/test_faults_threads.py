@@ -34,6 +34,20 @@ def in_a_fork(function):
 """
 
 
+_PARALLEL_SUM = """
+import numba
+
+@numba.njit(parallel=True)
+def total(x):
+    s = 0.0
+    for i in numba.prange(len(x)):
+        s += x[i]
+    return s
+
+x = np.ones(1_000_000)
+"""
+
+
 def has_module(name):
     return importlib.util.find_spec(name) is not None
 
@@ -192,25 +206,18 @@ print(same, code)
 
 
 def test_fits_beside_parallel_regions_of_numba():
-    printed = run_child("""
-        import numba
-
-        @numba.njit(parallel=True)
-        def total(x):
-            s = 0.0
-            for i in numba.prange(len(x)):
-                s += x[i]
-            return s
-
-        x = np.ones(1_000_000)
-        first = total(x)
-        expected = digest(fit(0))
-        threads = [threading.Thread(target=fit, args=(s,)) for s in range(3)]
-        [thread.start() for thread in threads]
-        sums = {total(x) for _ in range(200)}
-        [thread.join() for thread in threads]
-        print(sums == {first}, digest(fit(0)) == expected)
-    """)
+    printed = run_child(
+        _PARALLEL_SUM
+        + """
+first = total(x)
+expected = digest(fit(0))
+threads = [threading.Thread(target=fit, args=(s,)) for s in range(3)]
+[thread.start() for thread in threads]
+sums = {total(x) for _ in range(200)}
+[thread.join() for thread in threads]
+print(sums == {first}, digest(fit(0)) == expected)
+"""
+    )
     assert printed == "True True"
 
 
@@ -227,24 +234,15 @@ def tbb_folder():
 @pytest.mark.skipif(tbb_folder() is None, reason="needs tbb for Linux")
 def test_fits_beside_tbb():
     printed = run_child(
-        """
-        import numba
-
-        @numba.njit(parallel=True)
-        def total(x):
-            s = 0.0
-            for i in numba.prange(len(x)):
-                s += x[i]
-            return s
-
-        x = np.ones(1_000_000)
-        first, expected = total(x), digest(fit(0))
-        other = threading.Thread(target=lambda: [total(x) for _ in range(200)])
-        other.start()
-        same = digest(fit(0)) == expected
-        other.join()
-        print(numba.threading_layer(), same, total(x) == first)
-        """,
+        _PARALLEL_SUM
+        + """
+first, expected = total(x), digest(fit(0))
+other = threading.Thread(target=lambda: [total(x) for _ in range(200)])
+other.start()
+same = digest(fit(0)) == expected
+other.join()
+print(numba.threading_layer(), same, total(x) == first)
+""",
         env={"NUMBA_THREADING_LAYER": "tbb", "LD_LIBRARY_PATH": tbb_folder()},
     )
     assert printed == "tbb True True"
