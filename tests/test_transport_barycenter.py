@@ -241,6 +241,25 @@ def test_components_and_mixtures_without_weight_change_nothing():
     assert mw2_distance(found, wanted) < 1e-7
 
 
+@pytest.mark.parametrize(
+    "small",
+    [
+        (2.8799645398036653e-12, 9.834479005201308e-11),
+        (6.473322057362352e-11, 4.290492852266333e-11),
+        (8.881887245582268e-11, 5.275555313957602e-11),
+    ],
+)
+def test_masses_near_the_tolerance_of_the_solver(small):
+    # HiGHS takes these programmes for infeasible before it solves them.
+    masses = np.array([1.0 - sum(small), *small])
+    point = [1.0], [[0.0]], [[[1.0]]]
+    mixture = masses, np.array([[0.0], [1.0], [2.0]]), np.ones((3, 1, 1))
+    found = mw2_barycenter([point, mixture], method="exact")
+    assert mw2_distance(point, found) == pytest.approx(
+        0.5 * mw2_distance(point, mixture), abs=1e-4
+    )
+
+
 def test_too_many_tuples_are_refused_by_their_size():
     rng = np.random.default_rng(0)
     mixtures = [strategies.random_mixture(rng, 30, 2) for _ in range(4)]

@@ -194,17 +194,21 @@ def _exact(sides):
 
 def _solve(costs, matrix, right):
     """Solve min cᵀx for A x = b, x ≥ 0 at a vertex, by the dual simplex of HiGHS."""
-    unit = costs.max() or 1.0
-    result = linprog(
-        costs / unit,
-        A_eq=matrix,
-        b_eq=right,
-        method="highs-ds",
-        options={
-            "primal_feasibility_tolerance": 1e-10,
-            "dual_feasibility_tolerance": 1e-10,
-        },
-    )
+    options = {
+        "primal_feasibility_tolerance": 1e-10,
+        "dual_feasibility_tolerance": 1e-10,
+    }
+    # Masses near the tolerance may seem infeasible to the presolver.
+    for presolve in (True, False):
+        result = linprog(
+            costs / (costs.max() or 1.0),
+            A_eq=matrix,
+            b_eq=right,
+            method="highs-ds",
+            options={"presolve": presolve, **options},
+        )
+        if result.status == 0:
+            break
     if result.status != 0:
         raise RuntimeError(f"the linear programme was not solved: {result.message}")
     return result.x
