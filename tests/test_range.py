@@ -49,6 +49,15 @@ def test_variances_beyond_float32_are_refused():
     assert np.isfinite(SparseGaussianMixture(2).fit(rows.astype(float)).means_).all()
 
 
+@pytest.mark.parametrize("size", [1e25, 1e38])
+def test_coupled_variances_beyond_float32_are_refused(size):
+    rows, domain = (size * ROWS).astype(np.float32), np.repeat([1, -1], 30)
+    for kind in (CoupledGaussianMixture, GMMOTTransformer):
+        estimator = kind(random_state=0)
+        with pytest.raises(ValueError, match="X: expected variances in the range"):
+            estimator.fit(rows, sample_domain=domain)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_steps_of_adam_that_leave_the_range_end_it():
     rows = np.repeat(ROWS[:4], 3, axis=1)

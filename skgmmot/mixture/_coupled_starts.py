@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skgmmot._blocks import blocks_of
+from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture._coupled_fit import parameters_of
 from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
-from skgmmot.mixture._seeding import sample_rows
+from skgmmot.mixture._seeding import mean_and_variances, sample_rows
 from skgmmot.mixture._starts import start_parameters
 
 _RIDGE = 1e-6  # part of the mean variance
@@ -27,15 +28,9 @@ class Recipe(NamedTuple):
     number: int = 0  # of the restart
 
 
-def domain_mean(x, weights):
-    """Weighted mean of the rows."""
-    return np.average(x, axis=0, weights=weights).astype(np.float64)
-
-
 def _alone(kind, x, weights, n_components, recipe):
     """A mixture of one sample, nearly converged, that cannot collapse."""
-    center = domain_mean(x, weights)
-    variance = np.average((x - center) ** 2, axis=0, weights=weights).mean()
+    variance = mean_and_variances(x, weights)[1].mean()
     reg_covar = max(recipe.reg_covar, _RIDGE * variance)
     x, weights = sample_rows(x, weights, n_components, recipe.rng, _START_ROWS)
     blocks = blocks_of(x, weights, recipe.n_threads)
@@ -54,8 +49,8 @@ def pooled_start(kind, sides, size, recipe):
 
     Without the centring the start splits by domain as soon as the domains are apart.
     """
-    centers = [domain_mean(*side) for side in sides]
-    rows = [(x - c).astype(x.dtype) for (x, _), c in zip(sides, centers, strict=True)]
+    centers = [mean_and_variances(*side)[0] for side in sides]
+    rows = [narrowed(x - c, x.dtype) for (x, _), c in zip(sides, centers, strict=True)]
     masses = [np.ones(len(x)) if w is None else w for x, w in sides]
     total = sum(part.sum() for part in masses)
     # Both domains count alike, whatever their masses.
@@ -77,7 +72,7 @@ def shifted_start(sides, given):
     known = 0 if given[0] is not None else 1
     mixture = given[known]
     x, weights = sides[1 - known]
-    by = domain_mean(x, weights) - mixture.weights @ mixture.means
+    by = mean_and_variances(x, weights)[0] - mixture.weights @ mixture.means
     pair = [mixture, _shifted(mixture, by)]
     return tuple(pair if known == 0 else pair[::-1])
 
