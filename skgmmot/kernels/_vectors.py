@@ -44,6 +44,7 @@ _ARTANH = tuple(1.0 / odd for odd in range(19, 0, -2))
 def _finish_density(e, norms, offset, where):
     """Store offset - norms / 2, and raise the running maximum."""
     r, k, largest, t = where
+    # Read before r is written: a read right after a write 4096 bytes apart waits.
     cut, top = norms.below(e.constant(LARGEST)), e.load(largest, t)
     value = e.multiply_add(cut, e.constant(-0.5), e.spread(offset))
     e.store(value, r, e.at((k, TILE), (t, 1)))
