@@ -9,11 +9,6 @@ from skgmmot.kernels import _vectors as vectors
 TILE = vectors.TILE
 K = 3
 OFFSETS = np.array([-0.7, -np.inf, 1.5])
-FEW = [getattr(vectors, f"densities_{d}") for d in range(1, 9)]
-MANY = [
-    vectors.densities_4n, vectors.densities_4n1,
-    vectors.densities_4n2, vectors.densities_4n3,
-]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="the twins stand in for the operations"
@@ -40,28 +35,24 @@ def check(operation, *arguments, rtol=1e-13):
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=0.01 * rtol)
 
 
+def workspace(d):
+    return np.empty((d, vectors.GROUP))
+
+
 def mixture(d, seed=0):
     rng = np.random.default_rng(seed)
     tile, means = rng.normal(size=(d, TILE)), rng.normal(size=(K, d))
     return rng, tile, means, np.tril(rng.normal(size=(K, d, d)))
 
 
-@pytest.mark.parametrize("d", range(1, 9))
-def test_densities_of_few_features(d):
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 23])
+def test_densities_of_full_whiteners(d):
     rng, tile, means, whiteners = mixture(d)
     r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
-    check(FEW[d - 1], tile, means, whiteners, OFFSETS, r, largest)
-
-
-@pytest.mark.parametrize("d", [9, 10, 11, 12, 23])
-def test_densities_of_many_features(d):
-    rng, tile, means, whiteners = mixture(d)
-    r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
-    centered = np.empty((d, vectors.GROUP))
-    arguments = [tile, means, whiteners, OFFSETS, r, largest, centered]
+    arguments = [tile, means, whiteners, OFFSETS, r, largest, workspace(d)]
     first = [np.copy(a) for a in arguments]
-    compiled(MANY[d % 4], 7)(*first)
-    MANY[d % 4].twin(*arguments)
+    compiled(vectors.densities_full, 7)(*first)
+    vectors.densities_full.twin(*arguments)
     np.testing.assert_allclose(first[4], r, rtol=1e-13)
     np.testing.assert_allclose(first[5], largest, rtol=1e-13)
 
@@ -77,7 +68,8 @@ def test_densities_of_diagonal_whiteners(d):
 def test_a_component_without_weight_has_no_density():
     _, tile, means, whiteners = mixture(2)
     r, largest = np.zeros((K, TILE)), np.zeros(TILE)
-    compiled(FEW[1], 6)(tile, means, whiteners, OFFSETS, r, largest)
+    full = compiled(vectors.densities_full, 7)
+    full(tile, means, whiteners, OFFSETS, r, largest, workspace(2))
     assert (r[1] == -np.inf).all()
     assert np.isfinite(r[::2]).all()
 
@@ -85,7 +77,8 @@ def test_a_component_without_weight_has_no_density():
 def test_distances_beyond_all_numbers_are_cut():
     _, tile, means, whiteners = mixture(2)
     r, largest = np.zeros((K, TILE)), np.full(TILE, -np.inf)
-    compiled(FEW[1], 6)(1e200 * tile, means, whiteners, np.zeros(K), r, largest)
+    full = compiled(vectors.densities_full, 7)
+    full(1e200 * tile, means, whiteners, np.zeros(K), r, largest, workspace(2))
     assert (r == -0.5 * vectors.LARGEST).all()
     assert (largest == r[0]).all()
 

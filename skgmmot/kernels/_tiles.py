@@ -20,12 +20,7 @@ _DENSE = 48  # live rows of a tile from which on picking them costs more than it
 FEW = 4
 _mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
 _exp_of_gaps, _log_of_sums = vectors.exp_of_gaps, vectors.log_of_sums
-_densities_1, _densities_2 = vectors.densities_1, vectors.densities_2
-_densities_3, _densities_4 = vectors.densities_3, vectors.densities_4
-_densities_5, _densities_6 = vectors.densities_5, vectors.densities_6
-_densities_7, _densities_8 = vectors.densities_7, vectors.densities_8
-_densities_4n, _densities_4n1 = vectors.densities_4n, vectors.densities_4n1
-_densities_4n2, _densities_4n3 = vectors.densities_4n2, vectors.densities_4n3
+_densities_full = vectors.densities_full
 _densities_diagonal, _pack_rows = vectors.densities_diagonal, vectors.pack_rows
 _add_outers_packed, _add_deletion = vectors.add_outers, vectors.add_deletion
 
@@ -84,32 +79,8 @@ def densities_of(tile, mixture, centered, r, largest):
     offsets, means, whiteners = mixture
     if whiteners.ndim == 2:
         _densities_diagonal(tile, means, whiteners, offsets, r, largest)
-        return
-    d = tile.shape[0]
-    if d == 1:
-        _densities_1(tile, means, whiteners, offsets, r, largest)
-    elif d == 2:
-        _densities_2(tile, means, whiteners, offsets, r, largest)
-    elif d == 3:
-        _densities_3(tile, means, whiteners, offsets, r, largest)
-    elif d == 4:
-        _densities_4(tile, means, whiteners, offsets, r, largest)
-    elif d == 5:
-        _densities_5(tile, means, whiteners, offsets, r, largest)
-    elif d == 6:
-        _densities_6(tile, means, whiteners, offsets, r, largest)
-    elif d == 7:
-        _densities_7(tile, means, whiteners, offsets, r, largest)
-    elif d == 8:
-        _densities_8(tile, means, whiteners, offsets, r, largest)
-    elif d % 4 == 0:
-        _densities_4n(tile, means, whiteners, offsets, r, largest, centered)
-    elif d % 4 == 1:
-        _densities_4n1(tile, means, whiteners, offsets, r, largest, centered)
-    elif d % 4 == 2:
-        _densities_4n2(tile, means, whiteners, offsets, r, largest, centered)
     else:
-        _densities_4n3(tile, means, whiteners, offsets, r, largest, centered)
+        _densities_full(tile, means, whiteners, offsets, r, largest, centered)
 
 
 @kernel

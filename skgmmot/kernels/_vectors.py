@@ -15,6 +15,7 @@ GROUP = 8  # rows of a group: two registers of 256 bits, or one of 512
 LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
 NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
 
+_FEW = 8  # features up to which a whitener is held in registers
 _WIDE = 16  # lanes where constants are many and values few
 MASKED = _WIDE  # rows of a mask of live rows
 _LOG2_E = 1.4426950408889634
@@ -60,45 +61,28 @@ def _densities_twin(tile, means, whiteners, offsets, r, largest, centered=None):
         np.maximum(largest, r[k], out=largest)
 
 
-def _few_features(d):
-    """An operation for full whiteners of a few features, all held in registers."""
+def _emit_few(e, operands, k, d):
+    """One component with a full whitener of a few features, all held in registers."""
+    tile, means, whiteners, offsets, r, largest = operands
 
-    def emit(e, tile, means, whiteners, offsets, r, largest):
-        with e.loop(0, offsets.shape[0], 1) as k:
-            emit_component(e, tile, means, whiteners, (k, offsets, r, largest))
+    def spread(array, *terms):
+        return e.spread(e.scalar(array, e.at(*terms)))
 
-    def emit_component(e, tile, means, whiteners, target):
-        def spread(array, *terms):
-            return e.spread(e.scalar(array, e.at(*terms)))
-
-        k, offsets, r, largest = target
-        offset = e.scalar(offsets, k)
-        mean = [spread(means, (k, d), (e.integer(j), 1)) for j in range(d)]
-        places = [[e.integer(i * d + j) for j in range(i + 1)] for i in range(d)]
-        rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
-        with e.loop(0, TILE, e.lanes) as t:
-            centered = [
-                e.load(tile, e.at((t, 1), (e.integer(j), TILE))) - mean[j]
-                for j in range(d)
-            ]
-            norms = None
-            for row in rows:
-                image = row[0] * centered[0]
-                for factor, value in zip(row[1:], centered[1:], strict=False):
-                    image = e.multiply_add(factor, value, image)
-                norms = e.multiply_add(image, image, norms) if norms else image * image
-            _finish_density(e, norms, offset, (r, k, largest, t))
-
-    @operation(_densities_twin)
-    def densities(typingctx, tile, means, whiteners, offsets, r, largest):
-        kinds = (tile, means, whiteners, offsets, r, largest)
-        return written(kinds, emit, _WIDE)
-
-    return densities
-
-
-densities_1, densities_2, densities_3, densities_4 = map(_few_features, range(1, 5))
-densities_5, densities_6, densities_7, densities_8 = map(_few_features, range(5, 9))
+    offset = e.scalar(offsets, k)
+    mean = [spread(means, (k, d), (e.integer(j), 1)) for j in range(d)]
+    places = [[e.integer(i * d + j) for j in range(i + 1)] for i in range(d)]
+    rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
+    with e.loop(0, TILE, e.lanes) as t:
+        centered = [
+            e.load(tile, e.at((t, 1), (e.integer(j), TILE))) - mean[j] for j in range(d)
+        ]
+        norms = None
+        for row in rows:
+            image = row[0] * centered[0]
+            for factor, value in zip(row[1:], centered[1:], strict=False):
+                image = e.multiply_add(factor, value, image)
+            norms = e.multiply_add(image, image, norms) if norms else image * image
+        _finish_density(e, norms, offset, (r, k, largest, t))
 
 
 def _emit_diagonal(e, tile, means, whiteners, offsets, r, largest):
@@ -143,32 +127,43 @@ def _add_block(e, norms, operands, first, n_rows):
         e.put(norms, e.multiply_add(image, image, e.get(norms)))
 
 
-def _many_features(odd):
-    """An operation for full whiteners of 4 n + odd features, in blocks of four rows."""
-
-    def emit(e, tile, means, whiteners, offsets, r, largest, centered):
-        d = whiteners.shape[1]
-        with e.loop(0, offsets.shape[0], 1) as k, e.loop(0, TILE, GROUP) as t:
-            _center_group(e, tile, means, k, t, centered)
-            norms = e.variable(e.constant(0.0))
-            factors = centered, whiteners, e.at((k, e.builder.mul(d, d))), d
-            if odd:
-                _add_block(e, norms, factors, e.integer(0), odd)
-            with e.loop(odd, d, 4) as first:
-                _add_block(e, norms, factors, first, 4)
-            _finish_density(e, e.get(norms), e.scalar(offsets, k), (r, k, largest, t))
-
-    @operation(_densities_twin)
-    def densities(typingctx, tile, means, whiteners, offsets, r, largest, centered):
-        kinds = (tile, means, whiteners, offsets, r, largest, centered)
-        return written(kinds, emit, GROUP)
-
-    return densities
+def _emit_many(e, operands, centered, k, odd):
+    """One component with a full whitener of 4 n + odd features, in blocks of rows."""
+    tile, means, whiteners, offsets, r, largest = operands
+    d = whiteners.shape[1]
+    with e.loop(0, TILE, GROUP) as t:
+        _center_group(e, tile, means, k, t, centered)
+        norms = e.variable(e.constant(0.0))
+        factors = centered, whiteners, e.at((k, e.builder.mul(d, d))), d
+        if odd:
+            _add_block(e, norms, factors, e.integer(0), odd)
+        with e.loop(odd, d, 4) as first:
+            _add_block(e, norms, factors, first, 4)
+        _finish_density(e, e.get(norms), e.scalar(offsets, k), (r, k, largest, t))
 
 
-densities_4n, densities_4n1, densities_4n2, densities_4n3 = map(
-    _many_features, range(4)
-)
+def _emit_full(e, *arguments):
+    """Write a loop over components for each kind of d, of which one runs."""
+    *operands, centered = arguments
+    b, d, n = e.builder, operands[2].shape[1], operands[3].shape[0]
+    for few in range(1, _FEW + 1):
+        with b.if_then(b.icmp_signed("==", d, e.integer(few))), e.loop(0, n, 1) as k:
+            _emit_few(e, operands, k, few)
+    above = b.icmp_signed(">", d, e.integer(_FEW))
+    for odd in range(4):
+        rest = b.icmp_signed("==", b.and_(d, e.integer(3)), e.integer(odd))
+        with b.if_then(b.and_(above, rest)), e.loop(0, n, 1) as k:
+            _emit_many(e.of(GROUP), operands, centered, k, odd)
+
+
+@operation(_densities_twin)
+def densities_full(typingctx, tile, means, whiteners, offsets, r, largest, centered):
+    """r (OUT) = log densities for full whiteners; largest (IN, OUT) raised to them.
+
+    centered (OUT, (d, GROUP)) is workspace.
+    """
+    kinds = (tile, means, whiteners, offsets, r, largest, centered)
+    return written(kinds, _emit_full, _WIDE)
 
 
 def _exp_twin(r, largest, total):
