@@ -7,7 +7,7 @@ the squares of their singular values (Fernando and Parlett, *Accurate singular v
 and differential qd algorithms*, Numerische Mathematik 67 (1994), doi
 10.1007/s002110050024). Its shift is Laguerre's lower bound of the smallest square, from
 the sums of 1 / λ and 1 / λ² that derivatives of the recurrence give: only positive
-numbers are added, so nothing cancels.
+numbers are added up in these sums.
 
 Arguments are marked IN or OUT. An array of groups holds LANES numbers of as many
 matrices next to each other; `first` and `stride` count groups.
