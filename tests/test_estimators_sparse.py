@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
 
 from skgmmot import SparseGaussianMixture
+from skgmmot.datasets import make_mixture
 
 NAMES = ["full", "tied", "diag", "spherical"]
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
@@ -240,6 +241,27 @@ def test_weights_that_sum_to_one_are_pointed_out():
 
 
 # Kinds of input
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+@pytest.mark.parametrize("sparsity", [0.0, 1.0])
+def test_a_fit_of_float32_rows_is_that_of_float64(covariance_type, sparsity):
+    X = make_mixture(20_000, n_components=6, n_features=4, random_state=0).X
+    X = X.astype(np.float32)
+    n_components = 8 if sparsity > 0 else 6
+    model = SparseGaussianMixture(n_components, sparsity=sparsity, random_state=0)
+    model.set_params(covariance_type=covariance_type)
+    single, double = clone(model).fit(X), clone(model).fit(X.astype(np.float64))
+    assert single.n_components_ == double.n_components_
+    assert abs(single.lower_bound_ - double.lower_bound_) < 1e-5
+    np.testing.assert_allclose(single.weights_, double.weights_, atol=1e-4)
+    np.testing.assert_allclose(single.means_, double.means_, atol=1e-3)
+    # Scores are of float32 parameters here.
+    np.testing.assert_allclose(
+        single.score_samples(X), double.score_samples(X), rtol=1e-3, atol=1e-3
+    )
+    if sparsity == 0.0:  # no component is removed: monotone, to rounding in float32
+        assert np.diff(single.lower_bounds_).min() > -1e-6
 
 
 def test_float32_in_float32_out():

@@ -79,6 +79,30 @@ def test_primitives_equal_the_reference(d, form):
     assert not _cpu.moments(X, weights, gaussians).deletion.any()
 
 
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("d", [1, 3, 4, 5, 9])
+def test_rows_are_held_back_and_added(d, form, spread):
+    # Apart, a component has few rows in a tile, and they wait for those of the next.
+    X, mixture, gaussians = make_problem(d, 900, d, 6, form, spread)
+    weights = np.random.default_rng(d).uniform(size=len(X))
+    found = _cpu.moments(X, weights, gaussians)
+    assert_moments(found, X, weights, mixture, form)
+    responsibilities = reference.posteriors(X, mixture) * weights[:, None]
+    given = _cpu.given_moments(X, responsibilities, mixture[1], form == "full")
+    for name in ("counts", "sums", "seconds"):
+        assert_close(getattr(given, name), getattr(found, name))
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 300, 12_345])
+@pytest.mark.parametrize("n_ranges", [1, 2, 7])
+def test_ranges_end_with_tiles(n, n_ranges):
+    bounds = _cpu._bounds(n, n_ranges)
+    assert (bounds[0], bounds[-1], len(bounds)) == (0, n, n_ranges + 1)
+    assert bounds == sorted(bounds)
+    assert all(end % _tiles.TILE == 0 for end in bounds[:-1])
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("d", DIMENSIONS)
 def test_maps_equal_the_reference(d, form):

@@ -35,8 +35,8 @@ def check(operation, *arguments, rtol=1e-13):
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=0.01 * rtol)
 
 
-def workspace(d):
-    return np.empty((d, vectors.GROUP))
+def workspace(d, dtype=float):
+    return np.empty((2 * d, vectors.GROUP), dtype)
 
 
 def mixture(d, seed=0):
@@ -118,24 +118,99 @@ def test_lowest_bit():
         assert call(mask) == vectors.lowest_bit.twin(mask)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("d", [5, 8, 13, 22])
-@pytest.mark.parametrize("count", [0, 1, 77])
-def test_packed_rows(dtype, d, count):
+@pytest.mark.parametrize("d", [1, 2, 4, 8, 9, 15, 24])
+@pytest.mark.parametrize("form", ["full", "diagonal"])
+def test_densities_in_float32(d, form):
+    # Rows far from 0: what the means lose in float32 is given back by their rests.
+    _, tile, means, whiteners = mixture(d)
+    tile, means = (tile + 1e3).astype(np.float32), means + 1e3
+    whiteners = (
+        whiteners if form == "full" else np.diagonal(whiteners, axis1=1, axis2=2)
+    )
+    r, largest = np.zeros((K, TILE)), np.full(TILE, -np.inf)
+    operands = (tile, means, np.ascontiguousarray(whiteners), OFFSETS, r, largest)
+    single = [np.copy(a) for a in operands]
+    single[2:] = [single[2].astype("f4"), OFFSETS, r.astype("f4"), largest.astype("f4")]
+    operation = vectors.densities_full if form == "full" else vectors.densities_diagonal
+    operation.twin(*operands)
+    if form == "full":
+        single.append(workspace(d, "f4"))
+    compiled(operation, len(single))(*single)
+    np.testing.assert_allclose(single[4], r, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(single[5], single[4].max(axis=0))
+
+
+def test_densities_in_float32_stay_finite():
+    _, tile, means, whiteners = mixture(3)
+    tile = np.full((3, TILE), 3e38, np.float32)
+    r, largest = np.zeros((K, TILE), "f4"), np.full(TILE, -np.inf, "f4")
+    operands = tile, means, whiteners.astype("f4"), np.zeros(K), r, largest
+    compiled(vectors.densities_full, 7)(*operands, workspace(3, "f4"))
+    assert (r == np.float32(-0.5e37)).all()
+
+
+def test_exponentials_in_float32():
+    gaps = np.concatenate([-np.logspace(-9, 2.2, 3 * TILE - 2), [0.0, -np.inf]])
+    r = np.float32(gaps).reshape(K, TILE)
+    expected = np.exp(r.astype(np.float64))
+    total = np.empty(TILE)
+    compiled(vectors.exp_of_gaps, 3)(r, np.zeros(TILE, np.float32), total)
+    np.testing.assert_allclose(r, expected, rtol=3e-7, atol=2e-38)
+    assert r[-1, -2:].tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(total, r.astype(np.float64).sum(axis=0), rtol=1e-15)
+    r[:] = np.nan
+    compiled(vectors.exp_of_gaps, 3)(r, np.zeros(TILE, np.float32), total)
+    assert np.isnan(r).all()
+    assert np.isnan(total).all()
+
+
+def weighted_rows(d, count, dtype):
+    """Rows (d, 192), weights of which some are 0, means, and sums to add to."""
     rng = np.random.default_rng(3)
-    x, means = rng.normal(size=(200, d)).astype(dtype), rng.normal(size=(K, d))
-    rows, roots = rng.integers(0, 200, count), rng.uniform(size=count)
-    packed, sums = np.zeros((TILE, -(-d // 4) * 4)), rng.normal(size=(K, d))
-    check(vectors.pack_rows, x, rows, roots, means, 2, packed, sums)
+    rows, means = rng.normal(size=(d, 192)).astype(dtype), rng.normal(size=(K, d))
+    weights = np.maximum(0.0, rng.uniform(-0.3, 1.0, 192))
+    return rows, weights, count, means, 1, rng.normal(size=(K, d))
 
 
-@pytest.mark.parametrize("width", [8, 12, 20])
-@pytest.mark.parametrize("count", [0, 1, 50])
-def test_sums_of_outer_products(width, count):
-    rng = np.random.default_rng(4)
-    packed, seconds = rng.normal(size=(TILE, width)), np.zeros((K, width, width))
-    call = compiled(vectors.add_outers, 4)
-    call(packed, count, seconds, 1)
-    expected = packed[:count].T @ packed[:count]
-    np.testing.assert_allclose(np.tril(seconds[1]), np.tril(expected), atol=1e-12)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [0, 16, TILE])
+def test_sums_of_few_features(dtype, d, count):
+    *operands, firsts = weighted_rows(d, count, dtype)
+    seconds = np.ones((K, d, d))
+    expected = (firsts.copy(), seconds.copy())
+    vectors.add_sums.twin(*operands, *expected)
+    compiled(vectors.add_sums, 7)(*operands, firsts, seconds)
+    np.testing.assert_allclose(firsts, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(np.tril(seconds), np.tril(expected[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 5, 20])
+@pytest.mark.parametrize("count", [0, 16, TILE])
+def test_sums_of_squares(dtype, d, count):
+    *operands, firsts = weighted_rows(d, count, dtype)
+    check(vectors.add_sums, *operands, firsts, np.ones((K, d)))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [5, 8, 14, 23])
+@pytest.mark.parametrize("count", [0, 16, 192])
+def test_sums_of_outer_products(dtype, d, count):
+    rows, weights, count, means, k, firsts = weighted_rows(d, count, dtype)
+    width = -(-d // 4) * 4
+    operands = [
+        rows,
+        np.sqrt(weights[:count]),
+        means,
+        k,
+        np.zeros((width, 192)),
+        firsts,
+    ]
+    seconds = np.zeros((K, width, width))
+    expected = [np.copy(operand) for operand in (*operands, seconds)]
+    vectors.add_outers.twin(*expected)
+    compiled(vectors.add_outers, 7)(*operands, seconds)
+    np.testing.assert_allclose(firsts, expected[-2], rtol=1e-12)
+    np.testing.assert_allclose(np.tril(seconds), np.tril(expected[-1]), atol=1e-12)
     assert not seconds[[0, 2]].any()

@@ -1,8 +1,9 @@
 """The primitives on the CPU: ranges of rows on threads, sums added in a fixed order.
 
-Every function takes X as (n, d) float32 or float64 in C order; arithmetic and results
-are float64. The cut of the rows into ranges depends on the size of the problem alone,
-so that results have the same bits for every number of threads.
+Every function takes X as (n, d) float32 or float64 in C order; sums and results are
+float64. Responsibilities of float32 rows are computed in float32 where that does. The
+cut of the rows into ranges depends on the size of the problem alone, so that results
+have the same bits for every number of threads.
 """
 
 from functools import cache
@@ -15,7 +16,12 @@ from skgmmot.kernels._threads import run_ranges
 _MAX_RANGES = 64
 _OPERATIONS_PER_RANGE = 500_000.0  # some 100 us, against 20 us to call a kernel
 _MAX_PARTIAL_BYTES = 32 * 2**20
+_ROWS_PER_SUM = 2048  # rows beside whose work setting up and adding a sum is little
+_FEW_RANGES = 8  # enough to share among cores
 _EXP_COST = 30  # operations that one exponential stands for
+_WORTH_SINGLE = 5_000_000.0  # operations below which to ask for float32 costs more
+_MOST_CANCELLED = 1000.0  # standard deviations that terms of a whitened row may reach
+_SINGLE_RANGE = (1e-12, 1e12)
 
 
 def _read_only(array, dtype=None):
@@ -29,13 +35,37 @@ def _frozen(gaussians):
     return tuple(_read_only(field, np.float64) for field in gaussians)
 
 
+def _mixtures(x, gaussians, operations):
+    """The mixture as kernels take it: where float32 does, in that, then in float64."""
+    exact = _frozen(gaussians)
+    if x.dtype == np.float64 or operations < _WORTH_SINGLE or not _is_tame(*exact):
+        return (exact,)
+    return (*exact[:2], _read_only(exact[2], np.float32)), exact
+
+
+def _is_tame(offsets, means, whiteners):
+    """Whether float32 computes whitened rows to some 1e-4 standard deviations."""
+    full = whiteners.ndim == 3
+    scales = np.diagonal(whiteners, axis1=1, axis2=2) if full else whiteners
+    low, high = _SINGLE_RANGE
+    if not (
+        scales.min() > low and max(np.abs(whiteners).max(), np.abs(means).max()) < high
+    ):
+        return False
+    return not full or _ranges.largest_terms(whiteners) < _MOST_CANCELLED
+
+
 def _bounds(n_rows, n_ranges):
-    return [n_rows * i // n_ranges for i in range(n_ranges + 1)]
+    """Where ranges begin and end: after whole tiles, as part of one costs as much."""
+    n_tiles = -(-n_rows // _ranges.TILE)
+    ends = (_ranges.TILE * (n_tiles * i // n_ranges) for i in range(n_ranges + 1))
+    return [min(end, n_rows) for end in ends]
 
 
 def _count_ranges(n_rows, operations, partial_bytes=0):
     limit = _MAX_RANGES
     if partial_bytes:
+        limit = min(limit, max(_FEW_RANGES, n_rows // _ROWS_PER_SUM))
         limit = max(4, min(limit, _MAX_PARTIAL_BYTES // partial_bytes))
     limit = min(limit, operations // _OPERATIONS_PER_RANGE, n_rows // _ranges.TILE)
     return int(max(1, limit))
@@ -64,24 +94,28 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
     2 n K (d (d + 1) / 2) multiply-adds where all responsibilities count; no (n, K)
     array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
     """
-    mixture = offsets, means, whiteners = _frozen(gaussians)
+    offsets, means, whiteners = gaussians
     x = _read_only(x)
     weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
     operations = 2 * _operations(len(x), whiteners)
     n_ranges = _count_ranges(len(x), operations, 8 * whiteners.size)
     bounds = _bounds(len(x), n_ranges)
-    likelihood = np.zeros((n_ranges, 1))
+    mixtures = _mixtures(x, gaussians, operations)
     squares = _padded(whiteners.shape)
-    counts, sums, seconds, deletions = (
-        np.zeros((n_ranges, *shape))
-        for shape in (offsets.shape, means.shape, squares, offsets.shape)
-    )
+    parts = likelihood, counts, sums, seconds, deletions = [
+        np.empty((n_ranges, *shape))
+        for shape in ((1,), offsets.shape, means.shape, squares, offsets.shape)
+    ]
 
     def work(i):
-        _ranges.moments(
-            x, weights, (bounds[i], bounds[i + 1]), mixture, deletion,
-            likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
-        )  # fmt: skip
+        for mixture in mixtures:
+            for part in parts:
+                part[i] = 0.0
+            if _ranges.moments(
+                x, weights, (bounds[i], bounds[i + 1]), mixture, deletion,
+                likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
+            ):  # fmt: skip
+                return
 
     run_ranges(work, n_ranges, n_threads, operations)
     mass = float(len(x)) if sample_weight is None else float(weights.sum())
@@ -152,17 +186,22 @@ def _total(parts):
 
 
 def _density(x, gaussians, what, n_threads, uniforms=(), n_columns=0):
-    mixture = _frozen(gaussians)
     x, uniforms = _read_only(x), _read_only(uniforms, np.float64)
+    operations = _operations(len(x), gaussians.whiteners)
+    mixtures = _mixtures(x, gaussians, operations)
     out = np.empty(len(x) if what == _ranges.DENSITY else 0)
     labelled = what in (_ranges.LABELS, _ranges.DRAWS)
     labels = np.empty(len(x) if labelled else 0, np.int64)
     posterior = np.empty((len(x) if n_columns else 0, n_columns))
 
     def work(*bounds):
-        _ranges.density(x, bounds, mixture, what, uniforms, out, labels, posterior)
+        for mixture in mixtures:
+            if _ranges.density(
+                x, bounds, mixture, what, uniforms, out, labels, posterior
+            ):
+                return
 
-    _over_rows(work, len(x), _operations(len(x), mixture[2]), n_threads)
+    _over_rows(work, len(x), operations, n_threads)
     return out, labels, posterior
 
 
@@ -204,14 +243,17 @@ def apply_maps(x, gaussians, linear, shifts, n_threads=None):
 
     linear is (K, d, d) with full whiteners and (K, d) with diagonal ones.
     """
-    mixture = _frozen(gaussians)
     linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
     x, out = _read_only(x), np.empty(np.shape(x))
+    operations = 2 * _operations(len(x), gaussians.whiteners)
+    mixtures = _mixtures(x, gaussians, operations)
 
     def work(*bounds):
-        _ranges.maps(x, bounds, mixture, linear, shifts, out)
+        for mixture in mixtures:
+            if _ranges.maps(x, bounds, mixture, linear, shifts, out):
+                return
 
-    _over_rows(work, len(x), 2 * _operations(len(x), mixture[2]), n_threads)
+    _over_rows(work, len(x), operations, n_threads)
     return out
 
 

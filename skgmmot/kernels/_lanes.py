@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_DOUBLE, _INT = ir.DoubleType(), ir.IntType(64)
+_DOUBLE, _SINGLE, _INT = ir.DoubleType(), ir.FloatType(), ir.IntType(64)
 
 
 class Vector:
@@ -28,6 +28,14 @@ class Vector:
 
     def __sub__(self, other):
         return Vector(self.emitter, self.emitter.builder.fsub(self.value, other.value))
+
+    def less(self, other):
+        """The difference, kept out of any reordering of sums.
+
+        Flags of its own keep Numba from giving it those of the function it is part of.
+        """
+        value = self.emitter.builder.fsub(self.value, other.value, flags=("nsz",))
+        return Vector(self.emitter, value)
 
     def __mul__(self, other):
         return Vector(self.emitter, self.emitter.builder.fmul(self.value, other.value))
@@ -50,9 +58,7 @@ class Vector:
 
     def bits(self):
         """The lanes as integers, an LLVM value."""
-        return self.emitter.builder.bitcast(
-            self.value, ir.VectorType(_INT, self.value.type.count)
-        )
+        return self.emitter.builder.bitcast(self.value, self.emitter.bit_kind)
 
 
 class Array:
@@ -66,15 +72,36 @@ class Array:
 
 
 class Emitter:
-    """Writes vector instructions; `lanes` is the width."""
+    """Writes vector instructions; `lanes` is the width.
 
-    def __init__(self, builder, lanes):
-        self.builder, self.lanes = builder, lanes
-        self.kind = ir.VectorType(_DOUBLE, lanes)
+    Lanes are float64, or float32 where `single`; entries of arrays become that.
+    """
+
+    def __init__(self, builder, lanes, single=False):
+        self.builder, self.lanes, self.single = builder, lanes, single
+        self.entry = _SINGLE if single else _DOUBLE
+        self.kind = ir.VectorType(self.entry, lanes)
+        self.bit_kind = ir.VectorType(ir.IntType(32) if single else _INT, lanes)
 
     def of(self, lanes):
         """The same with another width."""
-        return Emitter(self.builder, lanes)
+        return Emitter(self.builder, lanes, self.single)
+
+    def doubled(self, vector=None):
+        """The same with lanes of float64, or a vector of such lanes."""
+        wide = Emitter(self.builder, self.lanes)
+        return wide if vector is None else Vector(wide, wide._as_entries(vector.value))
+
+    def _as_entries(self, value, kind=None):
+        """A scalar or vector of floats as what this emitter's lanes are, or `kind`."""
+        kind = kind or (
+            self.kind if isinstance(value.type, ir.VectorType) else self.entry
+        )
+        if value.type == kind:
+            return value
+        narrow = getattr(kind, "element", kind) == _SINGLE
+        change = self.builder.fptrunc if narrow else self.builder.fpext
+        return change(value, kind)
 
     def integer(self, number):
         """A constant index."""
@@ -94,16 +121,32 @@ class Emitter:
 
     def integers(self, number):
         """The same integer in all lanes, an LLVM value."""
-        return ir.Constant(ir.VectorType(_INT, self.lanes), [number] * self.lanes)
+        return ir.Constant(self.bit_kind, [number] * self.lanes)
 
     def numbers(self, bits):
         """Integers read as the bits of numbers."""
         return Vector(self, self.builder.bitcast(bits, self.kind))
 
     def scalar(self, array, index):
-        """One entry, as float64."""
+        """One entry."""
         value = self.builder.load(self.builder.gep(array.pointer, [index]))
-        return self.builder.fpext(value, _DOUBLE) if array.single else value
+        return self._as_entries(value)
+
+    def parts(self, array, index):
+        """Entries whose sum is one entry of an array of float64, in all lanes.
+
+        Taken off one by one they leave of a near number what float64 would leave.
+        """
+        value = self.builder.load(self.builder.gep(array.pointer, [index]))
+        return [self.spread(part) for part in self.split(value)]
+
+    def split(self, value):
+        """A float64 as one such, or as a float32 and what that leaves."""
+        if not self.single:
+            return [value]
+        high = self._as_entries(value)
+        rest = self.builder.fsub(value, self.builder.fpext(high, _DOUBLE))
+        return [high, self._as_entries(rest)]
 
     def spread(self, value):
         """A scalar in all lanes."""
@@ -114,17 +157,17 @@ class Emitter:
 
     def load(self, array, index):
         """As many entries from index on as there are lanes."""
-        entry = ir.FloatType() if array.single else _DOUBLE
-        value = self.builder.load(
-            self._place(array, index, entry), align=4 if array.single else 8
-        )
-        return Vector(
-            self, self.builder.fpext(value, self.kind) if array.single else value
-        )
+        entry = _SINGLE if array.single else _DOUBLE
+        place = self._place(array, index, entry)
+        value = self.builder.load(place, align=4 if array.single else 8)
+        return Vector(self, self._as_entries(value))
 
     def store(self, vector, array, index):
         """Write all lanes from index on."""
-        self.builder.store(vector.value, self._place(array, index, _DOUBLE), align=8)
+        entry = _SINGLE if array.single else _DOUBLE
+        value = self._as_entries(vector.value, ir.VectorType(entry, self.lanes))
+        place = self._place(array, index, entry)
+        self.builder.store(value, place, align=4 if array.single else 8)
 
     def _place(self, array, index, entry):
         pointer = self.builder.gep(array.pointer, [index])
@@ -133,7 +176,7 @@ class Emitter:
 
     def multiply_add(self, a, b, c):
         """Return a b + c, in one instruction where there is one."""
-        name = f"llvm.fmuladd.v{self.lanes}f64"
+        name = f"llvm.fmuladd.v{self.lanes}f{32 if self.single else 64}"
         kind = ir.FunctionType(self.kind, [self.kind] * 3)
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return Vector(self, self.builder.call(function, [a.value, b.value, c.value]))
@@ -197,7 +240,7 @@ class Emitter:
             yield index
 
 
-def written(kinds, emit, lanes, returns=types.void):
+def written(kinds, emit, lanes, returns=types.void, single=False):
     """What an intrinsic returns: its signature, and a generator of its code."""
 
     def generate(context, builder, signature, values):
@@ -207,7 +250,7 @@ def written(kinds, emit, lanes, returns=types.void):
             else value
             for kind, value in zip(signature.args, values, strict=True)
         ]
-        result = emit(Emitter(builder, lanes), *arguments)
+        result = emit(Emitter(builder, lanes, single), *arguments)
         return context.get_dummy_value() if result is None else result
 
     # Indices are int64 whatever integer comes.

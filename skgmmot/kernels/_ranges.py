@@ -3,6 +3,10 @@
 Full and diagonal forms are told apart by the number of axes of an argument, which is
 known when a kernel is compiled: the branch of the other form costs nothing. A mixture
 travels as the tuple (offsets, means, whiteners), what is summed as a tuple of arrays.
+
+Responsibilities are computed in the dtype of the whiteners. Where that is float32 a
+kernel can find rows that are too far from all components for it: it returns False, and
+is to be called again with whiteners in float64.
 """
 
 import numpy as np
@@ -13,21 +17,23 @@ from skgmmot.kernels._jit import allocating_kernel, kernel
 DENSITY, LABELS, POSTERIORS, DRAWS = range(4)
 TILE = _TILE = tiles.TILE
 _GROUP = tiles.vectors.GROUP
+_FAR = -1e5  # a log density below which responsibilities need float64
 FEW = _FEW = tiles.FEW
 _N_MASKS = TILE // tiles.vectors.MASKED
+# Live rows of a tile from which on to pick them costs more than it saves.
+_DENSE_FEW, _DENSE = 16, 64
+_ENOUGH = 64  # held rows of a component from which on they are added
+_HELD = _ENOUGH + TILE
 _load_tile = tiles.load_tile
 _densities_of = tiles.densities_of
 _distances_diagonal = tiles.distances_diagonal
 _exponentiate = tiles.exponentiate
 _sum_of_others = tiles.sum_of_others
 _log_shares_of_others = tiles.log_shares_of_others
-_gather_live = tiles.gather_live
+_mark_live = tiles.mark_live
+_hold_rows = tiles.hold_rows
 _gather_rows = tiles.gather_rows
-_weigh_rows = tiles.weigh_rows
-_pack_rows = tiles.pack_rows
-_add_packed_outers = tiles.add_packed_outers
-_add_outers = tiles.add_outers
-_add_squares = tiles.add_squares
+_add_rows = tiles.add_rows
 _add_deletion = tiles.add_deletion
 _row_weights = tiles.row_weights
 _log_of_sums = tiles.log_of_sums
@@ -38,87 +44,93 @@ _center_tile = tiles.center_tile
 
 @kernel
 def _densities(tile, mixture, centered, r, largest):
-    """r (OUT) = log densities (K, TILE) with weights; largest (OUT) = their maximum."""
+    """r (OUT) = log densities (K, TILE) with weights; largest (OUT) = their maximum.
+
+    Return False where rows are so far that float32 does not do, which is then tried.
+    """
     largest[:] = -np.inf
     _densities_of(tile, mixture, centered, r, largest)
+    if mixture[2].itemsize == 8:
+        return True
+    lowest = 0.0
+    for t in range(_TILE):
+        lowest = min(lowest, largest[t])
+    return lowest > _FAR
 
 
 @allocating_kernel
 def _workspace(mixture):
-    """A tile, a group of centred rows, log densities, their maximum, and their sum."""
-    n_components, d = mixture[1].shape
-    centered = np.empty((d, _GROUP))
-    r = np.empty((n_components, _TILE))
-    return np.empty((d, _TILE)), centered, r, np.empty(_TILE), np.empty(_TILE)
+    """A tile, a group of centred rows, log densities, their maximum, and their sum.
 
-
-@kernel
-def _packs(seconds):
-    """Whether outer products run along features; else they run along rows."""
-    return seconds.ndim == 3 and seconds.shape[1] > _FEW
-
-
-@allocating_kernel
-def _buffers(d, seconds):
-    """Places for live rows: (TILE, D) where they are packed, else twice (d, TILE)."""
-    width = seconds.shape[1] if _packs(seconds) else 0
-    return np.zeros((_TILE, width)), np.empty((2, d, _TILE))
-
-
-@allocating_kernel
-def _live_places(n_components):
-    """Indices and weights of live rows, their masks, and how many there are."""
-    index, weights = np.empty(_TILE, np.int64), np.empty(_TILE)
-    return index, weights, np.empty(_N_MASKS, np.int64), np.empty(n_components)
-
-
-@kernel
-def _add_seconds(weighted, gathered, count, k, seconds):
-    if seconds.ndim == 3:
-        _add_outers(weighted, gathered, count, seconds[k])
-    else:
-        _add_squares(weighted, gathered, count, seconds[k])
-
-
-@kernel
-def _add_component(x, first, tile, k, means, live, buffers, sums):
-    """Add count, sums and second moments of the live rows of component k.
-
-    live holds the indices and the weights of the rows, and their number; buffers is
-    from `_buffers`.
+    All but the sum are of the whiteners' dtype.
     """
-    index, weights, count = live
-    counts, firsts, seconds = sums
-    packed, (gathered, weighted) = buffers[0], (buffers[1][0], buffers[1][1])
-    total = 0.0
-    for t in range(count):
-        total += weights[t]
-    counts[k] += total
-    if _packs(seconds):
-        _pack_rows(x, first, (index, weights), count, means, k, packed, firsts)
-        _add_packed_outers(packed, count, seconds, k)
-        return
-    _gather_rows(tile, means[k], index, count, gathered)
-    _weigh_rows(gathered, weights, count, weighted, firsts[k])
-    _add_seconds(weighted, gathered, count, k, seconds)
+    n_components, d = mixture[1].shape
+    dtype = mixture[2].dtype
+    tile, centered = np.empty((d, _TILE), dtype), np.empty((2 * d, _GROUP), dtype)
+    r, largest = np.empty((n_components, _TILE), dtype), np.empty(_TILE, dtype)
+    return tile, centered, r, largest, np.empty(_TILE)
+
+
+@allocating_kernel
+def _places(n_components):
+    """Room for the live rows of all components, by row number and weight.
+
+    They are held until there are enough of them to be worth adding up: the matrices
+    of sums, too many for a near cache where features are many, are then read rarely.
+    """
+    index = np.empty((n_components, _HELD), np.int64)
+    weights = np.empty((n_components, _HELD))
+    return index, weights, np.zeros(n_components, np.int64)
+
+
+@allocating_kernel
+def _work(n_components, d, seconds):
+    """Held rows, live rows of a tile, and room for the rows of one component."""
+    live = np.empty(_N_MASKS, np.int64), np.empty(n_components), np.empty(_TILE)
+    width = seconds.shape[1] if seconds.ndim == 3 and d > _FEW else 0
+    rooms = np.zeros((width, _TILE)), np.empty((d, _HELD)), np.zeros((width, _HELD))
+    return _places(n_components), live, rooms
+
+
+@kernel
+def _add_held(x, k, means, held, rooms, sums):
+    """Add count, sums and second moments of the rows held for component k."""
+    index, weights, count = held[0][k], held[1][k], held[2][k]
+    _, gathered, scaled = rooms
+    held[2][k] = 0
+    n_rows = _gather_rows(x, index, weights, count, gathered)
+    _add_rows(gathered, weights, n_rows, means, k, scaled, sums)
 
 
 @kernel
 def _add_tile(x, first, tile, r, scales, means, work, sums):
     """Add what the rows of a tile bring; scales: of r, and the rows' weights.
 
-    work holds what `_live_places` and `_buffers` return.
+    work is what `_work` returns. Some rows are held back, see `_add_rest`.
     """
-    (index, weights, masks, n_live), buffers = work
+    held, (masks, n_live, weights), rooms = work
     scale, row_weight = scales
-    dense = not _packs(sums[2])
-    live = (index, weights)
+    dense = _DENSE_FEW if rooms[0].size == 0 else _DENSE
     for k in range(r.shape[0]):
-        count = _gather_live(r, k, scale, row_weight, dense, masks, live)
+        count = _mark_live(r, k, scale, row_weight, masks)
         n_live[k] = count
-        if count > 0:
-            rows = (index, weights, count)
-            _add_component(x, first, tile, k, means, rows, buffers, sums)
+        if count >= dense:
+            for t in range(_TILE):
+                weights[t] = r[k, t] * scale[t]
+            _add_rows(tile, weights, _TILE, means, k, rooms[0], sums)
+        elif count > 0:
+            _hold_rows(r, k, scale, first, masks, held)
+            if held[2][k] >= _ENOUGH:
+                _add_held(x, k, means, held, rooms, sums)
+
+
+@kernel
+def _add_rest(x, means, work, sums):
+    """Add the rows that are still held."""
+    held, _, rooms = work
+    for k in range(means.shape[0]):
+        if held[2][k] > 0:
+            _add_held(x, k, means, held, rooms, sums)
 
 
 @kernel
@@ -141,19 +153,21 @@ def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
     scale, row_weight = np.empty(_TILE), np.empty(_TILE)
     log_density = np.empty(_TILE)
     deleting = (np.empty(_TILE, np.int64), np.empty(_TILE), np.empty(_TILE))
-    places = _live_places(n_components)
-    work = (places, _buffers(d, sums[2]))
+    work = _work(n_components, d, sums[2])
     start, stop = bounds
     for first in range(start, stop, _TILE):
         _load_tile(x, first, stop, tile)
         _row_weights(weights, first, stop, row_weight)
-        _densities(tile, mixture, centered, r, largest)
+        if not _densities(tile, mixture, centered, r, largest):
+            return False
         _exponentiate(r, largest, total)
         _log_of_sums(largest, total, log_density)
         likelihood[0] += _weigh_densities(log_density, row_weight, total, scale)
         _add_tile(x, first, tile, r, (scale, row_weight), means, work, sums)
         if deletion:
-            _add_deletions(r, total, row_weight, places[3], deleting, deletions)
+            _add_deletions(r, total, row_weight, work[1][1], deleting, deletions)
+    _add_rest(x, means, work, sums)
+    return True
 
 
 @kernel
@@ -182,12 +196,13 @@ def given_moments(x, responsibilities, bounds, means, sums):
     n_components, d = means.shape
     tile, r = np.empty((d, _TILE)), np.zeros((n_components, _TILE))
     scales = (np.ones(_TILE), np.zeros(_TILE))  # what is positive counts
-    work = (_live_places(n_components), _buffers(d, sums[2]))
+    work = _work(n_components, d, sums[2])
     start, stop = bounds
     for first in range(start, stop, _TILE):
         _load_tile(x, first, stop, tile)
         _load_responsibilities(responsibilities, first, stop, r)
         _add_tile(x, first, tile, r, scales, means, work, sums)
+    _add_rest(x, means, work, sums)
 
 
 @kernel
@@ -221,7 +236,8 @@ def density(x, bounds, mixture, what, uniforms, out, labels, posteriors):
     for first in range(start, stop, _TILE):
         n_rows = min(_TILE, stop - first)
         _load_tile(x, first, stop, tile)
-        _densities(tile, mixture, centered, r, largest)
+        if not _densities(tile, mixture, centered, r, largest):
+            return False
         if what == LABELS:
             for t in range(n_rows):
                 labels[first + t] = _arg_largest(r, t)
@@ -238,6 +254,7 @@ def density(x, bounds, mixture, what, uniforms, out, labels, posteriors):
             for t in range(n_rows):
                 for k in range(n_components):
                     posteriors[first + t, k] = r[k, t] / total[t]
+    return True
 
 
 @kernel
@@ -307,12 +324,14 @@ def maps(x, bounds, mixture, linear, shifts, out):
     start, stop = bounds
     for first in range(start, stop, _TILE):
         _load_tile(x, first, stop, tile)
-        _densities(tile, mixture, groups, r, largest)
+        if not _densities(tile, mixture, groups, r, largest):
+            return False
         _exponentiate(r, largest, total)
         _map_tile(tile, r, total, means, linear, shifts, work, mapped)
         for t in range(min(_TILE, stop - first)):
             for j in range(d):
                 out[first + t, j] = mapped[j, t]
+    return True
 
 
 @allocating_kernel
@@ -361,3 +380,33 @@ def nearest(x, bounds, centers, labels, distances):
         for t in range(min(_TILE, stop - first)):
             labels[first + t] = best[t]
             distances[first + t] = smallest[t]
+
+
+@allocating_kernel
+def largest_terms(whiteners):
+    """Standard deviations that terms of a whitened row reach, at most, for all means.
+
+    A row is y = W c. Its terms W_ij c_j have standard deviations |W_ij| s_j, where s_j
+    is the length of row j of W^-1, which is built row by row.
+    """
+    n_components, d, _ = whiteners.shape
+    inverse, deviations = np.empty((d, d)), np.empty(d)
+    largest = 0.0
+    for k in range(n_components):
+        for i in range(d):
+            inverse[i, : i + 1] = 0.0
+            terms = 1.0
+            for j in range(i):
+                factor = whiteners[k, i, j]
+                terms += abs(factor) * deviations[j]
+                for a in range(j + 1):
+                    inverse[i, a] -= factor * inverse[j, a]
+            inverse[i, i] = 1.0
+            length = 0.0
+            for a in range(i + 1):
+                inverse[i, a] /= whiteners[k, i, i]
+                length += inverse[i, a] * inverse[i, a]
+            deviations[i] = np.sqrt(length)
+            terms += abs(whiteners[k, i, i]) * deviations[i] - 1.0
+            largest = max(largest, terms)
+    return largest

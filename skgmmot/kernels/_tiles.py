@@ -15,14 +15,13 @@ from skgmmot.kernels._jit import exact_kernel, kernel
 TILE = vectors.TILE
 _GROUP = vectors.GROUP
 _MASKED = vectors.MASKED
-_DENSE = 48  # live rows of a tile from which on picking them costs more than it saves
-# Up to this many features sums of outer products run along rows, beyond along features.
-FEW = 4
-_mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
+FEW = vectors.FEW
+mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
 _exp_of_gaps, _log_of_sums = vectors.exp_of_gaps, vectors.log_of_sums
 _densities_full = vectors.densities_full
-_densities_diagonal, _pack_rows = vectors.densities_diagonal, vectors.pack_rows
-_add_outers_packed, _add_deletion = vectors.add_outers, vectors.add_deletion
+_densities_diagonal = vectors.densities_diagonal
+_add_sums, _add_outers = vectors.add_sums, vectors.add_outers
+_add_deletion = vectors.add_deletion
 
 
 @kernel
@@ -137,94 +136,57 @@ def sum_of_others(r, total, best, others):
 
 
 @kernel
-def gather_live(r, k, scale, row_weight, dense, masks, live):
-    """Rows with a responsibility that counts: their index and weight (OUT); how many.
+def hold_rows(r, k, scale, first, masks, held):
+    """Append the live rows of a tile, told by masks, to those held for component k.
 
-    r[k] * scale are the responsibilities of one component times the rows' weights,
-    by whose size what counts is told. All rows are given where `dense` allows it and
-    most are live.
+    held (IN, OUT) has numbers of rows, their weights r[k] * scale, and how many.
     """
-    index, weights = live
-    count = _mark_live(r, k, scale, row_weight, masks)
-    if dense and count >= _DENSE:
-        for t in range(TILE):
-            weights[t] = r[k, t] * scale[t]
-        return TILE
-    count = 0
+    index, weights, n_held = held
+    count = n_held[k]
     for group in range(TILE // _MASKED):
         mask = masks[group]
         while mask != 0:
             t = group * _MASKED + _lowest_bit(mask)
-            index[count] = t
-            weights[count] = r[k, t] * scale[t]
+            index[k, count] = first + t
+            weights[k, count] = r[k, t] * scale[t]
             count += 1
             mask &= mask - 1
-    return count
+    n_held[k] = count
 
 
 @kernel
-def gather_rows(tile, mean, index, count, gathered):
-    """gathered (OUT) = centred live rows of the tile, packed to the front."""
-    for j in range(tile.shape[0]):
-        m = mean[j]
-        if count == TILE:
-            for t in range(TILE):
-                gathered[j, t] = tile[j, t] - m
-        else:
-            for t in range(count):
-                gathered[j, t] = tile[j, index[t]] - m
+def gather_rows(x, index, weights, count, gathered):
+    """gathered (OUT, (d, rows)) = rows of x by their numbers; return how many.
 
-
-@kernel
-def pack_rows(x, first, live, count, means, k, packed, sums):
-    """packed (OUT) = live rows about the mean times the root of their weight.
-
-    live (IN, OUT) holds their indices and weights, then their rows of x and the roots.
+    There are filled up to a number that `add_sums` takes, with weights (OUT) 0.
     """
-    index, weights = live
+    stop = -(-count // _MASKED) * _MASKED
+    for t in range(count, stop):
+        index[t] = index[0]
+        weights[t] = 0.0
+    for j in range(x.shape[1]):
+        for t in range(stop):
+            gathered[j, t] = x[index[t], j]
+    return stop
+
+
+@kernel
+def add_rows(rows, weights, count, means, k, scaled, sums):
+    """Add (OUT) count, sums and second moments of weighted rows (d, count or more).
+
+    weights (IN, OUT) are lost; scaled is empty, or workspace of `add_outers`.
+    """
+    counts, firsts, seconds = sums
+    total = 0.0
     for t in range(count):
-        index[t] += first
+        total += weights[t]
+    counts[k] += total
+    if scaled.size == 0:
+        _add_sums(rows, weights, count, means, k, firsts, seconds)
+        return
+    for t in range(count):
         weights[t] = math.sqrt(weights[t])
-    _pack_rows(x, index[:count], weights[:count], means, k, packed, sums)
-
-
-@kernel
-def add_packed_outers(packed, count, seconds, k):
-    """seconds[k] (IN, OUT) += sum of outer products of the packed rows."""
-    _add_outers_packed(packed, count, seconds, k)
-
-
-@kernel
-def weigh_rows(gathered, live, count, weighted, sums):
-    """weighted (OUT) = live * gathered; sums (IN, OUT) += their sums."""
-    for j in range(gathered.shape[0]):
-        s = 0.0
-        for t in range(count):
-            y = live[t] * gathered[j, t]
-            weighted[j, t] = y
-            s += y
-        sums[j] += s
-
-
-@kernel
-def add_outers(weighted, gathered, count, s):
-    """s (IN, OUT, lower triangle) += sum_t weighted[:, t] gathered[:, t]^T."""
-    for a in range(gathered.shape[0]):
-        for b in range(a + 1):
-            total = 0.0
-            for t in range(count):
-                total += weighted[a, t] * gathered[b, t]
-            s[a, b] += total
-
-
-@kernel
-def add_squares(weighted, gathered, count, s):
-    """s (IN, OUT) += sum_t weighted[:, t] * gathered[:, t] (the diagonal form)."""
-    for j in range(gathered.shape[0]):
-        total = 0.0
-        for t in range(count):
-            total += weighted[j, t] * gathered[j, t]
-        s[j] += total
+    _add_outers(rows, weights[:count], means, k, scaled, firsts, seconds)
 
 
 @kernel

@@ -4,6 +4,8 @@ Arguments are marked IN or OUT as in `_tiles`; r is (K, TILE), what else has one
 a row (TILE,). Twins have the same arguments and do the same by NumPy.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -11,24 +13,38 @@ from numba import types
 from skgmmot.kernels._lanes import operation, written
 
 TILE = 128
-GROUP = 8  # rows of a group: two registers of 256 bits, or one of 512
 LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
+_LARGEST_SINGLE = 1e37
 NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
 
-_FEW = 8  # features up to which a whitener is held in registers
+FEW = 4  # features up to which sums of outer products are held in registers
+_HELD = 8  # features up to which a whitener is held in registers
 _WIDE = 16  # lanes where constants are many and values few
+GROUP = _WIDE  # rows of a group in float32; half as many in float64
 MASKED = _WIDE  # rows of a mask of live rows
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93145751953125e-1  # 20 bits: its multiples below 2**31 are exact
 _LN2_LOW = 1.42860682030941723212e-6
-_SHIFT = 6755399441055744.0 + 1023.0  # 1.5 * 2**52 plus the exponent's bias
-_LOWEST = -709.2  # exp of less has the exponent's bits 0 below, and is 0
-# exp(r) = 1 + r + r^2 q(r) for |r| <= log(2) / 2: q by Remez's exchange, to 3e-16.
-_EXP = (
+
+
+class _Exp(NamedTuple):
+    """How exp(n log 2 + rest) is put together from 2**n and a polynomial."""
+
+    mantissa: int  # bits
+    shift: float  # 1.5 * 2**mantissa plus the exponent's bias
+    lowest: float  # exp of less has the exponent's bits 0 or below, and is 0
+    polynomial: tuple  # 1 + r + r^2 q(r) for |r| <= log(2) / 2, by Remez's exchange
+
+
+_EXP_DOUBLE = _Exp(52, 6755399441055744.0 + 1023.0, -709.2, (
     2.7476720534702785e-07, 2.7635068255858228e-06, 2.4801932395498126e-05,
     0.00019841185067495505, 0.0013888888515119174, 0.008333333370982353,
     0.04166666666814233, 0.16666666666611335, 0.4999999999999832, 1.0, 1.0,
-)  # fmt: skip
+))  # fmt: skip
+_EXP_SINGLE = _Exp(23, 12582912.0 + 127.0, -88.0, (
+    0.0013814598549694215, 0.008368716879854006, 0.04166838804725345,
+    0.16666520631707774, 0.4999999344778712, 1.0, 1.0,
+))  # fmt: skip
 _ROOT_HALF_BITS = 0x3FE6A09E667F3BCD
 _EXPONENT_BITS = 0xFFF0000000000000
 _TWO_52_BITS = 0x4330000000000000
@@ -46,10 +62,18 @@ def _finish_density(e, norms, offset, where):
     """Store offset - norms / 2, and raise the running maximum."""
     r, k, largest, t = where
     # Read before r is written: a read right after a write 4096 bytes apart waits.
-    cut, top = norms.below(e.constant(LARGEST)), e.load(largest, t)
+    limit = _LARGEST_SINGLE if e.single else LARGEST
+    cut, top = norms.below(e.constant(limit)), e.load(largest, t)
     value = e.multiply_add(cut, e.constant(-0.5), e.spread(offset))
     e.store(value, r, e.at((k, TILE), (t, 1)))
     e.store(value.above(top), largest, t)
+
+
+def without(vector, parts):
+    """A vector less all parts of a number."""
+    for part in parts:
+        vector = vector.less(part)
+    return vector
 
 
 def _densities_twin(tile, means, whiteners, offsets, r, largest, centered=None):
@@ -57,7 +81,8 @@ def _densities_twin(tile, means, whiteners, offsets, r, largest, centered=None):
         gaps = tile - means[k][:, None]
         full = whiteners.ndim == 3
         images = whiteners[k] @ gaps if full else whiteners[k][:, None] * gaps
-        r[k] = offset - 0.5 * np.minimum(np.square(images).sum(axis=0), LARGEST)
+        limit = LARGEST if r.dtype == np.float64 else _LARGEST_SINGLE
+        r[k] = offset - 0.5 * np.minimum(np.square(images).sum(axis=0), limit)
         np.maximum(largest, r[k], out=largest)
 
 
@@ -69,13 +94,12 @@ def _emit_few(e, operands, k, d):
         return e.spread(e.scalar(array, e.at(*terms)))
 
     offset = e.scalar(offsets, k)
-    mean = [spread(means, (k, d), (e.integer(j), 1)) for j in range(d)]
+    mean = [e.parts(means, e.at((k, d), (e.integer(j), 1))) for j in range(d)]
     places = [[e.integer(i * d + j) for j in range(i + 1)] for i in range(d)]
     rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
     with e.loop(0, TILE, e.lanes) as t:
-        centered = [
-            e.load(tile, e.at((t, 1), (e.integer(j), TILE))) - mean[j] for j in range(d)
-        ]
+        entries = [e.load(tile, e.at((t, 1), (e.integer(j), TILE))) for j in range(d)]
+        centered = [without(*pair) for pair in zip(entries, mean, strict=True)]
         norms = None
         for row in rows:
             image = row[0] * centered[0]
@@ -90,27 +114,44 @@ def _emit_diagonal(e, tile, means, whiteners, offsets, r, largest):
     with e.loop(0, offsets.shape[0], 1) as k, e.loop(0, TILE, e.lanes) as t:
         norms = e.variable(e.constant(0.0))
         with e.loop(0, d, 1) as j:
-            mean = e.spread(e.scalar(means, e.at((k, d), (j, 1))))
+            mean = e.parts(means, e.at((k, d), (j, 1)))
             scale = e.spread(e.scalar(whiteners, e.at((k, d), (j, 1))))
-            scaled = (e.load(tile, e.at((j, TILE), (t, 1))) - mean) * scale
+            scaled = without(e.load(tile, e.at((j, TILE), (t, 1))), mean) * scale
             e.put(norms, e.multiply_add(scaled, scaled, e.get(norms)))
         _finish_density(e, e.get(norms), e.scalar(offsets, k), (r, k, largest, t))
+
+
+def _densities_written(kinds, emit, r):
+    """In float32 where r is, with means in two parts, else in float64."""
+    single = r.dtype == types.float32
+    return written(kinds, emit, 2 * _WIDE if single else _WIDE, single=single)
 
 
 @operation(_densities_twin)
 def densities_diagonal(typingctx, tile, means, whiteners, offsets, r, largest):
     """r (OUT) = log densities for diagonal whiteners; largest (IN, OUT) raised."""
     kinds = (tile, means, whiteners, offsets, r, largest)
-    return written(kinds, _emit_diagonal, _WIDE)
+    return _densities_written(kinds, _emit_diagonal, r)
 
 
-def _center_group(e, tile, means, k, t, centered):
-    """Centre a group of rows: centered is (d, GROUP)."""
-    d = means.shape[1]
+def _keep_means(e, means, k, centered):
+    """Write the parts of one mean behind the group in centered."""
+    b, d = e.builder, means.shape[1]
     with e.loop(0, d, 1) as j:
-        mean = e.spread(e.scalar(means, e.at((k, d), (j, 1))))
-        value = e.load(tile, e.at((j, TILE), (t, 1))) - mean
-        e.store(value, centered, e.at((j, GROUP)))
+        value = b.load(b.gep(means.pointer, [e.at((k, d), (j, 1))]))
+        for i, part in enumerate(e.split(value)):
+            place = e.at((d, e.lanes), (d, e.integer(i)), (j, 1))
+            b.store(part, b.gep(centered.pointer, [place]))
+
+
+def _center_group(e, tile, d, t, centered):
+    """Centre a group of rows: centered is (d, lanes), then the parts of the mean."""
+    with e.loop(0, d, 1) as j:
+        value = e.load(tile, e.at((j, TILE), (t, 1)))
+        for i in range(2 if e.single else 1):
+            place = e.at((d, e.lanes), (d, e.integer(i)), (j, 1))
+            value = value.less(e.spread(e.scalar(centered, place)))
+        e.store(value, centered, e.at((j, e.lanes)))
 
 
 def _add_block(e, norms, operands, first, n_rows):
@@ -118,7 +159,7 @@ def _add_block(e, norms, operands, first, n_rows):
     centered, whiteners, base, d = operands
     images = [e.variable(e.constant(0.0)) for _ in range(n_rows)]
     with e.loop(0, e.builder.add(first, e.integer(n_rows)), 1) as j:
-        value = e.load(centered, e.at((j, GROUP)))
+        value = e.load(centered, e.at((j, e.lanes)))
         for i, image in enumerate(images):
             row = e.builder.add(first, e.integer(i))
             factor = e.spread(e.scalar(whiteners, e.at((base, 1), (row, d), (j, 1))))
@@ -131,8 +172,9 @@ def _emit_many(e, operands, centered, k, odd):
     """One component with a full whitener of 4 n + odd features, in blocks of rows."""
     tile, means, whiteners, offsets, r, largest = operands
     d = whiteners.shape[1]
-    with e.loop(0, TILE, GROUP) as t:
-        _center_group(e, tile, means, k, t, centered)
+    _keep_means(e, means, k, centered)
+    with e.loop(0, TILE, e.lanes) as t:
+        _center_group(e, tile, d, t, centered)
         norms = e.variable(e.constant(0.0))
         factors = centered, whiteners, e.at((k, e.builder.mul(d, d))), d
         if odd:
@@ -146,61 +188,68 @@ def _emit_full(e, *arguments):
     """Write a loop over components for each kind of d, of which one runs."""
     *operands, centered = arguments
     b, d, n = e.builder, operands[2].shape[1], operands[3].shape[0]
-    for few in range(1, _FEW + 1):
+    for few in range(1, _HELD + 1):
         with b.if_then(b.icmp_signed("==", d, e.integer(few))), e.loop(0, n, 1) as k:
             _emit_few(e, operands, k, few)
-    above = b.icmp_signed(">", d, e.integer(_FEW))
+    above = b.icmp_signed(">", d, e.integer(_HELD))
     for odd in range(4):
         rest = b.icmp_signed("==", b.and_(d, e.integer(3)), e.integer(odd))
         with b.if_then(b.and_(above, rest)), e.loop(0, n, 1) as k:
-            _emit_many(e.of(GROUP), operands, centered, k, odd)
+            _emit_many(e.of(e.lanes // 2), operands, centered, k, odd)
 
 
 @operation(_densities_twin)
 def densities_full(typingctx, tile, means, whiteners, offsets, r, largest, centered):
     """r (OUT) = log densities for full whiteners; largest (IN, OUT) raised to them.
 
-    centered (OUT, (d, GROUP)) is workspace.
+    centered (OUT, (2 d, GROUP), of the dtype of r) is workspace.
     """
     kinds = (tile, means, whiteners, offsets, r, largest, centered)
-    return written(kinds, _emit_full, _WIDE)
+    return _densities_written(kinds, _emit_full, r)
 
 
 def _exp_twin(r, largest, total):
     gaps = r - largest
-    r[:] = np.where(gaps * _LOG2_E < -1022.5, 0.0, np.exp(gaps))
-    total[:] = r.sum(axis=0)
+    lowest = -1022.5 if r.dtype == np.float64 else -126.5
+    r[:] = np.where(gaps * _LOG2_E < lowest, 0.0, np.exp(gaps))
+    total[:] = r.sum(axis=0, dtype=np.float64)
 
 
 def _exp(e, x):
     """Return exp(x): n log 2 + rest, where 2**n is put together from its bits.
 
-    What is below -709.2 is cut there, where the bits of 2**n are all 0.
+    What is very low is cut where the bits of 2**n are all 0.
     """
-    x = e.constant(_LOWEST).above(x)
-    shifted = e.multiply_add(x, e.constant(_LOG2_E), e.constant(_SHIFT))
-    n = shifted - e.constant(_SHIFT)
+    how = _EXP_SINGLE if e.single else _EXP_DOUBLE
+    x = e.constant(how.lowest).above(x)
+    shifted = e.multiply_add(x, e.constant(_LOG2_E), e.constant(how.shift))
+    n = shifted - e.constant(how.shift)
     rest = e.multiply_add(n, e.constant(-_LN2_HIGH), x)
     rest = e.multiply_add(n, e.constant(-_LN2_LOW), rest)
-    power = e.numbers(e.builder.shl(shifted.bits(), e.integers(52)))
-    return e.polynomial(_EXP, rest) * power
+    power = e.numbers(e.builder.shl(shifted.bits(), e.integers(how.mantissa)))
+    return e.polynomial(how.polynomial, rest) * power
 
 
 def _emit_exp(e, r, largest, total):
+    wide = e.doubled()
     with e.loop(0, TILE, e.lanes) as t:
-        top, sums = e.load(largest, t), e.variable(e.constant(0.0))
+        top, sums = e.load(largest, t), wide.variable(wide.constant(0.0))
         with e.loop(0, r.shape[0], 1) as k:
             place = e.at((k, TILE), (t, 1))
             value = _exp(e, e.load(r, place) - top)
             e.store(value, r, place)
-            e.put(sums, e.get(sums) + value)
-        e.store(e.get(sums), total, t)
+            wide.put(sums, wide.get(sums) + e.doubled(value))
+        wide.store(wide.get(sums), total, t)
 
 
 @operation(_exp_twin)
 def exp_of_gaps(typingctx, r, largest, total):
-    """r (IN, OUT) = exp(r - largest), total (OUT) = its sums; NaN stays NaN."""
-    return written((r, largest, total), _emit_exp, _WIDE)
+    """r (IN, OUT) = exp(r - largest), total (OUT) = its sums; NaN stays NaN.
+
+    In float32 where r is, the sums always in float64.
+    """
+    single = r.dtype == types.float32
+    return written((r, largest, total), _emit_exp, _WIDE, single=single)
 
 
 def _log_twin(largest, total, out):
@@ -257,7 +306,7 @@ def add_deletion(typingctx, r, k, best, others, total, weight, sums):
     Where k is the best of a row, `others` holds the logarithm.
     """
     kinds = (r, k, best, others, total, weight, sums)
-    return written(kinds, _emit_deletion, GROUP)
+    return written(kinds, _emit_deletion, _WIDE // 2)
 
 
 def _live_twin(r, k, scale, row_weight, masks):
@@ -304,85 +353,135 @@ def lowest_bit(typingctx, mask):
     return written((mask,), emit, 1, types.int64)
 
 
-def _pack_twin(x, rows, roots, means, k, packed, sums):
-    gaps = roots[:, None] * (x[rows] - means[k])
-    packed[: len(rows), : x.shape[1]] = gaps
-    sums[k] += roots @ gaps
+def _sums_twin(rows, weights, count, means, k, firsts, seconds):
+    gaps = rows[:, :count] - means[k][:, None]
+    weighted = weights[:count] * gaps
+    firsts[k] += weighted.sum(axis=1)
+    diagonal = seconds.ndim == 2
+    seconds[k] += (weighted * gaps).sum(axis=1) if diagonal else weighted @ gaps.T
 
 
-def _emit_pack(e, x, rows, roots, means, k, packed, sums):
-    d = x.shape[1]
-    eights, fours = (e.builder.and_(d, e.integer(-n)) for n in (8, 4))
-    operands = x, rows, roots, packed
-    for lanes, start, stop in ((8, 0, eights), (4, eights, fours), (1, fours, d)):
-        with e.loop(start, stop, lanes) as j:
-            columns = e.of(lanes)
-            place = e.at((k, d), (j, 1))
-            _pack_columns(columns, operands, j, columns.load(means, place), sums, place)
+def _sum_few(e, operands, d):
+    """Sums for a few features: one accumulator for each, all in registers."""
+    rows, weights, count, means, k, firsts, seconds = operands
+    pairs = [(i, j) for i in range(d) for j in range(i + 1)]
+    places = [e.at((k, d), (e.integer(j), 1)) for j in range(d)]
+    pair_places = [e.at((k, d * d), (e.integer(i * d + j), 1)) for i, j in pairs]
+    mean = [e.spread(e.scalar(means, place)) for place in places]
+    sums, pair_sums = (
+        [e.variable(e.constant(0.0)) for _ in each] for each in (places, pairs)
+    )
+    with e.loop(0, count, e.lanes) as t:
+        where = [e.at((e.integer(j), rows.shape[1]), (t, 1)) for j in range(d)]
+        gaps = [e.load(rows, where[j]) - mean[j] for j in range(d)]
+        weight = e.load(weights, t)
+        weighted = [weight * gap for gap in gaps]
+        for total, value in zip(sums, weighted, strict=True):
+            e.put(total, e.get(total) + value)
+        for total, (i, j) in zip(pair_sums, pairs, strict=True):
+            e.put(total, e.multiply_add(weighted[i], gaps[j], e.get(total)))
+    for total, place in zip(sums, places, strict=True):
+        e.add_up(e.get(total), firsts, place)
+    for total, place in zip(pair_sums, pair_places, strict=True):
+        e.add_up(e.get(total), seconds, place)
 
 
-def _pack_columns(e, operands, j, mean, sums, place):
-    x, rows, roots, packed = operands
-    total = e.variable(e.load(sums, place))
-    with e.loop(0, rows.shape[0], 1) as t:
-        root = e.spread(e.scalar(roots, t))
-        row = e.builder.load(e.builder.gep(rows.pointer, [t]))
-        value = (e.load(x, e.at((row, x.shape[1]), (j, 1))) - mean) * root
-        e.store(value, packed, e.at((t, packed.shape[1]), (j, 1)))
-        e.put(total, e.multiply_add(root, value, e.get(total)))
-    e.store(e.get(total), sums, place)
+def _emit_sums_full(e, *operands):
+    """Write a loop for each number of features up to FEW, of which one runs."""
+    for few, lanes in zip(range(1, FEW + 1), (16, 8, 4, 4), strict=True):
+        wanted = e.builder.icmp_signed("==", operands[0].shape[0], e.integer(few))
+        with e.builder.if_then(wanted):
+            _sum_few(e.of(lanes), operands, few)
 
 
-@operation(_pack_twin)
-def pack_rows(typingctx, x, rows, roots, means, k, packed, sums):
-    """packed (OUT) = roots (x[rows] - means[k]), sums[k] (IN, OUT) += roots of that."""
-    kinds = (x, rows, roots, means, k, packed, sums)
-    return written(kinds, _emit_pack, 8)
+def _emit_sums_diagonal(e, rows, weights, count, means, k, firsts, seconds):
+    d, length = rows.shape
+    with e.loop(0, d, 1) as j:
+        place = e.at((k, d), (j, 1))
+        mean = e.spread(e.scalar(means, place))
+        first, second = (e.variable(e.constant(0.0)) for _ in range(2))
+        with e.loop(0, count, e.lanes) as t:
+            gap = e.load(rows, e.at((j, length), (t, 1))) - mean
+            weighted = e.load(weights, t) * gap
+            e.put(first, e.get(first) + weighted)
+            e.put(second, e.multiply_add(weighted, gap, e.get(second)))
+        e.add_up(e.get(first), firsts, place)
+        e.add_up(e.get(second), seconds, place)
 
 
-def _outer_twin(packed, count, seconds, k):
-    seconds[k] += packed[:count].T @ packed[:count]
+@operation(_sums_twin)
+def add_sums(typingctx, rows, weights, count, means, k, firsts, seconds):
+    """Add (OUT) what `count` weighted rows bring to the sums of component k.
 
-
-def _emit_outer(e, packed, count, seconds, k):
-    width = packed.shape[1]
-    base = e.at((k, e.builder.mul(width, width)))
-    with e.loop(0, width, 4) as row:
-        after = e.builder.add(row, e.integer(4))
-        pairs = e.builder.and_(after, e.integer(-8))
-        with e.loop(0, pairs, 8) as column:
-            _outer_block(e, (packed, count, seconds, base), row, column, 2)
-        with e.loop(pairs, after, 4) as column:
-            _outer_block(e, (packed, count, seconds, base), row, column, 1)
-
-
-def _outer_block(e, operands, row, column, n_columns):
-    """Add four rows by 4 n_columns columns of the sum of outer products."""
-    packed, count, seconds, base = operands
-    width = packed.shape[1]
-    block = [[e.variable(e.constant(0.0)) for _ in range(n_columns)] for _ in range(4)]
-    with e.loop(0, count, 1) as t:
-        start = e.at((t, width))
-        values = [
-            e.load(packed, e.at((start, 1), (column, 1), (e.integer(4 * c), 1)))
-            for c in range(n_columns)
-        ]
-        for i, sums in enumerate(block):
-            place = e.at((start, 1), (row, 1), (e.integer(i), 1))
-            factor = e.spread(e.scalar(packed, place))
-            for total, value in zip(sums, values, strict=True):
-                e.put(total, e.multiply_add(factor, value, e.get(total)))
-    for i, sums in enumerate(block):
-        line = e.builder.add(row, e.integer(i))
-        for c, total in enumerate(sums):
-            place = e.at((base, 1), (line, width), (column, 1), (e.integer(4 * c), 1))
-            e.store(e.load(seconds, place) + e.get(total), seconds, place)
-
-
-@operation(_outer_twin)
-def add_outers(typingctx, packed, count, seconds, k):
-    """seconds[k] (IN, OUT) += sum of y y^T over the first rows of packed.
-
-    packed is (TILE, D) with D a multiple of 4; the lower triangle is right.
+    rows is (d, at least count), count a multiple of 16; with full `seconds`, whose
+    lower triangles are right, d is at most FEW.
     """
-    return written((packed, count, seconds, k), _emit_outer, 4)
+    kinds = (rows, weights, count, means, k, firsts, seconds)
+    emit = _emit_sums_full if seconds.ndim == 3 else _emit_sums_diagonal
+    return written(kinds, emit, _WIDE)
+
+
+def _outers_twin(rows, roots, means, k, scaled, firsts, seconds):
+    d, count = len(rows), len(roots)
+    gaps = roots * (rows[:, :count] - means[k][:, None])
+    firsts[k] += gaps @ roots
+    seconds[k, :d, :d] += gaps @ gaps.T
+
+
+def _scale_rows(e, rows, roots, means, k, scaled, firsts):
+    """Write scaled (OUT), the centred rows times their roots, and add up."""
+    (d, length), count = rows.shape, roots.shape[0]
+    with e.loop(0, d, 1) as j:
+        place = e.at((k, d), (j, 1))
+        mean, total = e.spread(e.scalar(means, place)), e.variable(e.constant(0.0))
+        with e.loop(0, count, e.lanes) as t:
+            root, where = e.load(roots, t), e.at((j, length), (t, 1))
+            value = (e.load(rows, where) - mean) * root
+            e.store(value, scaled, where)
+            e.put(total, e.multiply_add(root, value, e.get(total)))
+        e.add_up(e.get(total), firsts, place)
+
+
+def _sum_block(e, scaled, count, corner, seconds, base):
+    """Add four rows by two columns of the sum of outer products."""
+    width, length = scaled.shape
+    starts = [
+        [e.at((e.builder.add(start, e.integer(i)), length)) for i in range(n)]
+        for start, n in zip(corner, (4, 2), strict=True)
+    ]
+    pairs = [(i, j) for i in range(4) for j in range(2)]
+    block = [e.variable(e.constant(0.0)) for _ in pairs]
+    with e.loop(0, count, e.lanes) as t:
+        left, right = (
+            [e.load(scaled, e.at((start, 1), (t, 1))) for start in side]
+            for side in starts
+        )
+        for total, (i, j) in zip(block, pairs, strict=True):
+            e.put(total, e.multiply_add(left[i], right[j], e.get(total)))
+    first = e.at((base, 1), (corner[0], width), (corner[1], 1))
+    for total, (i, j) in zip(block, pairs, strict=True):
+        place = e.at((first, 1), (e.integer(i), width), (e.integer(j), 1))
+        e.add_up(e.get(total), seconds, place)
+
+
+def _emit_outers(e, rows, roots, means, k, scaled, firsts, seconds):
+    _scale_rows(e, rows, roots, means, k, scaled, firsts)
+    width, count, four = scaled.shape[0], roots.shape[0], e.integer(4)
+    base = e.at((k, e.builder.mul(width, width)))
+    with (
+        e.loop(0, width, 4) as row,
+        e.loop(0, e.builder.add(row, four), 2) as column,
+    ):
+        _sum_block(e.of(4), scaled, count, (row, column), seconds, base)
+
+
+@operation(_outers_twin)
+def add_outers(typingctx, rows, roots, means, k, scaled, firsts, seconds):
+    """Add (OUT) what rows, by the roots of their weights, bring to the sums of k.
+
+    rows is (d, at least the number of roots), that a multiple of 16. `seconds` is
+    (K, D, D) with D a multiple of 4: the lower triangles are right. scaled (OUT) is
+    workspace, as rows but with D features, 0 beyond d.
+    """
+    kinds = (rows, roots, means, k, scaled, firsts, seconds)
+    return written(kinds, _emit_outers, _WIDE)

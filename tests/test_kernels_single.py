@@ -1,0 +1,128 @@
+"""float32 rows: computed in float32 where that is accurate, else in float64."""
+
+import numpy as np
+import pytest
+import reference_mixture as reference
+from test_kernels_cpu import FORMS, assert_moments, in_form, make_problem
+
+from skgmmot.kernels import _cpu
+
+RTOL = 1e-5  # of the largest entry; DESIGN asks for 1e-4
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """float32 also where a problem is too small for it to pay."""
+    monkeypatch.setattr(_cpu, "_WORTH_SINGLE", 0.0)
+
+
+def everything(X, gaussians, weights=None, n_threads=None):
+    """What each primitive that knows responsibilities returns, by name."""
+    K, d = gaussians.means.shape
+    rng = np.random.default_rng(0)
+    linear, shifts = rng.standard_normal((K, d, d)), rng.standard_normal((K, d))
+    if gaussians.whiteners.ndim == 2:
+        linear = in_form(linear, "diagonal")
+    moments = _cpu.moments(X, weights, gaussians, True, n_threads)
+    return moments._asdict() | {
+        "density": _cpu.log_density(X, gaussians, n_threads),
+        "posteriors": _cpu.posteriors(X, gaussians, n_threads),
+        "labels": _cpu.labels(X, gaussians, n_threads),
+        "draws": _cpu.draw_labels(X, gaussians, rng.uniform(size=len(X)), n_threads),
+        "maps": _cpu.apply_maps(X, gaussians, linear, shifts, n_threads),
+    }
+
+
+def assert_same(found, expected):
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 8, 9, 18, 33])
+def test_float32_is_near_float64(d, form, monkeypatch):
+    X, mixture, gaussians = make_problem(d, 300, d, 4, form)
+    X = X.astype(np.float32)
+    weights = np.random.default_rng(d).uniform(0.5, 2.0, len(X))
+    found = everything(X, gaussians, weights)
+    assert_moments(
+        _cpu.moments(X, weights, gaussians),
+        X.astype(float),
+        weights,
+        mixture,
+        form,
+        RTOL,
+    )
+    monkeypatch.setattr(_cpu, "_WORTH_SINGLE", np.inf)
+    expected = everything(X, gaussians, weights)
+    assert (found["density"] != expected["density"]).any()  # the other way was taken
+    # Where others have less than 1e-38 in float32, log(1 - r) falls to its least value.
+    assert (found["deletion"] <= (1.0 - RTOL) * expected["deletion"]).all()
+    inexact = {"labels", "draws"} | ({"deletion"} if d == 33 else set())
+    for name in expected.keys() - inexact:
+        scale = np.abs(expected[name]).max()
+        tolerance = RTOL * scale
+        np.testing.assert_allclose(found[name], expected[name], atol=tolerance, rtol=0)
+    for name in ("labels", "draws"):
+        assert np.mean(found[name] != expected[name]) <= 1 / len(X)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("form", FORMS)
+def test_an_offset_loses_nothing(form):
+    X, (weights, means, covariances), gaussians = make_problem(3, 300, 5, 4, form)
+    X = (X + 1e4).astype(np.float32)
+    moved = gaussians._replace(means=means + 1e4)
+    expected = reference.log_densities(
+        X.astype(np.float64), (weights, means + 1e4, covariances)
+    )
+    np.testing.assert_allclose(_cpu.log_density(X, moved), expected, rtol=RTOL)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("far", [1e4, 1e30, 3e38])
+def test_ranges_with_rows_far_from_all_are_computed_in_float64(form, far, monkeypatch):
+    X, _, gaussians = make_problem(4, 300, 5, 4, form)
+    X[17] *= far / np.abs(X[17]).max()
+    X = X.astype(np.float32)
+    found = everything(X, gaussians)
+    monkeypatch.setattr(_cpu, "_WORTH_SINGLE", np.inf)
+    assert_same(found, everything(X, gaussians))
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("change", ["cancels", "tiny", "huge", "far means"])
+def test_mixtures_that_float32_cannot_hold_are_computed_in_float64(change, monkeypatch):
+    X, _, gaussians = make_problem(4, 300, 5, 4, "full")
+    X = X.astype(np.float32)
+    _, means, whiteners = gaussians
+    if change == "cancels":  # a row of the whitener reaches 1e4 standard deviations
+        whiteners = whiteners.copy()
+        whiteners[0, 1, :2] = 1e4, -1e4
+    scale = {"tiny": 1e-14, "huge": 1e14}.get(change, 1.0)
+    shift = 1e13 if change == "far means" else 0.0
+    gaussians = gaussians._replace(means=means + shift, whiteners=scale * whiteners)
+    found = everything(X, gaussians)
+    monkeypatch.setattr(_cpu, "_WORTH_SINGLE", np.inf)
+    assert_same(found, everything(X, gaussians))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_threads_leave_the_bits_of_float32(form):
+    X, _, gaussians = make_problem(5, 30_000, 6, 8, form)
+    X = X.astype(np.float32)
+    assert_same(everything(X, gaussians, None, 1), everything(X, gaussians, None, 3))
+    small = _cpu.log_density(X[:128], gaussians)  # in float64: too small to pay
+    assert (small != _cpu.log_density(X, gaussians)[:128]).any()
+
+
+def test_terms_of_whitened_rows():
+    from skgmmot.kernels import _ranges
+
+    _, _, gaussians = make_problem(6, 2, 6, 3, "full")
+    deviations = np.linalg.norm(np.linalg.inv(gaussians.whiteners), axis=2)
+    terms = (np.abs(gaussians.whiteners) * deviations[:, None, :]).sum(axis=2)
+    found = _ranges.largest_terms(gaussians.whiteners)
+    np.testing.assert_allclose(found, terms.max(), rtol=1e-12)
