@@ -1,7 +1,7 @@
 """All sections by the names that the command line knows."""
 
 from benchmarks._sections_bound import BOUND
-from benchmarks._sections_em import EM, SCORE
+from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_process import MEMORY, STARTUP
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
@@ -9,7 +9,9 @@ from benchmarks._sections_transport import COSTS, MAPS
 
 SECTIONS = {
     "em": EM,
+    "em_single": EM_SINGLE,
     "score": SCORE,
+    "score_single": SCORE_SINGLE,
     "bound": BOUND,
     "spiral": SPIRAL,
     "coupled": COUPLED,

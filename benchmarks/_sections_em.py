@@ -1,5 +1,7 @@
 """Sections about samples and one mixture: an EM iteration, and score_samples."""
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks._data import live_components, mixed
@@ -13,10 +15,12 @@ CASES = [
     for overlapping in (False, True)
     for d, n in _SIZES.items()
 ]
+_SINGLE_CASES = [case for case in CASES if case["d"] in (2, 8, 16, 32)]
 
 
-def _data(case):
-    return mixed(case["n"], case["d"], case["K"], case["overlapping"])
+def _data(case, dtype="float64"):
+    data = mixed(case["n"], case["d"], case["K"], case["overlapping"])
+    return data._replace(X=data.X.astype(dtype))
 
 
 def describe(case):
@@ -49,10 +53,10 @@ def _steps(fit, score, per):
 # skgmmot
 
 
-def _em_project(case):
+def _em_project(case, dtype="float64"):
     from skgmmot import SparseGaussianMixture
 
-    data = _data(case)
+    data = _data(case, dtype)
     settings = {**_start(data), "sparsity": 0.0, "accelerate": False}
 
     def fit(max_iter):
@@ -61,10 +65,10 @@ def _em_project(case):
     return _steps(fit, lambda model: model.score(data.X), 20)
 
 
-def _score_project(case):
+def _score_project(case, dtype="float64"):
     from skgmmot import SparseGaussianMixture
 
-    data = _data(case)
+    data = _data(case, dtype)
     model = SparseGaussianMixture.from_parameters(
         data.weights, data.means, data.covariances
     )
@@ -186,24 +190,39 @@ def _score_pomegranate(case):
     return repeated(lambda: model.log_probability(X), 2)
 
 
-def _libraries(project, sklearn, gmmx, pomegranate):
+_SKLEARN, _GMMX, _POMEGRANATE = ("sklearn",), ("gmmx", "jax"), ("pomegranate", "torch")
+
+
+def _singles(project, gmmx, pomegranate):
+    """The libraries that compute in float32, and the project in float64 beside it."""
     return {
-        "skgmmot": Library(project, ("skgmmot",)),
-        "scikit-learn": Library(sklearn, ("sklearn",)),
-        "gmmx (float32)": Library(gmmx, ("gmmx", "jax")),
-        "pomegranate (float32)": Library(pomegranate, ("pomegranate", "torch")),
+        "skgmmot": Library(partial(project, dtype="float32"), ("skgmmot",)),
+        "skgmmot in float64": Library(project, ("skgmmot",)),
+        "gmmx": Library(gmmx, _GMMX),
+        "pomegranate": Library(pomegranate, _POMEGRANATE),
     }
 
 
 EM = Section(
     "One EM iteration",
-    "Full covariances, double precision unless said otherwise. One E-step and one"
-    " M-step: scikit-learn's _e_step and _m_step, pomegranate's summarize and"
-    " from_summaries; for skgmmot and gmmx the difference of two fits that differ in"
+    "Full covariances, double precision. One E-step and one M-step: scikit-learn's"
+    " _e_step and _m_step; for skgmmot the difference of two fits that differ in"
     " max_iter, divided by the difference."
     " Live: the median number of responsibilities above 1e-8 in a row.",
     CASES,
-    _libraries(_em_project, _em_sklearn, _em_gmmx, _em_pomegranate),
+    {
+        "skgmmot": Library(_em_project, ("skgmmot",)),
+        "scikit-learn": Library(_em_sklearn, _SKLEARN),
+    },
+    "mean log-likelihood after 4 iterations",
+)
+
+EM_SINGLE = Section(
+    "One EM iteration in float32",
+    "The same with rows in float32. pomegranate's summarize and from_summaries; gmmx"
+    " as skgmmot, by the difference of two fits.",
+    _SINGLE_CASES,
+    _singles(_em_project, _em_gmmx, _em_pomegranate),
     "mean log-likelihood after 4 iterations",
 )
 
@@ -211,6 +230,17 @@ SCORE = Section(
     "score_samples",
     "Log-densities of all rows under given parameters, same data as above.",
     CASES,
-    _libraries(_score_project, _score_sklearn, _score_gmmx, _score_pomegranate),
+    {
+        "skgmmot": Library(_score_project, ("skgmmot",)),
+        "scikit-learn": Library(_score_sklearn, _SKLEARN),
+    },
+    "mean log-likelihood",
+)
+
+SCORE_SINGLE = Section(
+    "score_samples in float32",
+    "The same with rows in float32.",
+    _SINGLE_CASES,
+    _singles(_score_project, _score_gmmx, _score_pomegranate),
     "mean log-likelihood",
 )
