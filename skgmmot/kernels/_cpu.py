@@ -6,6 +6,7 @@ cut of the rows into ranges depends on the size of the problem alone, so that re
 have the same bits for every number of threads.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -17,11 +18,12 @@ _MAX_RANGES = 64
 _OPERATIONS_PER_RANGE = 500_000.0  # some 100 us, against 20 us to call a kernel
 _MAX_PARTIAL_BYTES = 32 * 2**20
 _ROWS_PER_SUM = 2048  # rows beside whose work setting up and adding a sum is little
-_FEW_RANGES = 8  # enough to share among cores
+_FEW_RANGES = 16  # enough to share among cores
 _EXP_COST = 30  # operations that one exponential stands for
 _WORTH_SINGLE = 5_000_000.0  # operations below which to ask for float32 costs more
-_MOST_CANCELLED = 1000.0  # standard deviations that terms of a whitened row may reach
+_MOST_CANCELLED = 200.0  # standard deviations that terms of a whitened row may reach
 _SINGLE_RANGE = (1e-12, 1e12)
+_ROWS_PER_FEATURE = 8  # to ask for float32 is K d^3 / 6 operations
 
 
 def _read_only(array, dtype=None):
@@ -37,20 +39,22 @@ def _frozen(gaussians):
 
 def _mixtures(x, gaussians, operations):
     """The mixture as kernels take it: where float32 does, in that, then in float64."""
-    exact = _frozen(gaussians)
-    if x.dtype == np.float64 or operations < _WORTH_SINGLE or not _is_tame(*exact):
+    exact = (*_frozen(gaussians), 0.0)
+    few = operations < _WORTH_SINGLE or len(x) < _ROWS_PER_FEATURE * x.shape[1]
+    if x.dtype == np.float64 or few or not _is_tame(*exact[:3]):
         return (exact,)
-    return (*exact[:2], _read_only(exact[2], np.float32)), exact
+    offsets, means, whiteners, _ = exact
+    top = float(offsets.max())
+    return (offsets - top, means, _read_only(whiteners, np.float32), top), exact
 
 
 def _is_tame(offsets, means, whiteners):
-    """Whether float32 computes whitened rows to some 1e-4 standard deviations."""
+    """Whether float32 computes whitened rows to some 1e-5 standard deviations."""
     full = whiteners.ndim == 3
     scales = np.diagonal(whiteners, axis1=1, axis2=2) if full else whiteners
     low, high = _SINGLE_RANGE
-    if not (
-        scales.min() > low and max(np.abs(whiteners).max(), np.abs(means).max()) < high
-    ):
+    within = [scales.min() > low, *(np.abs(a).max() < high for a in (means, whiteners))]
+    if not (all(within) and np.isfinite(offsets.max())):
         return False
     return not full or _ranges.largest_terms(whiteners) < _MOST_CANCELLED
 
@@ -98,10 +102,10 @@ def moments(x, sample_weight, gaussians, deletion=False, n_threads=None):
     x = _read_only(x)
     weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
     operations = 2 * _operations(len(x), whiteners)
-    n_ranges = _count_ranges(len(x), operations, 8 * whiteners.size)
+    squares = _padded(whiteners.shape)
+    n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
     bounds = _bounds(len(x), n_ranges)
     mixtures = _mixtures(x, gaussians, operations)
-    squares = _padded(whiteners.shape)
     parts = likelihood, counts, sums, seconds, deletions = [
         np.empty((n_ranges, *shape))
         for shape in ((1,), offsets.shape, means.shape, squares, offsets.shape)
@@ -133,12 +137,12 @@ def given_moments(x, responsibilities, means, full, n_threads=None):
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
     x, means = _read_only(x), _read_only(means, np.float64)
     responsibilities = _read_only(responsibilities, np.float64)
-    shape = (*means.shape, means.shape[1]) if full else means.shape
-    operations = float(len(x)) * np.prod(shape)
-    n_ranges = _count_ranges(len(x), operations, 8 * int(np.prod(shape)))
+    squares = _padded((*means.shape, means.shape[1]) if full else means.shape)
+    operations = float(len(x)) * math.prod(squares)
+    n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
     bounds = _bounds(len(x), n_ranges)
     counts, sums, seconds = (
-        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, _padded(shape))
+        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, squares)
     )
 
     def work(i):

@@ -2,7 +2,8 @@
 
 Full and diagonal forms are told apart by the number of axes of an argument, which is
 known when a kernel is compiled: the branch of the other form costs nothing. A mixture
-travels as the tuple (offsets, means, whiteners), what is summed as a tuple of arrays.
+travels as the tuple (offsets, means, whiteners, top), where `top` is to be added to
+log densities; what is summed travels as a tuple of arrays.
 
 Responsibilities are computed in the dtype of the whiteners. Where that is float32 a
 kernel can find rows that are too far from all components for it: it returns False, and
@@ -17,7 +18,7 @@ from skgmmot.kernels._jit import allocating_kernel, kernel
 DENSITY, LABELS, POSTERIORS, DRAWS = range(4)
 TILE = _TILE = tiles.TILE
 _GROUP = tiles.vectors.GROUP
-_FAR = -1e5  # a log density below which responsibilities need float64
+_FAR = -1e3  # log density, less the top, below which responsibilities need float64
 FEW = _FEW = tiles.FEW
 _N_MASKS = TILE // tiles.vectors.MASKED
 # Live rows of a tile from which on to pick them costs more than it saves.
@@ -30,6 +31,7 @@ _distances_diagonal = tiles.distances_diagonal
 _exponentiate = tiles.exponentiate
 _sum_of_others = tiles.sum_of_others
 _log_shares_of_others = tiles.log_shares_of_others
+_gaps_to_second = tiles.gaps_to_second
 _mark_live = tiles.mark_live
 _hold_rows = tiles.hold_rows
 _gather_rows = tiles.gather_rows
@@ -136,9 +138,9 @@ def _add_rest(x, means, work, sums):
 @kernel
 def _add_deletions(r, total, row_weight, n_live, work, deletions):
     """deletions (IN, OUT) += weighted sums of log(1 - r) of a tile."""
-    best, others, log_others = work
+    best, others, log_others, gaps = work
     _sum_of_others(r, total, best, others)
-    _log_shares_of_others(others, total, log_others)
+    _log_shares_of_others(others, total, gaps, log_others)
     for k in range(r.shape[0]):
         if n_live[k] > 0:
             _add_deletion(r, k, best, log_others, total, row_weight, deletions)
@@ -152,7 +154,8 @@ def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
     tile, centered, r, largest, total = _workspace(mixture)
     scale, row_weight = np.empty(_TILE), np.empty(_TILE)
     log_density = np.empty(_TILE)
-    deleting = (np.empty(_TILE, np.int64), np.empty(_TILE), np.empty(_TILE))
+    best, others = np.empty(_TILE, np.int64), np.empty(_TILE)
+    deleting = (best, others, np.empty(_TILE), np.empty(_TILE))
     work = _work(n_components, d, sums[2])
     start, stop = bounds
     for first in range(start, stop, _TILE):
@@ -160,9 +163,12 @@ def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
         _row_weights(weights, first, stop, row_weight)
         if not _densities(tile, mixture, centered, r, largest):
             return False
+        if deletion:
+            _gaps_to_second(r, largest, deleting[3])
         _exponentiate(r, largest, total)
         _log_of_sums(largest, total, log_density)
-        likelihood[0] += _weigh_densities(log_density, row_weight, total, scale)
+        _scale_rows(row_weight, total, scale)
+        likelihood[0] += _weighted_sum(log_density, row_weight, mixture[3])
         _add_tile(x, first, tile, r, (scale, row_weight), means, work, sums)
         if deletion:
             _add_deletions(r, total, row_weight, work[1][1], deleting, deletions)
@@ -171,13 +177,18 @@ def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
 
 
 @kernel
-def _weigh_densities(log_density, row_weight, total, scale):
-    """Return the weighted sum; scale (OUT) = what makes r weighted responsibilities."""
-    likelihood = 0.0
+def _weighted_sum(log_density, row_weight, top):
+    total = 0.0
     for t in range(_TILE):
-        likelihood += row_weight[t] * log_density[t]
+        total += row_weight[t] * (log_density[t] + top)
+    return total
+
+
+@kernel
+def _scale_rows(row_weight, total, scale):
+    """scale (OUT) = what makes r weighted responsibilities."""
+    for t in range(_TILE):
         scale[t] = row_weight[t] / total[t]
-    return likelihood
 
 
 @kernel
@@ -246,7 +257,7 @@ def density(x, bounds, mixture, what, uniforms, out, labels, posteriors):
         if what == DENSITY:
             _log_of_sums(largest, total, log_density)
             for t in range(n_rows):
-                out[first + t] = log_density[t]
+                out[first + t] = log_density[t] + mixture[3]
         elif what == DRAWS:
             for t in range(n_rows):
                 labels[first + t] = _draw(r, t, uniforms[first + t] * total[t])
@@ -395,7 +406,7 @@ def largest_terms(whiteners):
     for k in range(n_components):
         for i in range(d):
             inverse[i, : i + 1] = 0.0
-            terms = 1.0
+            terms = 0.0
             for j in range(i):
                 factor = whiteners[k, i, j]
                 terms += abs(factor) * deviations[j]
@@ -407,6 +418,6 @@ def largest_terms(whiteners):
                 inverse[i, a] /= whiteners[k, i, i]
                 length += inverse[i, a] * inverse[i, a]
             deviations[i] = np.sqrt(length)
-            terms += abs(whiteners[k, i, i]) * deviations[i] - 1.0
+            terms += abs(whiteners[k, i, i]) * deviations[i]
             largest = max(largest, terms)
     return largest

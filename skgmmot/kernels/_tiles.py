@@ -15,6 +15,7 @@ from skgmmot.kernels._jit import exact_kernel, kernel
 TILE = vectors.TILE
 _GROUP = vectors.GROUP
 _MASKED = vectors.MASKED
+_LEAST_LOG = math.log(1e-300)  # what the logarithm of a share is cut at
 FEW = vectors.FEW
 mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
 _exp_of_gaps, _log_of_sums = vectors.exp_of_gaps, vectors.log_of_sums
@@ -75,7 +76,7 @@ def densities_of(tile, mixture, centered, r, largest):
 
     d (d + 1) / 2 multiply-adds a row with full whiteners. centered is workspace.
     """
-    offsets, means, whiteners = mixture
+    offsets, means, whiteners, _ = mixture
     if whiteners.ndim == 2:
         _densities_diagonal(tile, means, whiteners, offsets, r, largest)
     else:
@@ -190,10 +191,27 @@ def add_rows(rows, weights, count, means, k, scaled, sums):
 
 
 @kernel
-def log_shares_of_others(others, total, out):
+def gaps_to_second(r, largest, gaps):
+    """gaps (OUT) = the second largest log density of each row less the largest.
+
+    Only in float32, where the exponential of the gap is 0 below -88; else the least.
+    The logarithm of the sum of all others is at most log(K - 1) above it.
+    """
+    gaps[:] = _LEAST_LOG
+    if r.itemsize == 8:
+        return
+    for k in range(r.shape[0]):
+        for t in range(TILE):
+            gap = r[k, t] - largest[t]
+            gaps[t] = max(gaps[t], gap if gap < 0.0 else _LEAST_LOG)
+
+
+@kernel
+def log_shares_of_others(others, total, gaps, out):
     """out (OUT) = log(1 - r) of each row's largest component, by its other terms."""
     for t in range(TILE):
-        out[t] = math.log(max(others[t], 1e-300)) - math.log(total[t])
+        log_others = math.log(max(others[t], 1e-300))
+        out[t] = (log_others if others[t] > 0.0 else gaps[t]) - math.log(total[t])
 
 
 @exact_kernel

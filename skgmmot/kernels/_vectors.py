@@ -23,7 +23,7 @@ _WIDE = 16  # lanes where constants are many and values few
 GROUP = _WIDE  # rows of a group in float32; half as many in float64
 MASKED = _WIDE  # rows of a mask of live rows
 _LOG2_E = 1.4426950408889634
-_LN2_HIGH = 6.93145751953125e-1  # 20 bits: its multiples below 2**31 are exact
+_LN2_HIGH = 6.93145751953125e-1  # 15 bits: its multiples are exact, also in float32
 _LN2_LOW = 1.42860682030941723212e-6
 
 
