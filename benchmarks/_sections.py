@@ -9,9 +9,9 @@ from benchmarks._sections_transport import COSTS, MAPS
 
 SECTIONS = {
     "em": EM,
-    "em_single": EM_SINGLE,
+    "em32": EM_SINGLE,
     "score": SCORE,
-    "score_single": SCORE_SINGLE,
+    "score32": SCORE_SINGLE,
     "bound": BOUND,
     "spiral": SPIRAL,
     "coupled": COUPLED,

@@ -1,7 +1,8 @@
 """Write doc/benchmarks.rst from files of figures: python -m benchmarks.document.
 
-The files are what `benchmarks.peers --json` and `benchmarks.roofline --json` wrote into
-benchmarks/figures. A section that is in several files has a table for each.
+The files are what --json of `benchmarks.peers`, `benchmarks.roofline` and
+`benchmarks.scaling` wrote into benchmarks/figures. A section that is in several files
+has a table for each.
 """
 
 import json
@@ -12,6 +13,7 @@ from benchmarks._sections import SECTIONS
 from benchmarks._tables import title
 from benchmarks.peers import case_name, machine, tabulated
 from benchmarks.roofline import tables
+from benchmarks.scaling import tabulated as scaling
 
 _FIGURES = ROOT / "benchmarks" / "figures"
 _PAGE = ROOT / "doc" / "benchmarks.rst"
@@ -25,7 +27,7 @@ machine was not alone with its work: ratios vary more than on a quiet one.
 
 
 def _found():
-    """(file, name of a section, results) in the order of sections; roofline files."""
+    """(file, name of a section, results) by sections; roofline and scaling files."""
     files = [json.loads(path.read_text()) for path in sorted(_FIGURES.glob("*.json"))]
     found = [
         (file, name, file["sections"][name])
@@ -33,7 +35,10 @@ def _found():
         for file in files
         if name in file.get("sections", {})
     ]
-    return found, [file for file in files if "parts" in file]
+    rooflines, scalings = (
+        [f for f in files if key in f] for key in ("parts", "scaling")
+    )
+    return found, rooflines, scalings
 
 
 def slower(found):
@@ -55,7 +60,7 @@ def slower(found):
 
 def page():
     """The whole page."""
-    found, rooflines = _found()
+    found, rooflines, scalings = _found()
     parts = [title("Benchmarks", "=").lstrip(), _INTRODUCTION]
     parts += [title("Where a peer is faster"), "\n".join(slower(found)) or "Nowhere."]
     last = None
@@ -66,6 +71,8 @@ def page():
         last = name
     if rooflines:
         parts += [tables(rooflines[-1]), machine(rooflines[-1])]
+    for file in scalings:
+        parts += [scaling(file), machine(file)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

@@ -54,15 +54,22 @@ def exponential_rate():
     return len(x) / best(lambda: np.exp(x, out=out))
 
 
-def kernel_rates(d, overlapping, threads):
-    """Nanoseconds and useful operations, a row and component, of both passes."""
-    from skgmmot.kernels import Gaussians, kernels_for
+def problem(d, overlapping, n_rows):
+    """A sample, and a mixture near it as kernels take it."""
+    from skgmmot.kernels import Gaussians
 
-    data = mixed(_SIZES[d], d, 16 if d == 128 else 32, overlapping)
+    data = mixed(n_rows, d, 16 if d == 128 else 32, overlapping)
     whiteners = np.ascontiguousarray(data.factors.transpose(0, 2, 1))
     log_dets = np.log(np.diagonal(whiteners, axis1=1, axis2=2)).sum(axis=1)
     offsets = np.log(data.weights) + log_dets - 0.5 * d * np.log(2.0 * np.pi)
-    mixture = Gaussians(offsets, data.means, whiteners)
+    return data, Gaussians(offsets, data.means, whiteners)
+
+
+def kernel_rates(d, overlapping, threads):
+    """Nanoseconds and useful operations, a row and component, of both passes."""
+    from skgmmot.kernels import kernels_for
+
+    data, mixture = problem(d, overlapping, _SIZES[d])
     kernels = kernels_for(data.X)
     work = len(data.X) * len(data.weights)
     density = best(lambda: kernels.log_density(data.X, mixture, threads)) / work
