@@ -27,7 +27,7 @@ _TEXT = (
 )
 
 
-def in_turns(function, counts, least=4.0, turns=6):
+def in_turns(function, counts, least=8.0, turns=6):
     """Shortest time of function(count) for each count."""
     times = {count: [seconds(function, count)] for count in counts}  # a first call
     times = {count: [] for count in counts}
