@@ -1,9 +1,9 @@
 """The primitives on the CPU: ranges of rows on threads, sums added in a fixed order.
 
 Every function takes X as (n, d) float32 or float64 in C order; sums and results are
-float64. Responsibilities of float32 rows are computed in float32 where that does. The
-cut of the rows into ranges depends on the size of the problem alone, so that results
-have the same bits for every number of threads.
+float64. Responsibilities of float32 rows are computed in float32 where that will do.
+The cut of the rows into ranges depends on the size of the problem alone, so that
+results have the same bits for every number of threads.
 """
 
 import math
@@ -15,7 +15,7 @@ from skgmmot.kernels import Moments, _pairs, _ranges
 from skgmmot.kernels._threads import run_ranges
 
 _MAX_RANGES = 64
-_OPERATIONS_PER_RANGE = 500_000.0  # some 100 us, against 20 us to call a kernel
+_OPERATIONS_PER_RANGE = 500_000.0  # some 20 us, as to call a kernel costs
 _MAX_PARTIAL_BYTES = 32 * 2**20
 _ROWS_PER_SUM = 2048  # rows beside whose work setting up and adding a sum is little
 _FEW_RANGES = 16  # enough to share among cores
@@ -38,7 +38,7 @@ def _frozen(gaussians):
 
 
 def _mixtures(x, gaussians, operations):
-    """The mixture as kernels take it: where float32 does, in that, then in float64."""
+    """The mixture as kernels take it: in float32 where that may do, and in float64."""
     exact = (*_frozen(gaussians), 0.0)
     few = operations < _WORTH_SINGLE or len(x) < _ROWS_PER_FEATURE * x.shape[1]
     if x.dtype == np.float64 or few or not _is_tame(*exact[:3]):

@@ -48,7 +48,7 @@ _center_tile = tiles.center_tile
 def _densities(tile, mixture, centered, r, largest):
     """r (OUT) = log densities (K, TILE) with weights; largest (OUT) = their maximum.
 
-    Return False where rows are so far that float32 does not do, which is then tried.
+    Return False where rows are too far for float32; float64 is to be tried then.
     """
     largest[:] = -np.inf
     _densities_of(tile, mixture, centered, r, largest)

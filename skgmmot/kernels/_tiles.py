@@ -13,7 +13,6 @@ from skgmmot.kernels import _vectors as vectors
 from skgmmot.kernels._jit import exact_kernel, kernel
 
 TILE = vectors.TILE
-_GROUP = vectors.GROUP
 _MASKED = vectors.MASKED
 _LEAST_LOG = math.log(1e-300)  # what the logarithm of a share is cut at
 FEW = vectors.FEW

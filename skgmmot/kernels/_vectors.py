@@ -18,7 +18,7 @@ _LARGEST_SINGLE = 1e37
 NEGLIGIBLE = 1e-20  # a responsibility below this is 0 to the rounding of any sum
 
 FEW = 4  # features up to which sums of outer products are held in registers
-_HELD = 8  # features up to which a whitener is held in registers
+_IN_REGISTERS = 8  # features up to which a whitener is held in registers
 _WIDE = 16  # lanes where constants are many and values few
 GROUP = _WIDE  # rows of a group in float32; half as many in float64
 MASKED = _WIDE  # rows of a mask of live rows
@@ -188,10 +188,10 @@ def _emit_full(e, *arguments):
     """Write a loop over components for each kind of d, of which one runs."""
     *operands, centered = arguments
     b, d, n = e.builder, operands[2].shape[1], operands[3].shape[0]
-    for few in range(1, _HELD + 1):
+    for few in range(1, _IN_REGISTERS + 1):
         with b.if_then(b.icmp_signed("==", d, e.integer(few))), e.loop(0, n, 1) as k:
             _emit_few(e, operands, k, few)
-    above = b.icmp_signed(">", d, e.integer(_HELD))
+    above = b.icmp_signed(">", d, e.integer(_IN_REGISTERS))
     for odd in range(4):
         rest = b.icmp_signed("==", b.and_(d, e.integer(3)), e.integer(odd))
         with b.if_then(b.and_(above, rest)), e.loop(0, n, 1) as k:
