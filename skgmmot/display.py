@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._checks import is_integer, real_array
 from skgmmot.linalg import as_mixture
-from skgmmot.linalg._arguments import is_integer, real_array
 
 __all__ = ["CouplingDisplay", "MixtureDisplay"]
 

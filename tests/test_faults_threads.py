@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from children import run_child
 
-from skgmmot.kernels import _threads
-from skgmmot.kernels._threads import run_ranges
+from skgmmot import _threads
+from skgmmot._threads import run_ranges
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 _IN_A_FORK = """
@@ -127,7 +127,7 @@ def test_a_grid_search_uses_no_more_threads_than_cores(backend):
         f"""
         from joblib import parallel_config
         from sklearn.model_selection import GridSearchCV
-        from skgmmot.kernels import _threads
+        from skgmmot import _threads
 
         run, working, sums = _threads._run, [], [1]
 

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from skgmmot.kernels import _threads
-from skgmmot.kernels._threads import count_threads, run_ranges, usable_cores
+from skgmmot import _threads
+from skgmmot._threads import count_threads, run_ranges, usable_cores
 
 MUCH = 1e12  # operations that are worth every thread
 
@@ -130,7 +130,7 @@ def test_omp_num_threads_limits_the_cores(monkeypatch, setting, expected):
 
 
 def test_omp_num_threads_holds_in_a_new_process():
-    code = "from skgmmot.kernels._threads import count_threads as c; print(c(None))"
+    code = "from skgmmot._threads import count_threads as c; print(c(None))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     printed = subprocess.run(
         [sys.executable, "-c", code],

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._checks import is_real
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
-from skgmmot.linalg._arguments import is_real
 
 
 class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from skgmmot.linalg._arguments import naming
+from skgmmot._checks import naming
 
 _METHODS = (
     "fit",

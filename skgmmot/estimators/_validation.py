@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
-from skgmmot.linalg._arguments import naming
+from skgmmot._checks import naming
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture._covariances import TYPES
 

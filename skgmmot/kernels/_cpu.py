@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
+from skgmmot._threads import run_ranges
 from skgmmot.kernels import Moments, _pairs, _ranges
-from skgmmot.kernels._threads import run_ranges
 
 _MAX_RANGES = 64
 _OPERATIONS_PER_RANGE = 500_000.0  # some 20 us, as to call a kernel costs

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgmmot.kernels._jit import exact_allocating_kernel, exact_kernel
+from skgmmot._jit import exact_allocating_kernel, exact_kernel
 from skgmmot.kernels._singular import (
     LANES,
     add_singular_values,

@@ -12,8 +12,8 @@ is to be called again with whiteners in float64.
 
 import numpy as np
 
+from skgmmot._jit import allocating_kernel, kernel
 from skgmmot.kernels import _tiles as tiles
-from skgmmot.kernels._jit import allocating_kernel, kernel
 
 DENSITY, LABELS, POSTERIORS, DRAWS = range(4)
 TILE = _TILE = tiles.TILE

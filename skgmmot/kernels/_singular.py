@@ -15,7 +15,7 @@ matrices next to each other; `first` and `stride` count groups.
 
 import numpy as np
 
-from skgmmot.kernels._jit import exact_kernel
+from skgmmot._jit import exact_kernel
 from skgmmot.kernels._lanes import operation, written
 
 LANES = 8

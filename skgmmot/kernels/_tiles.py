@@ -9,8 +9,8 @@ Arguments are marked IN or OUT; nothing here allocates more than a tile.
 
 import math
 
+from skgmmot._jit import exact_kernel, kernel
 from skgmmot.kernels import _vectors as vectors
-from skgmmot.kernels._jit import exact_kernel, kernel
 
 TILE = vectors.TILE
 _MASKED = vectors.MASKED

@@ -8,7 +8,7 @@ entries first, then the target's K1.
 
 import numpy as np
 
-from skgmmot.kernels._jit import exact_allocating_kernel
+from skgmmot._jit import exact_allocating_kernel
 
 # Complementarity (in nats) at which the barrier is as good as gone.
 _BARRIER_END = 1e-13

@@ -10,8 +10,8 @@ Mathematicae 37 (2019), doi 10.1016/j.exmath.2018.01.002.
 
 import numpy as np
 
+from skgmmot._threads import run_ranges
 from skgmmot.kernels import kernels_for
-from skgmmot.kernels._threads import run_ranges
 from skgmmot.linalg._spd import (
     diagonals,
     factor,

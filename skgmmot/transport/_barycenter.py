@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 from sklearn.utils import check_random_state
 
-from skgmmot.linalg._arguments import check_integer, check_real, real_array
+from skgmmot._checks import check_integer, check_real, real_array
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
 from skgmmot.transport._gaussian_barycenter import gaussian_barycenters

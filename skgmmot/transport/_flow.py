@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.linalg._arguments import check_integer, is_real
+from skgmmot._checks import check_integer, is_real
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._alignment import (
     align,

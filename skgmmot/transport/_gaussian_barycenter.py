@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgmmot.kernels._threads import run_ranges
+from skgmmot._threads import run_ranges
 from skgmmot.linalg._spd import factor, symmetrise
 from skgmmot.transport._alignment import align, as_gaussians
 

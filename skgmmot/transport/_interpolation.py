@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgmmot.linalg._arguments import is_real
+from skgmmot._checks import is_real
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import factor, transpose

@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
+from skgmmot._checks import is_real, naming, real_array
 from skgmmot.kernels import Gaussians, kernels_for
-from skgmmot.linalg._arguments import is_real, naming, real_array
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import (

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.kernels._threads import run_ranges
+from skgmmot._threads import run_ranges
 from skgmmot.linalg._bures import (
     add_bures_rows,
     norms_for,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot.linalg._arguments import is_real
+from skgmmot._checks import is_real
 from skgmmot.transport._interior import (
     concave,
     divergence,

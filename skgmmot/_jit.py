@@ -17,14 +17,16 @@ _EXACT = {"contract"}
 
 
 def _stamp():
-    """A digest of the kernels' sources.
+    """A digest of the sources of everything compiled: files that name this one.
 
     Numba's cache looks at the file of a function alone, not at the files of what it
     calls: the digest in its name makes it look at all of them.
     """
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        source = path.read_bytes()
+        if b"_jit" in source:
+            digest.update(source)
     return digest.hexdigest()[:12]
 
 
