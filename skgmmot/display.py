@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import is_integer, real_array
+from skgmmot._checks import check_shape, is_integer, message, real_array
 from skgmmot.linalg import as_mixture
 
 __all__ = ["CouplingDisplay", "MixtureDisplay"]
@@ -70,9 +70,9 @@ class MixtureDisplay:
             ("means", (n_components, 2)),
             ("covariances", (n_components, 2, 2)),
         ):
-            _check_shape(name, getattr(self, name), expected)
+            check_shape(getattr(self, name), name, expected)
         if self.X is not None:
-            _check_shape("X", self.X, (*self.X.shape[:1], 2))
+            check_shape(self.X, "X", (*self.X.shape[:1], 2))
 
     @classmethod
     def from_estimator(cls, estimator, X=None, *, features=(0, 1), ax=None, **kwargs):
@@ -110,7 +110,7 @@ class MixtureDisplay:
         pair = _two_features(features, names)
         if X is not None:
             X = np.asarray(X)
-            _check_shape("X", X, (len(X), means.shape[1]))
+            check_shape(X, "X", (len(X), means.shape[1]))
             X = X[:, pair]
         display = cls(
             weights,
@@ -249,16 +249,16 @@ class CouplingDisplay:
     def __init__(self, coupling, *, source_weights=None, target_weights=None):
         self.coupling = real_array(coupling, "coupling")
         if self.coupling.ndim != 2:
+            expected = "two dimensions, one row for each source component"
             raise ValueError(
-                "coupling must have two dimensions, one row for each source "
-                f"component, got shape {self.coupling.shape}."
+                message("coupling", expected, f"shape {self.coupling.shape}")
             )
         self.source_weights = source_weights
         self.target_weights = target_weights
         for axis, name in enumerate(("source_weights", "target_weights")):
             if getattr(self, name) is not None:
                 setattr(self, name, real_array(getattr(self, name), name))
-                _check_shape(name, getattr(self, name), (self.coupling.shape[axis],))
+                check_shape(getattr(self, name), name, (self.coupling.shape[axis],))
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, **kwargs):
@@ -293,10 +293,11 @@ class CouplingDisplay:
         if not hasattr(estimator, "coupling_"):
             if hasattr(estimator, "fit"):
                 check_is_fitted(estimator, "coupling_")
+            mend = "pass a bare matrix to CouplingDisplay(...).plot()"
             raise TypeError(
-                "from_estimator needs an object with coupling_, got "
-                f"{type(estimator).__name__}. Pass a bare matrix, such as the "
-                "coupling of a TransportPlan, to CouplingDisplay(...).plot()."
+                message(
+                    "estimator", "one with coupling_", type(estimator).__name__, mend
+                )
             )
         shares = {
             f"{side}_weights": as_mixture(getattr(estimator, f"{side}_"), side).weights
@@ -367,15 +368,15 @@ class CouplingDisplay:
         cells = np.full(self.coupling.shape, None, dtype=object)
         nothing = format(0.0, values_format)
         for (k, column), mass in np.ndenumerate(self.coupling):
-            written = format(mass, values_format)
-            if written == nothing:
+            label = format(mass, values_format)
+            if label == nothing:
                 continue
             *rgb, _ = self.image_.cmap(self.image_.norm(mass))
             luminance = np.dot(rgb, [0.299, 0.587, 0.114])
             cells[k, column] = ax.text(
                 column,
                 k,
-                written,
+                label,
                 ha="center",
                 va="center",
                 fontsize=np.clip(80 / max(self.coupling.shape), 5, 10),
@@ -425,9 +426,9 @@ def _axes(ax):
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
+        mend = 'pip install "skgmmot[plot]"'
         raise ImportError(
-            "Drawing needs matplotlib, which is not installed. Install it by: "
-            'pip install "skgmmot[plot]"'
+            message("matplotlib", "an installed package", "none", mend)
         ) from error
     return plt.subplots()[1] if ax is None else ax
 
@@ -480,17 +481,12 @@ def _two_features(features, names):
         for feature in features
     ]
     if len(features) != 2 or not all(known):
-        raise ValueError(
-            f"features must be two of the {len(names)} features of the mixture, by "
-            f"column number or by name ({', '.join(names[:8])}); got {features}."
+        expected = (
+            f"two of the {len(names)} features of the mixture, by column number or by "
+            f"name ({', '.join(names[:8])})"
         )
+        raise ValueError(message("features", expected, features))
     return [
         names.index(feature) if isinstance(feature, str) else feature % len(names)
         for feature in features
     ]
-
-
-def _check_shape(name, array, expected):
-    """Shapes of what is drawn agree with each other."""
-    if array.shape != expected:
-        raise ValueError(f"{name} must have shape {expected}, got {array.shape}.")

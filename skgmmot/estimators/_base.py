@@ -1,13 +1,16 @@
 """What a fitted mixture can do: densities, labels, draws, criteria."""
 
+import warnings
 from numbers import Integral
 from time import perf_counter
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._checks import message
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import narrowed
@@ -32,10 +35,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self.weights_ = parameters.weights.astype(dtype)
         largest = np.abs(parameters.covariances).max()
         if largest > np.finfo(dtype).max:
-            raise ValueError(
-                f"X: expected variances in the range of {np.dtype(dtype)}, got one of "
-                f"{largest:.3g}; give X in float64, or divide it by its width."
-            )
+            expected = f"variances in the range of {np.dtype(dtype)}"
+            mend = "give X in float64, or divide it by its width"
+            raise ValueError(message("X", expected, f"one of {largest:.3g}", mend))
         with np.errstate(over="ignore"):
             precisions = np.nan_to_num(kind.precisions(parameters.factors))
         self.means_, self.covariances_, self.precisions_cholesky_, self.precisions_ = (
@@ -55,12 +57,13 @@ class FittedMixture(DensityMixin, BaseEstimator):
             or self.covariances_.shape != expected
             or self._fitted_type != self.covariance_type
         ):
-            raise ValueError(
-                f"expected a mixture of {d} features with covariance_type="
-                f"{self.covariance_type!r}, got a {self._fitted_type!r} one with "
-                f"means_ of shape {self.means_.shape} and covariances_ of shape "
-                f"{self.covariances_.shape}; fit it again, with warm_start=False."
+            expected = f"what was fitted, {self._fitted_type!r}, and {d} features"
+            got = (
+                f"{self.covariance_type!r}, means_ of shape {self.means_.shape} and "
+                f"covariances_ of shape {self.covariances_.shape}"
             )
+            mend = "fit it again, with warm_start=False"
+            raise ValueError(message("covariance_type", expected, got, mend))
         return Parameters(
             *(
                 np.asarray(values, dtype=np.float64)
@@ -181,8 +184,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral):
-            raise TypeError(f"n_samples: expected an integer, got {n_samples!r}.")
-        if n_samples < 1:
+            raise TypeError(message("n_samples", "an integer", repr(n_samples)))
+        if n_samples < 1:  # in scikit-learn's words, which its tests match
             raise ValueError(
                 f"Invalid value for 'n_samples': {n_samples}. The sampling requires at "
                 "least one sample."
@@ -253,6 +256,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self._information(X, sample_weight, lambda mass: 2.0)
+
+
+def warn_of_no_convergence(stacklevel: int) -> None:
+    """Warn that the best start did not converge, in scikit-learn's words."""
+    warnings.warn(
+        "Best performing initialization did not converge. Try different init "
+        "parameters, or increase max_iter, tol, or check for degenerate data.",
+        ConvergenceWarning,
+        stacklevel=stacklevel,
+    )
 
 
 class Progress:

@@ -5,15 +5,14 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgmmot._blocks import blocks_of
-from skgmmot.estimators._base import Progress
+from skgmmot._checks import message
+from skgmmot.estimators._base import Progress, warn_of_no_convergence
 from skgmmot.estimators._coupled_base import CoupledPredictions
 from skgmmot.estimators._domains import split_rows
+from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     N_JOBS,
@@ -233,7 +232,7 @@ class CoupledGaussianMixture(CoupledPredictions):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, sample_domain=None, sample_weight=None):
         """Fit both mixtures and their coupling.
 
@@ -285,10 +284,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         if len(sizes) != 2 or not all(
             isinstance(size, Integral) and size >= 1 for size in sizes
         ):
-            raise ValueError(
-                "n_components: expected a positive integer or a pair (source, target) "
-                f"of them, got {self.n_components!r}."
-            )
+            expected = "a positive integer or a pair (source, target) of them"
+            raise ValueError(message("n_components", expected, repr(self.n_components)))
         return sizes
 
     def _checked_reg_m(self):
@@ -299,10 +296,8 @@ class CoupledGaussianMixture(CoupledPredictions):
         if len(pair) != 2 or not all(
             isinstance(rho, Real) and 0.0 < rho < np.inf for rho in pair
         ):
-            raise ValueError(
-                "reg_m: expected None, a positive number or a pair (source, target) of "
-                f"them, got {self.reg_m!r}."
-            )
+            expected = "None, a positive number or a pair (source, target) of them"
+            raise ValueError(message("reg_m", expected, repr(self.reg_m)))
         return tuple(float(rho) for rho in pair)
 
     def _checked_starts(self, sizes, n_features):
@@ -312,23 +307,19 @@ class CoupledGaussianMixture(CoupledPredictions):
             start = getattr(self, name)
             if start is None:
                 if self.frozen == side:
-                    raise ValueError(
-                        f"frozen={side!r} needs {name}: expected a mixture that the "
-                        "side stays at, got None."
-                    )
+                    expected = f"a mixture for the {side}, since frozen={side!r}"
+                    raise ValueError(message(name, expected, None))
                 given.append(None)
                 continue
             mixture = as_mixture(start, name)
             if mixture.means.shape != (size, n_features):
-                raise ValueError(
-                    f"{name}: expected {size} components with {n_features} features, "
-                    f"got means of shape {mixture.means.shape}."
-                )
+                expected = f"{size} components with {n_features} features"
+                got = f"means of shape {mixture.means.shape}"
+                raise ValueError(message(name, expected, got))
             if not kind.full_form and not is_diagonal(mixture.covariances):
-                raise ValueError(
-                    f"{name}: expected diagonal covariances, since covariance_type is "
-                    "'diag'; give such, or set covariance_type='full'."
-                )
+                expected = "diagonal covariances, since covariance_type is 'diag'"
+                mend = "give such, or set covariance_type='full'"
+                raise ValueError(message(name, expected, "others", mend))
             given.append(given_parameters(kind, mixture))
         return tuple(given)
 
@@ -404,12 +395,7 @@ class CoupledGaussianMixture(CoupledPredictions):
         if free and len(point[0].weights) == len(point[1].weights):
             point, plan = matched(point, plan)
         if not fit.converged:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init "
-                "parameters, or increase max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            warn_of_no_convergence(stacklevel=5)
         self.cost_scale_ = coupling.cost_scale
         self.source_, self.target_ = (
             self._fitted_side(parameters, dtype) for parameters in point

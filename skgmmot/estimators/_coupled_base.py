@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import is_real
+from skgmmot._checks import is_real, message
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
 
@@ -157,9 +157,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if not is_real(sample_domain):
-            raise ValueError(
-                "sample_domain: expected a number, not negative for the source and "
-                f"negative for the target, got {sample_domain!r}."
-            )
+            expected = "a number, not negative for the source, negative for the target"
+            raise ValueError(message("sample_domain", expected, repr(sample_domain)))
         side = self.source_ if sample_domain >= 0 else self.target_
         return side.sample(n_samples)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from skgmmot._checks import naming
+from skgmmot._checks import message, naming
 
 _METHODS = (
     "fit",
@@ -41,19 +41,18 @@ def source_rows(sample_domain, n_rows):
     with naming("sample_domain", f"{n_rows} numbers"):
         labels = column_or_1d(np.asarray(sample_domain))
     if labels.dtype.kind not in "iufb":
+        expected = "numbers, not negative for source rows, negative for target rows"
         raise ValueError(
-            "sample_domain: expected numbers, not negative for source rows and "
-            f"negative for target rows, got values of type {labels.dtype}."
+            message("sample_domain", expected, f"values of type {labels.dtype}")
         )
     if len(labels) != n_rows:
-        raise ValueError(
-            f"sample_domain: expected one label for each of the {n_rows} rows of X, "
-            f"got {len(labels)}; skgmmot.datasets.stack_domains makes both."
-        )
+        expected = f"one label for each of the {n_rows} rows of X"
+        mend = "skgmmot.datasets.stack_domains makes both"
+        raise ValueError(message("sample_domain", expected, len(labels), mend))
     if not np.isfinite(labels).all():
+        mend = "label source rows 1 and target rows -1"
         raise ValueError(
-            "sample_domain: expected finite labels, got NaN or infinity; give every "
-            "row a label that is not negative (source) or negative (target)."
+            message("sample_domain", "finite labels", "NaN or infinity", mend)
         )
     return labels >= 0
 
@@ -79,16 +78,15 @@ def split_rows(sample_domain, X, weights):
     sides = []
     for name, rows in (("source", mask), ("target", ~mask)):
         if not rows.any():
+            got = f"no {name} row among {len(X)}"
+            mend = "label source rows 1 and target rows -1"
             raise ValueError(
-                f"sample_domain: expected rows of both domains, got no {name} row "
-                f"among {len(X)}; source labels are not negative, target labels are "
-                "negative."
+                message("sample_domain", "rows of both domains", got, mend)
             )
         part = None if weights is None else weights[rows]
         if part is not None and not part.sum() > 0.0:
-            raise ValueError(
-                f"sample_weight: expected a positive weight in each domain, but the "
-                f"weights of the {name} rows sum to 0."
-            )
+            expected = "a positive weight in each domain"
+            got = f"weights of the {name} rows that sum to 0"
+            raise ValueError(message("sample_weight", expected, got))
         sides.append((X[rows], part))
     return tuple(sides)

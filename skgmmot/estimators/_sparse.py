@@ -5,13 +5,11 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgmmot._blocks import blocks_of
-from skgmmot.estimators._base import FittedMixture, Progress
+from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
+from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._validation import (
     N_JOBS,
     check_enough_rows,
@@ -56,8 +54,10 @@ class SparseGaussianMixture(FittedMixture):
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
         Form of the covariances, as in scikit-learn.
     solver : {'em', 'adam'}, default='em'
-        'em' never lets the objective fall and removes components exactly; 'adam' is
-        full-batch gradient ascent on means, factors of the precisions and logits.
+        'em' removes components exactly; between removals for want of rows, which may
+        lower it, the objective rises, up to a slack of the order of `reg_covar` over
+        the smallest variance. 'adam' is full-batch gradient ascent on means, factors
+        of the precisions and logits.
     tol : float, default=1e-6
         Stop when the objective gains less in an iteration ('em') or moves less in 20
         steps ('adam'), in nats.
@@ -270,7 +270,7 @@ class SparseGaussianMixture(FittedMixture):
         with unchanged_on_error(self):
             return self._fit(X, sample_weight).predict(X)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X, sample_weight):
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
@@ -362,12 +362,7 @@ class SparseGaussianMixture(FittedMixture):
             state = run(free, state.parameters, control).state
             state = evaluate(problem, state.parameters)
         if not fit.converged and self.max_iter > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init "
-                "parameters, or increase max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            warn_of_no_convergence(stacklevel=6)
         self._set_parameters(state.parameters, dtype)
         self._shares = state.moments.counts / state.moments.mass
         self._mass_seen = problem.blocks.mass
@@ -377,7 +372,7 @@ class SparseGaussianMixture(FittedMixture):
         self.lower_bound_ = state.objective
         self.lower_bounds_ = fit.bounds
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         r"""Update the mixture by one step of stepwise EM on a batch of rows.
 

@@ -8,15 +8,20 @@ from sklearn.base import (
     BaseEstimator,
     OneToOneFeatureMixin,
     TransformerMixin,
-    _fit_context,
     clone,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
+from skgmmot.estimators._sklearn_private import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+)
 from skgmmot.estimators._validation import (
     check_rows,
     check_weights,
@@ -24,7 +29,7 @@ from skgmmot.estimators._validation import (
 )
 from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture, narrowed
-from skgmmot.transport._map import METHODS, MixtureMap
+from skgmmot.transport._map import METHODS, MixtureMap, check_movable
 from skgmmot.transport._mw2 import mw2_plan
 from skgmmot.transport._plan import checked_slopes
 
@@ -138,7 +143,7 @@ class GMMOTTransformer(
         self.strength = strength
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, *, sample_domain=None, sample_weight=None):
         """Fit a mixture to each domain and couple their components.
 
@@ -250,6 +255,12 @@ class GMMOTTransformer(
         -------
         X_new : ndarray of shape (n_samples, n_features)
             Moved rows, finite however far a row is from all components.
+
+        Raises
+        ------
+        ValueError
+            Where a row to be moved has a value beyond 1e153, or labels do not fit the
+            rows.
         """
         return self._move(X, sample_domain, self.map_to == "target")
 
@@ -281,11 +292,12 @@ class GMMOTTransformer(
         maps = self._there if towards_target else self._back
         rng = check_random_state(self.random_state)
         if mask is None:
-            return maps.move(X, self.method, self.strength, rng)
+            return maps.move(check_movable(X), self.method, self.strength, rng)
         leaving = mask if self.map_to == "target" else ~mask
         moved = X.copy()
         if leaving.any():
-            moved[leaving] = maps.move(X[leaving], self.method, self.strength, rng)
+            rows = check_movable(X[leaving])
+            moved[leaving] = maps.move(rows, self.method, self.strength, rng)
         return moved
 
     def transport_weights(self, X):
@@ -295,8 +307,10 @@ class GMMOTTransformer(
             \sum_k p_k(x) \sum_l \frac{\gamma_{kl}}{\pi_k}
             \frac{\pi'_l}{\sum_m \gamma_{ml}}
 
-        with π the weights of the domain that is left and π' those of the other. It is
-        1 on average over that domain, and everywhere when the plan is balanced.
+        with π the weights of the domain that is left and π' those of the other. Where
+        the plan is balanced it is 1 everywhere. Else its mean under the fitted mixture
+        of the domain that is left is 1 (less the π' of components that receive
+        nothing); over the rows of a sample the mean can be some per cent off.
 
         Parameters
         ----------
@@ -342,9 +356,9 @@ def _fit(estimator, X, weights, keywords=None):
     if weights is None:
         return estimator.fit(X, None, **keywords)
     if not has_fit_parameter(estimator, "sample_weight"):
+        expected = "an estimator whose fit takes sample_weight"
+        mend = "drop sample_weight, or use SparseGaussianMixture"
         raise ValueError(
-            "sample_weight: expected an estimator whose fit takes sample_weight, "
-            f"got {type(estimator).__name__}; drop sample_weight, or use "
-            "SparseGaussianMixture."
+            message("sample_weight", expected, type(estimator).__name__, mend)
         )
     return estimator.fit(X, None, sample_weight=weights, **keywords)

@@ -4,10 +4,10 @@ from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
-from skgmmot._checks import naming
+from skgmmot._checks import check_choice, check_shape, check_size, message, naming
+from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture._covariances import TYPES
 
@@ -47,12 +47,9 @@ def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1
             order="C",
             ensure_min_samples=ensure_min_samples,
         )
-    largest = max(float(X.max()), -float(X.min())) if reset or fitting else 0.0
-    if largest > _LARGEST:
-        raise ValueError(
-            f"X: expected values within {_LARGEST:g}, whose squares can be summed, got "
-            f"one of size {largest:.3g}; divide the features by their widths."
-        )
+    if reset or fitting:
+        reason = "whose squares can be summed"
+        check_size(X, "X", _LARGEST, reason, "divide the features by their widths")
     return X
 
 
@@ -62,13 +59,13 @@ def check_weights(sample_weight, X):
         return None
     expected = f"{len(X)} numbers that are not negative"
     with naming("sample_weight", expected), np.errstate(invalid="ignore"):
-        weights = _check_sample_weight(
+        weights = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
     if not weights.sum() > 0.0:
+        mend = "drop sample_weight, or give rows that should count a positive one"
         raise ValueError(
-            "sample_weight: expected at least one positive weight, got only zeros; "
-            "drop sample_weight, or give rows that should count a positive one."
+            message("sample_weight", "at least one above 0", "only zeros", mend)
         )
     return weights
 
@@ -92,19 +89,19 @@ def check_enough_rows(X, weights, n_components):
         )
 
 
-def _check_shape(array, shape, name):
-    if array.shape != shape:
+def _check_start_shape(array, shape, name):
+    if array.shape != shape:  # in scikit-learn's words, which its tests match
         raise ValueError(
             f"The parameter '{name}' should have the shape of {shape}, "
             f"but got {array.shape}"
         )
 
 
-def _checked_part(part, name, dtype):
+def _checked_array(values, name, dtype):
     """Weights, means or the like: finite real numbers, of any shape so far."""
     with np.errstate(invalid="ignore"), naming(name, "an array of real numbers"):
         return check_array(
-            part,
+            values,
             dtype=dtype,
             ensure_2d=False,
             allow_nd=True,
@@ -117,7 +114,7 @@ def check_starts(estimator, n_features, kind):
     """The user's weights, means and precisions to start from, each checked or None."""
     n_components = estimator.n_components
     weights, means, precisions = (
-        None if given is None else _checked_part(given, name, np.float64)
+        None if given is None else _checked_array(given, name, np.float64)
         for given, name in (
             (estimator.weights_init, "weights_init"),
             (estimator.means_init, "means_init"),
@@ -127,16 +124,16 @@ def check_starts(estimator, n_features, kind):
     if weights is not None:
         weights = _check_start_weights(weights, n_components)
     if means is not None:
-        _check_shape(means, (n_components, n_features), "means")
+        _check_start_shape(means, (n_components, n_features), "means")
     if precisions is not None:
         name = f"{kind.name} precision"
-        _check_shape(precisions, kind.shape(n_components, n_features), name)
+        _check_start_shape(precisions, kind.shape(n_components, n_features), name)
         kind.check_precisions(precisions)
     return weights, means, precisions
 
 
 def _check_start_weights(weights, n_components):
-    _check_shape(weights, (n_components,), "weights")
+    _check_start_shape(weights, (n_components,), "weights")
     low, high = weights.min(), weights.max()
     if low < 0.0 or high > 1.0:
         # scikit-learn prints the two under each other's names, and tests for it
@@ -154,37 +151,28 @@ def _check_start_weights(weights, n_components):
 
 
 def check_parameters(weights, means, covariances, covariance_type):
-    """The parts of a mixture that a user gave, checked against each other."""
-    if not isinstance(covariance_type, str) or covariance_type not in TYPES:
-        raise ValueError(
-            f"covariance_type: expected one of {sorted(TYPES)}, got "
-            f"{covariance_type!r}."
-        )
+    """The parameters of a mixture that a user gave, checked against each other."""
+    check_choice(covariance_type, "covariance_type", TYPES)
     weights, means, covariances = (
-        _checked_part(part, name, FLOATS)
-        for part, name in (
+        _checked_array(values, name, FLOATS)
+        for values, name in (
             (weights, "weights"),
             (means, "means"),
             (covariances, "covariances"),
         )
     )
     if means.ndim != 2:
-        raise ValueError(
-            f"means: expected shape (n_components, n_features), got {means.shape}."
-        )
+        expected = "shape (n_components, n_features)"
+        raise ValueError(message("means", expected, means.shape))
     kind = TYPES[covariance_type]
-    expected = kind.shape(*means.shape)
-    if covariances.shape != expected:
-        raise ValueError(
-            f"covariances: expected shape {expected} for "
-            f"covariance_type={covariance_type!r}, got {covariances.shape}."
-        )
+    mend = f"that is the shape for covariance_type={covariance_type!r}"
+    check_shape(covariances, "covariances", kind.shape(*means.shape), mend)
     as_mixture((weights, means, kind.dense(covariances, *means.shape)), "mixture")
     try:
         kind.precisions_cholesky(np.asarray(covariances, dtype=np.float64))
     except ValueError:
+        mend = "add a small variance to every feature"
         raise ValueError(
-            "covariances: expected positive definite ones, got a singular one; add a "
-            "small variance to every feature."
+            message("covariances", "positive definite ones", "a singular one", mend)
         ) from None
     return weights, means, covariances

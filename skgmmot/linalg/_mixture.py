@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._checks import message
 from skgmmot.linalg._spd import scaled_eigh, symmetrise
 
 # Weights that were rounded to single precision, or printed, still pass as float64.
@@ -82,7 +83,7 @@ def as_mixture(obj, name="source"):
     _check_shapes(mixture, name)
     for field, array in zip(Mixture._fields, mixture, strict=True):
         if not np.isfinite(array).all():
-            raise ValueError(f"{name}: {field} contain NaN or infinity.")
+            raise ValueError(message(name, f"finite {field}", "NaN or infinity"))
     tolerance = _TOLERANCES[mixture.weights.dtype]
     _check_weights(mixture.weights, tolerance, name)
     _check_covariances(mixture.covariances, tolerance, name)
@@ -104,10 +105,11 @@ def _read(obj, name):
         kind = getattr(obj, "_fitted_type", kind)
         covariances = dense_covariances(obj.covariances_, kind, np.shape(obj.means_))
         return Mixture(obj.weights_, obj.means_, covariances)
-    raise TypeError(
-        f"{name} must be a Mixture, a tuple (weights, means, covariances) or a fitted "
-        f"estimator with weights_, means_ and covariances_; got {type(obj).__name__}."
+    expected = (
+        "a Mixture, a tuple (weights, means, covariances) or a fitted estimator with "
+        "weights_, means_ and covariances_"
     )
+    raise TypeError(message(name, expected, type(obj).__name__))
 
 
 def dense_covariances(covariances, covariance_type, shape):
@@ -148,10 +150,12 @@ def _common_dtype(mixture, name):
     try:
         arrays = [np.asarray(array) for array in mixture]
     except ValueError as error:
-        raise ValueError(f"{name}: the parameters are ragged lists.") from error
+        expected = "weights, means and covariances that are arrays"
+        raise ValueError(message(name, expected, "ragged lists")) from error
     for field, array in zip(Mixture._fields, arrays, strict=True):
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name}: {field} must be real numbers; got {array.dtype}.")
+            expected = f"{field} that are real numbers"
+            raise TypeError(message(name, expected, f"type {array.dtype}"))
     single = all(array.dtype == np.float32 for array in arrays)
     dtype = np.float32 if single else np.float64
     return Mixture(*(np.ascontiguousarray(a, dtype=dtype) for a in arrays))
@@ -163,26 +167,24 @@ def _check_shapes(mixture, name):
     k, d = means.shape if means.ndim == 2 else (0, 0)
     if k and d and weights.shape == (k,) and covariances.shape == (k, d, d):
         return
-    raise ValueError(
-        f"{name}: weights, means and covariances must have shapes (K,), (K, d) and "
-        "(K, d, d) with at least one component and one feature; got "
-        f"{weights.shape}, {means.shape} and {covariances.shape}."
+    expected = (
+        "weights, means and covariances of shapes (K,), (K, d) and (K, d, d) with at "
+        "least one component and one feature"
     )
+    got = f"{weights.shape}, {means.shape} and {covariances.shape}"
+    raise ValueError(message(name, expected, got))
 
 
 def _check_weights(weights, tolerance, name):
     """Raise unless the weights are non-negative and sum to 1."""
     if (weights < 0.0).any():
         k = int(np.argmin(weights))
-        raise ValueError(
-            f"{name}: weights must not be negative; weight {k} is {weights[k]:.6g}."
-        )
+        got = f"{weights[k]:.6g} as weight {k}"
+        raise ValueError(message(name, "weights that are not negative", got))
     total = weights.sum(dtype=np.float64)
     if abs(total - 1.0) > tolerance:
-        raise ValueError(
-            f"{name}: weights must sum to 1; they sum to {total:.9g}. Divide them by "
-            "their sum."
-        )
+        got, mend = f"a sum of {total:.9g}", "divide them by their sum"
+        raise ValueError(message(name, "weights that sum to 1", got, mend))
 
 
 def _check_covariances(covariances, tolerance, name):
@@ -191,9 +193,8 @@ def _check_covariances(covariances, tolerance, name):
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     if (variances < 0.0).any():
         k = int(np.argmin(variances.min(axis=1)))
-        raise ValueError(
-            f"{name}: covariance {k} has a negative variance, {variances[k].min():.6g}."
-        )
+        got = f"{variances[k].min():.6g} in covariance {k}"
+        raise ValueError(message(name, "variances that are not negative", got))
     # Relative to the standard deviations, so that no unit of a feature matters.
     roots = np.sqrt(variances)
     largest = roots[:, :, None] * roots[:, None, :]
@@ -203,10 +204,9 @@ def _check_covariances(covariances, tolerance, name):
     wrong = (skew > slack).any(axis=(1, 2))
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise ValueError(
-            f"{name}: covariance {k} is not symmetric; the largest difference is "
-            f"{skew[k].max():.6g}. Use (C + C.T) / 2."
-        )
+        got = f"differences of up to {skew[k].max():.6g} in covariance {k}"
+        mend = "take (C + C.T) / 2"
+        raise ValueError(message(name, "symmetric covariances", got, mend))
     _check_definite(symmetrise(covariances), largest + slack, tolerance, name)
 
 
@@ -222,8 +222,6 @@ def _check_definite(covariances, largest, tolerance, name):
         smallest = np.where(wrong, np.minimum(smallest, -1.0), smallest)
         k = int(np.argmin(smallest))
         if smallest[k] < -tolerance:
-            raise ValueError(
-                f"{name}: covariance {k} is not positive semi-definite; the smallest "
-                "eigenvalue of its correlations is about "
-                f"{smallest[k]:.3g}."
-            ) from None
+            expected = "positive semi-definite covariances"
+            got = f"an eigenvalue of about {smallest[k]:.3g} in correlations {k}"
+            raise ValueError(message(name, expected, got)) from None

@@ -8,7 +8,14 @@ from scipy import sparse
 from scipy.optimize import linprog
 from sklearn.utils import check_random_state
 
-from skgmmot._checks import check_integer, check_real, real_array
+from skgmmot._checks import (
+    check_choice,
+    check_integer,
+    check_real,
+    check_shape,
+    message,
+    real_array,
+)
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
 from skgmmot.transport._gaussian_barycenter import gaussian_barycenters
@@ -119,15 +126,14 @@ def mw2_barycenter(
     check_integer(max_iter, "max_iter")
     if n_components is not None:
         check_integer(n_components, "n_components", 1)
-    if not isinstance(method, str) or method not in ("exact", "fixed_point"):
-        raise ValueError(f"method must be exact or fixed_point; got {method!r}.")
+    check_choice(method, "method", ("exact", "fixed_point"))
     dtype = np.result_type(*(mixture.means.dtype for mixture in mixtures))
     if method == "exact":
         if n_components is not None or init is not None:
-            raise ValueError(
-                "n_components and init belong to method='fixed_point': the exact "
-                "barycentre has the number of components that it has."
-            )
+            name = "init" if n_components is None else "n_components"
+            expected = "None, since the exact barycentre has its own components"
+            mend = "set method='fixed_point'"
+            raise ValueError(message(name, expected, "a value", mend))
         masses, points = _exact(_sides(mixtures, shares))
     else:
         sides = _sides(mixtures, shares)
@@ -143,15 +149,10 @@ def _checked_weights(weights, n_mixtures):
     if weights is None:
         return np.full(n_mixtures, 1.0 / n_mixtures)
     weights = real_array(weights, "weights")
-    if weights.shape != (n_mixtures,):
-        raise ValueError(
-            f"weights must have shape ({n_mixtures},), one for each mixture; got "
-            f"{weights.shape}."
-        )
+    check_shape(weights, "weights", (n_mixtures,), "give each mixture one")
     if not (np.isfinite(weights).all() and (weights >= 0.0).all() and weights.any()):
-        raise ValueError(
-            f"weights must be finite and not negative, one above 0; got {weights}."
-        )
+        expected = "finite numbers, none negative and one above 0"
+        raise ValueError(message("weights", expected, weights))
     return weights / weights.sum()
 
 
@@ -174,11 +175,9 @@ def _exact(sides):
     counts = np.diff(sides.stops)
     n_tuples = int(np.prod(counts, dtype=object))
     if n_tuples > _MAX_TUPLES:
-        raise ValueError(
-            f"the exact barycentre needs {' x '.join(map(str, counts))} = {n_tuples} "
-            f"tuples of components, more than {_MAX_TUPLES}. Use "
-            "method='fixed_point'."
-        )
+        expected = f"at most {_MAX_TUPLES} tuples of components for method='exact'"
+        got = f"{' x '.join(map(str, counts))} = {n_tuples} tuples"
+        raise ValueError(message("mixtures", expected, got, "set method='fixed_point'"))
     index = np.indices(counts).reshape(len(counts), -1).T + sides.stops[:-1]
     if len(counts) == 1:
         return sides.masses, sides.points
@@ -218,14 +217,13 @@ def _checked_start(sides, n_components, init, random_state):
     """Return the points from which the descent starts."""
     if init is not None:
         if n_components is not None:
-            raise ValueError("give n_components or init, not both.")
+            expected = "None where init is given"
+            raise ValueError(message("n_components", expected, n_components))
         init = as_mixture(init, "init")
         points = as_points(init.means, init.covariances)
         if points.shape[1:] != sides.points.shape[1:]:
-            raise ValueError(
-                f"init must have {sides.points.shape[2]} features, as the mixtures; "
-                f"got {points.shape[2]}."
-            )
+            expected = f"{sides.points.shape[2]} features, as the mixtures have"
+            raise ValueError(message("init", expected, points.shape[2]))
         return points
     if n_components is None:
         n_components = int(np.diff(sides.stops).max())

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot._checks import check_integer, is_real
+from skgmmot._checks import check_integer, is_real, message
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._alignment import (
     align,
@@ -183,7 +183,7 @@ def mw2_flow(
     source, target = checked_pair(source, target)
     check_integer(n_steps, "n_steps")
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable or None; got {callback!r}.")
+        raise TypeError(message("callback", "a callable or None", repr(callback)))
     step, *steps = _checked_steps(step_size)
     points = as_points(target.means, target.covariances)
     rates = _bounded(2.0 * np.repeat(steps, [1, points.shape[2]])[:, None])
@@ -221,10 +221,11 @@ def _checked_steps(step_size):
     several = isinstance(step_size, Iterable)
     steps = tuple(step_size) if several else (step_size,) * 3
     if len(steps) != 3 or not all(is_real(step, 0.0) for step in steps):
-        raise ValueError(
-            "step_size must be a float, or three for weights, means and covariances, "
-            f"finite and not negative; got {step_size!r}."
+        expected = (
+            "a number, or three for weights, means and covariances, finite and not "
+            "negative"
         )
+        raise ValueError(message("step_size", expected, repr(step_size)))
     return tuple(float(step) for step in steps)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgmmot._checks import is_real
+from skgmmot._checks import check_real, message
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import factor, transpose
@@ -70,8 +70,7 @@ def mw2_interpolation(source, target, t, *, plan=None):
     >>> halfway.means.ravel(), halfway.covariances.ravel()
     (array([-2.,  2.]), array([1., 4.]))
     """
-    if not is_real(t, 0.0, 1.0):
-        raise ValueError(f"t must lie between 0 and 1; got {t!r}.")
+    t = check_real(t, "t", 0.0, 1.0)
     source, target = checked_pair(source, target)
     if plan is None:
         plan = mw2_plan(source, target)
@@ -95,10 +94,9 @@ def _balanced(coupling, source, target):
     for name, mixture, axis in sides:
         error = np.abs(coupling.sum(axis=axis) - mixture.weights).max()
         if error > atol:
-            raise ValueError(
-                f"plan must be balanced: its marginal differs from the weights of "
-                f"the {name} by up to {error:.3g}. Use a plan without reg_m."
-            )
+            expected = f"a balanced plan, with the weights of the {name} as a marginal"
+            got, mend = f"differences of up to {error:.3g}", "drop reg_m from the plan"
+            raise ValueError(message("plan", expected, got, mend))
     smallest = _SMALLEST_SHARE * np.minimum(source.weights[:, None], target.weights)
     return np.where(coupling > smallest, coupling, 0.0)
 

@@ -5,7 +5,15 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
-from skgmmot._checks import is_real, naming, real_array
+from skgmmot._checks import (
+    check_choice,
+    check_real,
+    check_shape,
+    check_size,
+    message,
+    naming,
+    real_array,
+)
 from skgmmot.kernels import Gaussians, kernels_for
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
 from skgmmot.linalg._mixture import narrowed
@@ -23,7 +31,7 @@ from skgmmot.transport._plan import TransportPlan
 METHODS = ("barycentric", "random", "most_likely")
 # Part of the mean variance that makes a singular covariance have posteriors.
 _RIDGE = 1e-6
-_FAR = 1e153  # beyond it rows have no squares
+_LARGEST = 1e153  # beyond it rows have no squares
 _OWN_RIDGE = 1e-12
 
 
@@ -172,6 +180,7 @@ class MixtureMap:
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features), float64 or float32
+            Passed by `check_movable`.
         method : {"barycentric", "random", "most_likely"}
         strength : float in [0, 1]
             x + strength (T(x) - x).
@@ -185,7 +194,6 @@ class MixtureMap:
         """
         if strength == 0.0 or not len(X):
             return X.copy()
-        X = _within_range(X)
         kernels, gaussians = kernels_for(X), self.gaussians
         centers = gaussians.means
         if method == "barycentric":
@@ -223,28 +231,23 @@ class MixtureMap:
         )
 
 
-def _within_range(X):
-    """The rows, those beyond 1e153 brought to it: their images would be infinite."""
+def check_movable(X):
+    """Return the rows; raise if one is so far that its distances overflow."""
     if X.dtype == np.float32:
         return X
-    flat = X.reshape(-1)
-    with np.errstate(over="ignore"):
-        near = np.dot(flat, flat) < _FAR**2
-    return X if near else np.clip(X, -_FAR, _FAR)
+    reason = "whose distances from the components can be squared"
+    mend = "drop these rows, or divide all features by their widths before the fit"
+    return check_size(X, "X", _LARGEST, reason, mend)
 
 
 def checked_strength(strength):
     """Return the strength; raise unless it lies in [0, 1]."""
-    if not is_real(strength, 0.0, 1.0):
-        raise ValueError(f"strength must lie between 0 and 1; got {strength!r}.")
-    return float(strength)
+    return check_real(strength, "strength", 0.0, 1.0)
 
 
 def checked_method(method):
     """Return the method; raise if there is none of that name."""
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    return method
+    return check_choice(method, "method", METHODS)
 
 
 def checked_coupling(plan, source, target):
@@ -252,13 +255,12 @@ def checked_coupling(plan, source, target):
     coupling = plan.coupling if isinstance(plan, TransportPlan) else plan
     coupling = real_array(coupling, "plan")
     shape = len(source.weights), len(target.weights)
-    if coupling.shape != shape:
-        raise ValueError(
-            f"plan must be a TransportPlan or an array of shape {shape}, one row per "
-            f"source and one column per target component; got shape {coupling.shape}."
-        )
+    mend = "give a row per source and a column per target component"
+    check_shape(coupling, "plan", shape, mend)
     if not (np.isfinite(coupling).all() and (coupling >= 0.0).all()):
-        raise ValueError("plan must be finite and not negative.")
+        wrong = coupling[~(np.isfinite(coupling) & (coupling >= 0.0))][0]
+        expected = "masses that are finite and not negative"
+        raise ValueError(message("plan", expected, f"{wrong:.6g}"))
     return coupling
 
 
@@ -310,8 +312,8 @@ def mw2_map(
     Raises
     ------
     ValueError
-        If the numbers of features differ, X holds NaN or infinity, or method, strength
-        or plan is not valid; and what `mw2_plan` raises.
+        If the numbers of features differ, X holds NaN, infinity or values beyond
+        1e153, or method, strength or plan is not valid; and what `mw2_plan` raises.
 
     Notes
     -----
@@ -340,10 +342,9 @@ def mw2_map(
     with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
     if X.shape[1] != source.means.shape[1]:
-        raise ValueError(
-            f"X has {X.shape[1]} features, but source and target have "
-            f"{source.means.shape[1]}."
-        )
+        expected = f"{source.means.shape[1]} features, as source and target have"
+        raise ValueError(message("X", expected, X.shape[1]))
+    check_movable(X)
     if plan is None:
         plan = mw2_plan(source, target)
     coupling = checked_coupling(plan, source, target)

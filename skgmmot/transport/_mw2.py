@@ -8,6 +8,7 @@ models*, SIAM Journal on Imaging Sciences 13 (2020), doi 10.1137/19M1301047.
 
 import numpy as np
 
+from skgmmot._checks import message
 from skgmmot.linalg._bures import mean_maps, squared_distances
 from skgmmot.linalg._mixture import Mixture, as_mixture, narrowed
 from skgmmot.linalg._spd import is_singular, symmetrise
@@ -25,10 +26,8 @@ def checked_pair(source, target):
     source, target = as_mixture(source, "source"), as_mixture(target, "target")
     d0, d1 = source.means.shape[1], target.means.shape[1]
     if d0 != d1:
-        raise ValueError(
-            "source and target must have the same number of features; got "
-            f"{d0} and {d1}."
-        )
+        expected = "the same number of features on both sides"
+        raise ValueError(message("source, target", expected, f"{d0} and {d1}"))
     return source, target
 
 
@@ -248,10 +247,9 @@ def mw2_gradient(source, target, *, reg=0.0, reg_m=None):
     source, target = checked_pair(source, target)
     singular = np.flatnonzero(is_singular(source.covariances))
     if len(singular):
-        raise ValueError(
-            f"source: covariance {singular[0]} is singular; MW2 has no derivative "
-            "there. Add a small multiple of the identity."
-        )
+        expected = "regular covariances, where MW2 has a derivative"
+        got, mend = f"a singular covariance {singular[0]}", "add a multiple of I"
+        raise ValueError(message("source", expected, got, mend))
     plan = _float64_plan(source, target, reg, reg_m)
     rows = plan.coupling.sum(axis=1)
     # About a common centre: far from 0 the difference would cancel.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skgmmot._checks import message
 from skgmmot._threads import run_ranges
 from skgmmot.linalg._bures import (
     add_bures_rows,
@@ -29,17 +30,15 @@ def checked_mixtures(mixtures, name="mixtures"):
         raises, naming the element.
     """
     if not isinstance(mixtures, Iterable):
-        raise TypeError(f"{name} must be a list of mixtures; got {mixtures!r}.")
+        raise TypeError(message(name, "a list of mixtures", repr(mixtures)))
     checked = [as_mixture(obj, f"{name}[{i}]") for i, obj in enumerate(mixtures)]
     if not checked:
-        raise ValueError(f"{name} must hold at least one mixture; it is empty.")
+        raise ValueError(message(name, "at least one mixture", "an empty list"))
     features = [mixture.means.shape[1] for mixture in checked]
     for i, d in enumerate(features):
         if d != features[0]:
-            raise ValueError(
-                f"all mixtures must have the same number of features; {name}[0] has "
-                f"{features[0]} and {name}[{i}] has {d}."
-            )
+            expected = f"{features[0]} features in every mixture, as in {name}[0]"
+            raise ValueError(message(name, expected, f"{d} in {name}[{i}]"))
     return checked
 
 
@@ -108,7 +107,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
            [5., 0.]])
     """
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise ValueError(f"n_jobs must be None or an integer, not 0; got {n_jobs!r}.")
+        raise ValueError(message("n_jobs", "None or an integer but 0", repr(n_jobs)))
     lists = [checked_mixtures(mixtures)]
     if others is not None:
         lists.append(checked_mixtures(others, "others"))
@@ -135,10 +134,9 @@ def _stacks(lists):
     """Return the stacks of both lists, the same one twice if there is one."""
     features = {mixture.means.shape[1] for one in lists for mixture in one}
     if len(features) > 1:
-        raise ValueError(
-            "mixtures and others must have the same number of features; got "
-            f"{lists[0][0].means.shape[1]} and {lists[1][0].means.shape[1]}."
-        )
+        d0, d1 = (one[0].means.shape[1] for one in lists)
+        expected = "the same number of features in both lists"
+        raise ValueError(message("mixtures, others", expected, f"{d0} and {d1}"))
     diagonal = all(is_diagonal(m.covariances) for one in lists for m in one)
     spread = standard_deviations if diagonal else factor
     stacks = [
