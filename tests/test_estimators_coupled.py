@@ -422,7 +422,7 @@ def test_bad_labels_are_refused_in_words(small, labels, message):
 
 def test_a_domain_whose_weights_sum_to_zero_is_refused(small):
     _, X, sample_domain = small
-    with pytest.raises(ValueError, match="weights of the source rows sum to 0"):
+    with pytest.raises(ValueError, match="weights of the source rows that sum to 0"):
         CoupledGaussianMixture().fit(
             X, sample_domain=sample_domain, sample_weight=1.0 * (sample_domain < 0)
         )

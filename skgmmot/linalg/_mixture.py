@@ -204,7 +204,7 @@ def _check_covariances(covariances, tolerance, name):
     wrong = (skew > slack).any(axis=(1, 2))
     if wrong.any():
         k = int(np.argmax(wrong))
-        got = f"differences of up to {skew[k].max():.6g} in covariance {k}"
+        got = f"covariance {k} with differences of {skew[k].max():.6g}"
         mend = "take (C + C.T) / 2"
         raise ValueError(message(name, "symmetric covariances", got, mend))
     _check_definite(symmetrise(covariances), largest + slack, tolerance, name)
@@ -223,5 +223,7 @@ def _check_definite(covariances, largest, tolerance, name):
         k = int(np.argmin(smallest))
         if smallest[k] < -tolerance:
             expected = "positive semi-definite covariances"
-            got = f"an eigenvalue of about {smallest[k]:.3g} in correlations {k}"
+            got = (
+                f"covariance {k}, whose correlations have eigenvalue {smallest[k]:.3g}"
+            )
             raise ValueError(message(name, expected, got)) from None
