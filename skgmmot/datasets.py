@@ -1,5 +1,7 @@
 """Made-up samples whose truth is known, and the stacking of two domains."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
@@ -8,7 +10,9 @@ from skgmmot._checks import check_integer, check_real, message, real_array
 __all__ = ["make_mixture", "make_shifted_mixtures", "make_spiral", "stack_domains"]
 
 
-def make_spiral(n_samples=10000, *, noise=0.02, random_state=None):
+def make_spiral(
+    n_samples: int = 10000, *, noise: float = 0.02, random_state: Any = None
+) -> np.ndarray:
     r"""Draw points along a spiral in the unit square.
 
     The problem on which sparse weights are tried: no number of Gaussians is
@@ -69,14 +73,14 @@ def make_spiral(n_samples=10000, *, noise=0.02, random_state=None):
 
 
 def make_mixture(
-    n_samples=1000,
+    n_samples: int = 1000,
     *,
-    n_components=5,
-    n_features=2,
-    separation=6.0,
-    weights=None,
-    random_state=None,
-):
+    n_components: int = 5,
+    n_features: int = 2,
+    separation: float = 6.0,
+    weights: Any = None,
+    random_state: Any = None,
+) -> Bunch:
     """Draw a sample of a Gaussian mixture with full covariances.
 
     In every direction the standard deviation of a component lies between 0.5
@@ -146,16 +150,16 @@ def make_mixture(
 
 
 def make_shifted_mixtures(
-    n_samples=1000,
+    n_samples: int | tuple[int, int] = 1000,
     *,
-    n_components=3,
-    n_features=2,
-    separation=6.0,
-    shift=3.0,
-    weights=None,
-    growth=None,
-    random_state=None,
-):
+    n_components: int = 3,
+    n_features: int = 2,
+    separation: float = 6.0,
+    shift: float = 3.0,
+    weights: Any = None,
+    growth: Any = None,
+    random_state: Any = None,
+) -> Bunch:
     r"""Draw two samples whose mixture components correspond one to one.
 
     Component k of the target is component k of the source moved by
@@ -269,7 +273,7 @@ def make_shifted_mixtures(
     )
 
 
-def stack_domains(X_source, X_target):
+def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
     """Stack the rows of two domains and label them.
 
     The form in which the domain-aware estimators take two samples: source rows
@@ -334,7 +338,7 @@ def stack_domains(X_source, X_target):
     return np.concatenate((X_source, X_target)), sample_domain
 
 
-def _stack_frames(X_source, X_target):
+def _stack_frames(X_source: Any, X_target: Any) -> Any:
     """Stack two DataFrames, refusing what pandas would silently align."""
     import pandas as pd
 
@@ -346,7 +350,7 @@ def _stack_frames(X_source, X_target):
     return pd.concat([X_source, X_target])
 
 
-def _check_rows(name, X):
+def _check_rows(name: str, X: Any) -> Any:
     """Two-dimensional rows; anything that has a shape keeps its kind."""
     if hasattr(X, "tocsr"):
         mend = "pass X.toarray()"
@@ -360,7 +364,9 @@ def _check_rows(name, X):
     return X
 
 
-def _separated_points(n_points, n_features, distance, random_state):
+def _separated_points(
+    n_points: int, n_features: int, distance: float, random_state: Any
+) -> np.ndarray:
     """Random points whose smallest distance from each other is `distance`.
 
     Each point is the best of ten candidates, the one farthest from those that
@@ -378,7 +384,9 @@ def _separated_points(n_points, n_features, distance, random_state):
     return points * (distance / closest if n_points > 1 else 0.0)
 
 
-def _random_covariances(n_components, n_features, random_state):
+def _random_covariances(
+    n_components: int, n_features: int, random_state: Any
+) -> np.ndarray:
     """Covariances with random axes and standard deviations from 0.5 to 1."""
     axes, _ = np.linalg.qr(
         random_state.standard_normal((n_components, n_features, n_features))
@@ -388,13 +396,19 @@ def _random_covariances(n_components, n_features, random_state):
     return factors @ factors.transpose(0, 2, 1)
 
 
-def _random_directions(n_directions, n_features, random_state):
+def _random_directions(
+    n_directions: int, n_features: int, random_state: Any
+) -> np.ndarray:
     """Unit vectors, uniform on the sphere."""
     normal = random_state.standard_normal((n_directions, n_features))
     return normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def _draw(n_samples, mixture, random_state):
+def _draw(
+    n_samples: int,
+    mixture: tuple[np.ndarray, np.ndarray, np.ndarray],
+    random_state: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a mixture, in random order, and their components."""
     weights, means, covariances = mixture
     labels = random_state.choice(len(weights), size=n_samples, p=weights)
@@ -404,7 +418,7 @@ def _draw(n_samples, mixture, random_state):
     return rows, labels.astype(np.int64)
 
 
-def _grown_shares(weights, growth):
+def _grown_shares(weights: np.ndarray, growth: Any) -> np.ndarray:
     """Shares after each component grew by its factor."""
     if growth is None:
         return weights
@@ -420,7 +434,7 @@ def _grown_shares(weights, growth):
     return grown / grown.sum()
 
 
-def _check_shares(name, shares, n_components):
+def _check_shares(name: str, shares: Any, n_components: int) -> np.ndarray:
     """Positive shares with sum 1; None gives equal ones."""
     if shares is None:
         return np.full(n_components, 1.0 / n_components)
@@ -438,7 +452,7 @@ def _check_shares(name, shares, n_components):
     return shares / shares.sum()
 
 
-def _check_two_counts(name, value):
+def _check_two_counts(name: str, value: Any) -> tuple[int, int]:
     """One count for both domains, or one for each."""
     counts = value if isinstance(value, tuple) else (value, value)
     if len(counts) != 2:

@@ -1,8 +1,10 @@
 """What a fitted mixture can do: densities, labels, draws, criteria."""
 
 import warnings
+from collections.abc import Callable
 from numbers import Integral
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -12,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import message
 from skgmmot.estimators._validation import check_rows, check_weights
-from skgmmot.kernels import kernels_for
+from skgmmot.kernels import Gaussians, kernels_for
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
 from skgmmot.mixture._covariances import TYPES
@@ -26,10 +28,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
     """
 
     @property
-    def _kind(self):
+    def _kind(self) -> Any:
         return TYPES[self.covariance_type]
 
-    def _set_parameters(self, parameters, dtype=np.float64):
+    def _set_parameters(self, parameters: Any, dtype: Any = np.float64) -> None:
         """Store a mixture as fitted attributes of the data's floating type."""
         kind = self._kind
         self.weights_ = parameters.weights.astype(dtype)
@@ -47,7 +49,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self.n_components_ = len(parameters.weights)
         self._fitted_type = self.covariance_type
 
-    def _get_parameters(self):
+    def _get_parameters(self) -> Parameters:
         """The fitted mixture, if it still is what the parameters and X speak of."""
         n_components, d = len(self.means_), self.n_features_in_
         expected = self._kind.shape(n_components, d)
@@ -76,25 +78,25 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         )
 
-    def _checked(self, X):
+    def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return check_rows(self, X)
 
-    def _gaussians(self):
+    def _gaussians(self) -> Gaussians:
         return gaussians_of(self._get_parameters(), self._kind)
 
-    def _labels(self, X):
+    def _labels(self, X: np.ndarray) -> np.ndarray:
         return kernels_for(X).labels(X, self._gaussians(), self.n_jobs)
 
-    def _posteriors(self, X):
+    def _posteriors(self, X: np.ndarray) -> np.ndarray:
         posteriors = kernels_for(X).posteriors(X, self._gaussians(), self.n_jobs)
         return posteriors.astype(X.dtype, copy=False)
 
-    def _log_density(self, X):
+    def _log_density(self, X: np.ndarray) -> np.ndarray:
         log_density = kernels_for(X).log_density(X, self._gaussians(), self.n_jobs)
         return narrowed(log_density, X.dtype)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Label rows by the component with the largest posterior.
 
         Parameters
@@ -114,7 +116,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._labels(self._checked(X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         r"""Posterior probabilities of the components.
 
         .. math:: p_k(x) = w_k N(x; m_k, \Sigma_k) / \sum_l w_l N(x; m_l, \Sigma_l)
@@ -131,7 +133,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._posteriors(self._checked(X))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Log density of each row, in nats.
 
         Parameters
@@ -146,7 +148,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._log_density(self._checked(X))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Weighted mean of the log density, never penalised.
 
         Parameters
@@ -167,7 +169,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, log_density[:, None])
         return float(np.average(log_density, weights=weights))
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture.
 
         Parameters
@@ -200,18 +202,20 @@ class FittedMixture(DensityMixin, BaseEstimator):
             draws[labels == k] = draws[labels == k] @ root.T + means[k]
         return draws.astype(self.means_.dtype, copy=False), labels
 
-    def _n_parameters(self):
+    def _n_parameters(self) -> int:
         """Free parameters of the components that were kept."""
         n_components, d = self.means_.shape
         return n_components * (d + 1) - 1 + self._kind.n_parameters(n_components, d)
 
-    def _information(self, X, sample_weight, price):
+    def _information(
+        self, X: Any, sample_weight: Any, price: Callable[[float], float]
+    ) -> float:
         weights = check_weights(sample_weight, check_rows(self, X))
         mass = len(X) if weights is None else weights.sum()
         log_likelihood = mass * self.score(X, sample_weight=weights)
         return -2.0 * log_likelihood + price(mass) * self._n_parameters()
 
-    def bic(self, X, sample_weight=None):
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Bayesian information criterion, the lower the better.
 
         .. math:: -2 \log L + p \log \sum_i w_i
@@ -234,7 +238,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self._information(X, sample_weight, np.log)
 
-    def aic(self, X, sample_weight=None):
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Akaike information criterion, the lower the better.
 
         .. math:: -2 \log L + 2 p
@@ -271,17 +275,17 @@ def warn_of_no_convergence(stacklevel: int) -> None:
 class Progress:
     """Messages of a fit, in scikit-learn's manner."""
 
-    def __init__(self, verbose, interval):
+    def __init__(self, verbose: int, interval: int) -> None:
         self.verbose = verbose
         self.interval = interval
 
-    def begin(self, number):
+    def begin(self, number: int) -> None:
         """Announce a start."""
         self.began = self.last = perf_counter()
         if self.verbose:
             print(f"Initialization {number}")
 
-    def step(self, iteration, change):
+    def step(self, iteration: int, change: float) -> None:
         """Report every `interval` iterations."""
         if not self.verbose or iteration % self.interval:
             return
@@ -295,7 +299,7 @@ class Progress:
         )
         self.last = now
 
-    def end(self, bound, converged):
+    def end(self, bound: float, converged: bool) -> None:
         """Report how a start ended."""
         if not self.verbose:
             return

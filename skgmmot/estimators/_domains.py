@@ -1,6 +1,7 @@
 """Domain labels: which rows are source and which are target."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
@@ -28,7 +29,7 @@ for _method in _METHODS:
     setattr(DomainAware, f"__metadata_request__{_method}", {"sample_domain": True})
 
 
-def source_rows(sample_domain, n_rows):
+def source_rows(sample_domain: Any, n_rows: int) -> np.ndarray | None:
     """Boolean mask of the source rows (labels ≥ 0), or None without labels.
 
     Raises
@@ -57,7 +58,9 @@ def source_rows(sample_domain, n_rows):
     return labels >= 0
 
 
-def split_rows(sample_domain, X, weights):
+def split_rows(
+    sample_domain: Any, X: Any, weights: np.ndarray | None
+) -> tuple[Any, ...]:
     """((X_source, weights), (X_target, weights)); twice the same without labels.
 
     Raises

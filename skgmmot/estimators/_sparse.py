@@ -2,7 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -178,29 +178,29 @@ class SparseGaussianMixture(FittedMixture):
 
     def __init__(
         self,
-        n_components=10,
+        n_components: int = 10,
         *,
-        sparsity=1.0,
-        covariance_type="full",
-        solver="em",
-        tol=1e-6,
-        reg_covar=1e-6,
-        max_iter=1000,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        min_component_samples=None,
-        refit=False,
-        accelerate="auto",
-        learning_rate=0.1,
-        random_state=None,
-        warm_start=False,
-        n_jobs=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        sparsity: float = 1.0,
+        covariance_type: str = "full",
+        solver: str = "em",
+        tol: float = 1e-6,
+        reg_covar: float = 1e-6,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: Any = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        min_component_samples: float | None = None,
+        refit: bool = False,
+        accelerate: bool | str = "auto",
+        learning_rate: float = 0.1,
+        random_state: Any = None,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.sparsity = sparsity
         self.covariance_type = covariance_type
@@ -223,7 +223,7 @@ class SparseGaussianMixture(FittedMixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -250,7 +250,9 @@ class SparseGaussianMixture(FittedMixture):
             self._fit(X, sample_weight)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(
+        self, X: Any, y: object = None, sample_weight: Any = None
+    ) -> np.ndarray:
         """Fit the mixture and label the rows.
 
         Parameters
@@ -271,7 +273,7 @@ class SparseGaussianMixture(FittedMixture):
             return self._fit(X, sample_weight).predict(X)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X, sample_weight):
+    def _fit(self, X: Any, sample_weight: Any) -> Self:
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
@@ -295,7 +297,7 @@ class SparseGaussianMixture(FittedMixture):
         self._store(problem, best, X.dtype)
         return self
 
-    def _problem(self, blocks, n_features):
+    def _problem(self, blocks: Any, n_features: int) -> Problem:
         """The penalised problem that the parameters describe."""
         minimum = self.min_component_samples
         if minimum is None:
@@ -310,7 +312,7 @@ class SparseGaussianMixture(FittedMixture):
             n_asked=self.n_components,
         )
 
-    def _warn_of_small_mass(self, problem, sample_weight):
+    def _warn_of_small_mass(self, problem: Any, sample_weight: Any) -> None:
         mass, least = problem.blocks.mass, problem.min_mass
         if sample_weight is not None and problem.prune and mass < 2.0 * least:
             warnings.warn(
@@ -322,7 +324,9 @@ class SparseGaussianMixture(FittedMixture):
                 stacklevel=4,
             )
 
-    def _start(self, problem, warm, rng, given):
+    def _start(
+        self, problem: Any, warm: bool, rng: Any, given: Any
+    ) -> tuple[Parameters, float]:
         """Parameters to start from, and the objective before their last M-step."""
         if warm:
             previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
@@ -330,21 +334,19 @@ class SparseGaussianMixture(FittedMixture):
         start = start_parameters(
             problem, self.n_components, self.init_params, rng, given
         )
-        if (
-            problem.prune
-            and isinstance(self.init_params, str)
-            and (self.init_params == "random" and self.max_iter > 0)
-        ):
+        drawn = isinstance(self.init_params, str) and self.init_params == "random"
+        if problem.prune and drawn and self.max_iter > 0:
             # Equal responsibilities make equal components, of which the objective
             # would keep one: they differ after some EM without penalty.
             free = problem._replace(price=0.0, prune=False)
             start = run(free, start, _WARM_UP).state.parameters
         return start, -np.inf
 
-    def _run(self, problem, parameters, previous, progress, units):
-        accelerate = self.accelerate
-        if accelerate == "auto":
-            accelerate = self.sparsity > 0.0
+    def _run(
+        self, problem: Any, parameters: Any, previous: float, progress: Any, units: Any
+    ) -> Any:
+        automatic = self.accelerate == "auto"
+        accelerate = self.sparsity > 0.0 if automatic else bool(self.accelerate)
         control = Control(self.tol, self.max_iter, accelerate, progress.step, previous)
         if self.solver == "adam":
             rate = self.learning_rate
@@ -353,7 +355,7 @@ class SparseGaussianMixture(FittedMixture):
             return run_with_moves(problem, parameters, control)
         return run(problem, parameters, control)
 
-    def _store(self, problem, fit, dtype):
+    def _store(self, problem: Any, fit: Any, dtype: Any) -> None:
         """Keep what a fit found; with `refit`, after EM without the penalty."""
         state = fit.state
         if self.refit and self.sparsity > 0.0:
@@ -373,7 +375,7 @@ class SparseGaussianMixture(FittedMixture):
         self.lower_bounds_ = fit.bounds
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         r"""Update the mixture by one step of stepwise EM on a batch of rows.
 
         .. math:: S \leftarrow (1 - \gamma) S + \gamma s(X), \quad
@@ -397,20 +399,18 @@ class SparseGaussianMixture(FittedMixture):
         Returns
         -------
         self : SparseGaussianMixture
-            The updated estimator; `lower_bound_` is the objective on the batch before
-            the step.
+            The updated one; `lower_bound_` is that of the batch before the step.
 
         Raises
         ------
         ValueError
-            Where the first batch has fewer rows than components, or X is not as
-            expected.
+            Where the first batch has fewer rows than components, or X is wrong.
         """
         with unchanged_on_error(self):
             self._partial_fit(X, sample_weight)
         return self
 
-    def _partial_fit(self, X, sample_weight):
+    def _partial_fit(self, X: Any, sample_weight: Any) -> None:
         self._validate_params()  # the context of fits does so only at the first
         first = not hasattr(self, "weights_")
         X = check_rows(self, X, reset=first, fitting=True)
@@ -427,9 +427,8 @@ class SparseGaussianMixture(FittedMixture):
             )
             shares, seen, n_iter, n_starved = parameters.weights, 0.0, 0, 0
         else:
-            parameters, shares, seen = (
-                self._get_parameters(), self._shares, self._mass_seen
-            )  # fmt: skip
+            parameters = self._get_parameters()
+            shares, seen = self._shares, self._mass_seen
             n_iter, n_starved = self.n_iter_, self.n_starved_
         taken = step(problem, parameters, shares, seen)
         self._set_parameters(taken.parameters, X.dtype if first else self.means_.dtype)
@@ -439,7 +438,9 @@ class SparseGaussianMixture(FittedMixture):
         self.lower_bound_, self.lower_bounds_ = taken.objective, [taken.objective]
 
     @classmethod
-    def from_parameters(cls, weights, means, covariances, covariance_type="full"):
+    def from_parameters(
+        cls, weights: Any, means: Any, covariances: Any, covariance_type: str = "full"
+    ) -> Self:
         """Make a fitted estimator from the parameters of a mixture.
 
         Parameters
@@ -475,14 +476,16 @@ class SparseGaussianMixture(FittedMixture):
         weights, means, covariances = check_parameters(
             weights, means, covariances, covariance_type
         )
-        parts = [np.asarray(p, np.float64) for p in (weights, means, covariances)]
-        parts[0] = parts[0] / parts[0].sum()
-        factors = TYPES[covariance_type].precisions_cholesky(parts[2])
         dtype = np.result_type(weights, means, covariances)
-        return cls._of_parameters(Parameters(*parts, factors), covariance_type, dtype)
+        weights, means, covariances = (
+            np.asarray(values, np.float64) for values in (weights, means, covariances)
+        )
+        factors = TYPES[covariance_type].precisions_cholesky(covariances)
+        parameters = Parameters(weights / weights.sum(), means, covariances, factors)
+        return cls._of_parameters(parameters, covariance_type, dtype)
 
     @classmethod
-    def _of_parameters(cls, parameters, covariance_type, dtype):
+    def _of_parameters(cls, parameters: Any, covariance_type: str, dtype: Any) -> Self:
         """A fitted estimator; the factors are those of float64, whatever the type."""
         fitted = cls(
             len(parameters.means), sparsity=0.0, covariance_type=covariance_type

@@ -1,7 +1,7 @@
 """Moving samples from one domain to the other through coupled mixtures."""
 
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import (
@@ -31,7 +31,7 @@ from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.transport._map import METHODS, MixtureMap, check_movable
 from skgmmot.transport._mw2 import mw2_plan
-from skgmmot.transport._plan import checked_slopes
+from skgmmot.transport._plan import TransportPlan, checked_slopes
 
 _POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
@@ -126,15 +126,15 @@ class GMMOTTransformer(
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        reg="coupled",
-        reg_m="coupled",
-        method="barycentric",
-        map_to="target",
-        strength=1.0,
-        random_state=None,
-    ):
+        reg: float | str = "coupled",
+        reg_m: Any = "coupled",
+        method: str = "barycentric",
+        map_to: str = "target",
+        strength: float = 1.0,
+        random_state: Any = None,
+    ) -> None:
         self.estimator = estimator
         self.reg = reg
         self.reg_m = reg_m
@@ -144,7 +144,14 @@ class GMMOTTransformer(
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    def fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Fit a mixture to each domain and couple their components.
 
         Parameters
@@ -187,7 +194,7 @@ class GMMOTTransformer(
             self._store(source, target, self._plan(source, target, coupled))
         return self
 
-    def _prepared_estimator(self):
+    def _prepared_estimator(self) -> Any:
         """The estimator to fit: cloned, with this random_state where it has none."""
         estimator = self.estimator
         estimator = CoupledGaussianMixture() if estimator is None else clone(estimator)
@@ -198,7 +205,7 @@ class GMMOTTransformer(
             estimator.set_params(random_state=self.random_state)
         return estimator
 
-    def _plan(self, source, target, coupled):
+    def _plan(self, source: Any, target: Any, coupled: Any) -> TransportPlan:
         """The plan of a coupled fit, or the one that reg and reg_m ask for."""
         asked = {
             name: value
@@ -211,14 +218,21 @@ class GMMOTTransformer(
             return coupled._plan()
         return mw2_plan(source, target, **{**coupled._absolute_regs(), **asked})
 
-    def _store(self, source, target, plan):
+    def _store(self, source: Any, target: Any, plan: Any) -> None:
         self.source_, self.target_, self.plan_ = source, target, plan
         self.coupling_ = plan.coupling
         ends = as_mixture(source, "source"), as_mixture(target, "target")
         self._there = MixtureMap(ends[0], ends[1], plan.coupling)
         self._back = MixtureMap(ends[1], ends[0], plan.coupling.T)
 
-    def fit_transform(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    def fit_transform(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> np.ndarray:
         """Fit, then transform the same rows with their labels.
 
         Parameters
@@ -240,7 +254,7 @@ class GMMOTTransformer(
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.transform(X, sample_domain=sample_domain)
 
-    def transform(self, X, *, sample_domain=None):
+    def transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Move the rows of the domain that `map_to` leaves; return others unchanged.
 
         Parameters
@@ -264,7 +278,7 @@ class GMMOTTransformer(
         """
         return self._move(X, sample_domain, self.map_to == "target")
 
-    def inverse_transform(self, X, *, sample_domain=None):
+    def inverse_transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Move rows back, by the transposed plan.
 
         With one component on each side this inverts `transform`; with more it does
@@ -285,7 +299,7 @@ class GMMOTTransformer(
         """
         return self._move(X, sample_domain, self.map_to == "source")
 
-    def _move(self, X, sample_domain, towards_target):
+    def _move(self, X: Any, sample_domain: Any, towards_target: bool) -> np.ndarray:
         check_is_fitted(self)
         X = check_rows(self, X)
         mask = source_rows(sample_domain, len(X))
@@ -300,7 +314,7 @@ class GMMOTTransformer(
             moved[leaving] = maps.move(rows, self.method, self.strength, rng)
         return moved
 
-    def transport_weights(self, X):
+    def transport_weights(self, X: Any) -> np.ndarray:
         r"""How the weight of a row changes when it moves along an unbalanced plan.
 
         .. math::
@@ -345,13 +359,18 @@ class GMMOTTransformer(
         return weights
 
 
-def _is_coupled(estimator):
+def _is_coupled(estimator: Any) -> bool:
     """Whether an estimator couples two domains itself (frozen ones by what is in)."""
     inner = getattr(estimator, "estimator", estimator)
     return isinstance(inner, CoupledGaussianMixture)
 
 
-def _fit(estimator, X, weights, keywords=None):
+def _fit(
+    estimator: Any,
+    X: Any,
+    weights: np.ndarray | None,
+    keywords: dict[str, Any] | None = None,
+) -> Any:
     keywords = {} if keywords is None else keywords
     if weights is None:
         return estimator.fit(X, None, **keywords)

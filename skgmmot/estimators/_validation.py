@@ -1,7 +1,9 @@
 """Checks at the surface: data, weights, starts. All before any work is done."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
@@ -22,7 +24,7 @@ N_JOBS = [
 
 
 @contextmanager
-def unchanged_on_error(estimator):
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
     """An estimator whose fit fails, or is interrupted, is what it was before."""
     before = dict(vars(estimator))
     try:
@@ -32,7 +34,14 @@ def unchanged_on_error(estimator):
         raise
 
 
-def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1):
+def check_rows(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool = False,
+    fitting: bool = False,
+    ensure_min_samples: int = 1,
+) -> np.ndarray:
     """X as float64 or float32 in C order, its features checked against the fit.
 
     Rows to be fitted (`reset` or `fitting`) must have squares that can be summed.
@@ -53,7 +62,7 @@ def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1
     return X
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     """Sample weights as float64 (n,), or None. They are frequencies."""
     if sample_weight is None:
         return None
@@ -70,7 +79,9 @@ def check_weights(sample_weight, X):
     return weights
 
 
-def drop_weightless(X, weights):
+def drop_weightless(
+    X: Any, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows that count, and their weights: a weight of 0 is a row that is not there."""
     if weights is None or weights.all():
         return X, weights
@@ -78,7 +89,7 @@ def drop_weightless(X, weights):
     return X[keep], weights[keep]
 
 
-def check_enough_rows(X, weights, n_components):
+def check_enough_rows(X: Any, weights: np.ndarray | None, n_components: int) -> None:
     """Refuse fewer rows (or less weight) than components."""
     n_samples = len(X) if weights is None else max(len(X), int(weights.sum()))
     if n_samples < n_components:
@@ -89,7 +100,7 @@ def check_enough_rows(X, weights, n_components):
         )
 
 
-def _check_start_shape(array, shape, name):
+def _check_start_shape(array: np.ndarray, shape: tuple[int, ...], name: str) -> None:
     if array.shape != shape:  # in scikit-learn's words, which its tests match
         raise ValueError(
             f"The parameter '{name}' should have the shape of {shape}, "
@@ -97,7 +108,7 @@ def _check_start_shape(array, shape, name):
         )
 
 
-def _checked_array(values, name, dtype):
+def _checked_array(values: Any, name: str, dtype: Any) -> np.ndarray:
     """Weights, means or the like: finite real numbers, of any shape so far."""
     with np.errstate(invalid="ignore"), naming(name, "an array of real numbers"):
         return check_array(
@@ -110,7 +121,7 @@ def _checked_array(values, name, dtype):
         )
 
 
-def check_starts(estimator, n_features, kind):
+def check_starts(estimator: Any, n_features: int, kind: Any) -> tuple[Any, Any, Any]:
     """The user's weights, means and precisions to start from, each checked or None."""
     n_components = estimator.n_components
     weights, means, precisions = (
@@ -132,7 +143,7 @@ def check_starts(estimator, n_features, kind):
     return weights, means, precisions
 
 
-def _check_start_weights(weights, n_components):
+def _check_start_weights(weights: np.ndarray, n_components: int) -> np.ndarray:
     _check_start_shape(weights, (n_components,), "weights")
     low, high = weights.min(), weights.max()
     if low < 0.0 or high > 1.0:
@@ -150,7 +161,9 @@ def _check_start_weights(weights, n_components):
     return weights / total
 
 
-def check_parameters(weights, means, covariances, covariance_type):
+def check_parameters(
+    weights: np.ndarray | None, means: Any, covariances: Any, covariance_type: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The parameters of a mixture that a user gave, checked against each other."""
     check_choice(covariance_type, "covariance_type", TYPES)
     weights, means, covariances = (

@@ -1,6 +1,6 @@
 """The one record of a Gaussian mixture, and how to make it of what users have."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -39,7 +39,7 @@ class Mixture(NamedTuple):
     covariances: np.ndarray
 
 
-def narrowed(array, dtype):
+def narrowed(array: np.ndarray, dtype: Any) -> np.ndarray:
     """An array in a floating type, cut at the type's range rather than infinite."""
     if array.dtype == dtype:
         return array
@@ -47,7 +47,7 @@ def narrowed(array, dtype):
     return np.clip(array, -largest, largest).astype(dtype)
 
 
-def as_mixture(obj, name="source"):
+def as_mixture(obj: Any, name: str = "source") -> Mixture:
     """Make a checked Mixture of dense covariances of any mixture-like object.
 
     Parameters
@@ -90,7 +90,7 @@ def as_mixture(obj, name="source"):
     return mixture._replace(covariances=symmetrise(mixture.covariances))
 
 
-def _read(obj, name):
+def _read(obj: Any, name: str) -> Mixture:
     """Return the three parameters as they come, covariances made dense."""
     if isinstance(obj, tuple | list) and len(obj) == 3:
         return Mixture(*obj)
@@ -112,7 +112,9 @@ def _read(obj, name):
     raise TypeError(message(name, expected, type(obj).__name__))
 
 
-def dense_covariances(covariances, covariance_type, shape):
+def dense_covariances(
+    covariances: np.ndarray, covariance_type: str, shape: tuple[int, int]
+) -> np.ndarray:
     """Expand covariances as estimators store them to (n_components, d, d).
 
     Parameters
@@ -145,7 +147,7 @@ def dense_covariances(covariances, covariance_type, shape):
     return variances[:, :, None] * np.eye(d, dtype=variances.dtype)
 
 
-def _common_dtype(mixture, name):
+def _common_dtype(mixture: Mixture, name: str) -> Mixture:
     """Bring the arrays to float32 if all are, to float64 otherwise."""
     try:
         arrays = [np.asarray(array) for array in mixture]
@@ -161,7 +163,7 @@ def _common_dtype(mixture, name):
     return Mixture(*(np.ascontiguousarray(a, dtype=dtype) for a in arrays))
 
 
-def _check_shapes(mixture, name):
+def _check_shapes(mixture: Mixture, name: str) -> None:
     """Raise unless the shapes are (K,), (K, d), (K, d, d) with K, d >= 1."""
     weights, means, covariances = mixture
     k, d = means.shape if means.ndim == 2 else (0, 0)
@@ -175,7 +177,7 @@ def _check_shapes(mixture, name):
     raise ValueError(message(name, expected, got))
 
 
-def _check_weights(weights, tolerance, name):
+def _check_weights(weights: np.ndarray, tolerance: float, name: str) -> None:
     """Raise unless the weights are non-negative and sum to 1."""
     if (weights < 0.0).any():
         k = int(np.argmin(weights))
@@ -187,7 +189,7 @@ def _check_weights(weights, tolerance, name):
         raise ValueError(message(name, "weights that sum to 1", got, mend))
 
 
-def _check_covariances(covariances, tolerance, name):
+def _check_covariances(covariances: np.ndarray, tolerance: float, name: str) -> None:
     """Raise unless each covariance is symmetric and positive semi-definite."""
     covariances = covariances.astype(np.float64, copy=False)
     variances = np.diagonal(covariances, axis1=1, axis2=2)
@@ -210,7 +212,9 @@ def _check_covariances(covariances, tolerance, name):
     _check_definite(symmetrise(covariances), largest + slack, tolerance, name)
 
 
-def _check_definite(covariances, largest, tolerance, name):
+def _check_definite(
+    covariances: np.ndarray, largest: np.ndarray, tolerance: float, name: str
+) -> None:
     """Raise if a covariance has a negative eigenvalue beyond rounding."""
     try:
         # Three times faster than eigenvalues, and the answer for nearly all users.

@@ -1,7 +1,7 @@
 """Barycentres of mixtures: the exact one, and a descent for large problems."""
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -38,22 +38,22 @@ class _Sides(NamedTuple):
     stops: np.ndarray
     weights: np.ndarray
 
-    def parts(self):
+    def parts(self) -> list[slice]:
         """Slices of the mixtures."""
         return [slice(*ends) for ends in pairwise(self.stops)]
 
 
 def mw2_barycenter(
-    mixtures,
-    weights=None,
+    mixtures: Any,
+    weights: Any = None,
     *,
-    n_components=None,
-    method="exact",
-    init=None,
-    tol=1e-6,
-    max_iter=200,
-    random_state=None,
-):
+    n_components: int | None = None,
+    method: str = "exact",
+    init: Any = None,
+    tol: float = 1e-6,
+    max_iter: int = 200,
+    random_state: Any = None,
+) -> Mixture:
     r"""Mixture of least weighted sum of squared MW2 distances to given mixtures.
 
     .. math::
@@ -144,7 +144,7 @@ def mw2_barycenter(
     return Mixture(*(array.astype(dtype) for array in parts))
 
 
-def _checked_weights(weights, n_mixtures):
+def _checked_weights(weights: Any, n_mixtures: int) -> np.ndarray:
     """Return weights of sum 1."""
     if weights is None:
         return np.full(n_mixtures, 1.0 / n_mixtures)
@@ -156,7 +156,7 @@ def _checked_weights(weights, n_mixtures):
     return weights / weights.sum()
 
 
-def _sides(mixtures, shares):
+def _sides(mixtures: list[Mixture], shares: np.ndarray) -> _Sides:
     """Stack what has mass: mixtures and components of weight 0 change nothing."""
     used = [m for m, share in zip(mixtures, shares, strict=True) if share]
     kept = [mixture.weights > 0.0 for mixture in used]
@@ -170,7 +170,7 @@ def _sides(mixtures, shares):
     )
 
 
-def _exact(sides):
+def _exact(sides: _Sides) -> tuple[np.ndarray, np.ndarray]:
     """Solve the multi-marginal programme; return masses and points."""
     counts = np.diff(sides.stops)
     n_tuples = int(np.prod(counts, dtype=object))
@@ -178,7 +178,7 @@ def _exact(sides):
         expected = f"at most {_MAX_TUPLES} tuples of components for method='exact'"
         got = f"{' x '.join(map(str, counts))} = {n_tuples} tuples"
         raise ValueError(message("mixtures", expected, got, "set method='fixed_point'"))
-    index = np.indices(counts).reshape(len(counts), -1).T + sides.stops[:-1]
+    index = np.indices(tuple(counts)).reshape(len(counts), -1).T + sides.stops[:-1]
     if len(counts) == 1:
         return sides.masses, sides.points
     _, costs = gaussian_barycenters(sides.points, index, sides.weights, _COST_TOL)
@@ -191,7 +191,7 @@ def _exact(sides):
     return masses[support], points
 
 
-def _solve(costs, matrix, right):
+def _solve(costs: np.ndarray, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve min cᵀx for A x = b, x ≥ 0 at a vertex, by the dual simplex of HiGHS."""
     options = {
         "primal_feasibility_tolerance": 1e-10,
@@ -213,7 +213,9 @@ def _solve(costs, matrix, right):
     return result.x
 
 
-def _checked_start(sides, n_components, init, random_state):
+def _checked_start(
+    sides: _Sides, n_components: int | None, init: Any, random_state: Any
+) -> np.ndarray:
     """Return the points from which the descent starts."""
     if init is not None:
         if n_components is not None:
@@ -230,10 +232,11 @@ def _checked_start(sides, n_components, init, random_state):
     return _seeds(sides, n_components, check_random_state(random_state))
 
 
-def _seeds(sides, n_components, rng, n_trials=8):
+def _seeds(sides: _Sides, n_components: int, rng: Any, n_trials: int = 8) -> np.ndarray:
     """Choose components far from each other: greedy k-means++ with Bures distances."""
     masses = sides.masses * np.repeat(sides.weights, np.diff(sides.stops))
-    chosen, nearest = [], np.ones(len(masses))
+    chosen: list[np.intp] = []
+    nearest = np.ones(len(masses))
     for _ in range(n_components):
         chances = np.cumsum(masses * nearest)
         if chances[-1] == 0.0:
@@ -249,7 +252,9 @@ def _seeds(sides, n_components, rng, n_trials=8):
     return sides.points[chosen]
 
 
-def _descend(sides, points, tol, max_iter):
+def _descend(
+    sides: _Sides, points: np.ndarray, tol: float, max_iter: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Alternate between plans, points and weights; the objective never rises.
 
     The points are moved before the weights are freed: at the start the best weights
@@ -272,7 +277,7 @@ def _descend(sides, points, tol, max_iter):
     return masses, points
 
 
-def _nearest_masses(sides, costs):
+def _nearest_masses(sides: _Sides, costs: np.ndarray) -> np.ndarray:
     """Return the mass of the components that are nearest to each point, never 0."""
     masses = sides.masses * np.repeat(sides.weights, np.diff(sides.stops))
     nearest = np.bincount(costs.argmin(axis=0), masses, minlength=len(costs))
@@ -280,7 +285,13 @@ def _nearest_masses(sides, costs):
     return masses / masses.sum()
 
 
-def _move(sides, masses, placed, tol, max_iter=10):
+def _move(
+    sides: _Sides,
+    masses: np.ndarray,
+    placed: tuple[np.ndarray, ...],
+    tol: float,
+    max_iter: int = 10,
+) -> tuple[np.ndarray, ...]:
     """Move points some times for given masses; return them with images and costs."""
     points, images, costs = placed
     loss, coefficients = _plans(sides, masses, costs)
@@ -293,7 +304,9 @@ def _move(sides, masses, placed, tol, max_iter=10):
     return points, images, costs
 
 
-def _plans(sides, masses, costs):
+def _plans(
+    sides: _Sides, masses: np.ndarray, costs: np.ndarray
+) -> tuple[float, np.ndarray]:
     """Return the objective and the plans to all mixtures, times their weights."""
     coefficients = np.empty_like(costs)
     for part, share in zip(sides.parts(), sides.weights, strict=True):
@@ -303,7 +316,7 @@ def _plans(sides, masses, costs):
     return float(np.vdot(coefficients, costs)), coefficients
 
 
-def _free_masses(sides, costs):
+def _free_masses(sides: _Sides, costs: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the masses of given points that are best, and the objective.
 
     Variables are the entries of all plans, then the masses: columns of a plan sum to

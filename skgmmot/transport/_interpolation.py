@@ -1,5 +1,7 @@
 """The geodesic between two mixtures."""
 
+from typing import Any
+
 import numpy as np
 
 from skgmmot._checks import check_real, message
@@ -13,7 +15,9 @@ from skgmmot.transport._mw2 import checked_pair, common_dtype, mw2_plan
 _SMALLEST_SHARE = 1e-15
 
 
-def mw2_interpolation(source, target, t, *, plan=None):
+def mw2_interpolation(
+    source: Any, target: Any, t: float, *, plan: Any = None
+) -> Mixture:
     r"""Mixture at time t of the MW2 geodesic between two mixtures.
 
     Each pair of components with mass in the plan is one component of the result, which
@@ -87,7 +91,7 @@ def mw2_interpolation(source, target, t, *, plan=None):
     return Mixture(*(array.astype(dtype, copy=False) for array in moved))
 
 
-def _balanced(coupling, source, target):
+def _balanced(coupling: Any, source: Mixture, target: Mixture) -> np.ndarray:
     """Return the coupling without rounding; raise unless its marginals are right."""
     atol = 1e-3 if np.float32 in (source.means.dtype, target.means.dtype) else 1e-6
     sides = (("source", source, 1), ("target", target, 0))
@@ -101,7 +105,12 @@ def _balanced(coupling, source, target):
     return np.where(coupling > smallest, coupling, 0.0)
 
 
-def _covariances(covariances0, covariances1, pairs, t):
+def _covariances(
+    covariances0: np.ndarray,
+    covariances1: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    t: float,
+) -> np.ndarray:
     """Covariances of pairs at time t; at the ends those that were given, to the bit."""
     rows, columns = pairs
     if t in (0.0, 1.0):

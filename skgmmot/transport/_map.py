@@ -1,6 +1,7 @@
 """Maps that move samples from one mixture to another along a coupling."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
@@ -16,7 +17,7 @@ from skgmmot._checks import (
 )
 from skgmmot.kernels import Gaussians, kernels_for
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
-from skgmmot.linalg._mixture import narrowed
+from skgmmot.linalg._mixture import Mixture, narrowed
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -35,7 +36,7 @@ _LARGEST = 1e153  # beyond it rows have no squares
 _OWN_RIDGE = 1e-12
 
 
-def mixture_gaussians(mixture):
+def mixture_gaussians(mixture: Mixture) -> Gaussians:
     """Return what kernels need for the posteriors of a mixture.
 
     Parameters
@@ -68,7 +69,7 @@ def mixture_gaussians(mixture):
     return Gaussians(offsets, means, factors)
 
 
-def _mean_variance(weights, means, covariances):
+def _mean_variance(weights: Any, means: Any, covariances: Any) -> float:
     """Mean variance of a feature within the components; of the means if that is 0."""
     within = weights @ diagonals(covariances).mean(axis=1)
     return within or means.var(axis=0).mean() or 1.0
@@ -89,7 +90,7 @@ class MixtureMap:
         row has no mass stay in place.
     """
 
-    def __init__(self, source, target, coupling):
+    def __init__(self, source: Mixture, target: Mixture, coupling: Any) -> None:
         kept = source.weights > 0.0
         self.source = type(source)(*(array[kept] for array in source))
         self.target = target
@@ -107,7 +108,7 @@ class MixtureMap:
         )
 
     @cached_property
-    def gaussians(self):
+    def gaussians(self) -> Gaussians:
         """Posteriors of the source, in the form that fits the maps."""
         gaussians = mixture_gaussians(self.source)
         if gaussians.whiteners.ndim == 2 and not self.diagonal:
@@ -116,7 +117,7 @@ class MixtureMap:
         return gaussians
 
     @cached_property
-    def mean_map(self):
+    def mean_map(self) -> tuple[np.ndarray, np.ndarray]:
         """(linear, shifts): Σ_l p_kl T_kl, one affine map per source component."""
         maps = mean_ratios if self.diagonal else mean_maps
         linear = maps(
@@ -129,7 +130,7 @@ class MixtureMap:
         return linear, shifts
 
     @cached_property
-    def pairs(self):
+    def pairs(self) -> tuple[np.ndarray, ...]:
         """(rows, stops, cumulative, linear, shifts) of the pairs that carry mass.
 
         Pairs of row k lie together and end at stops[k]; cumulative is k plus the
@@ -147,17 +148,19 @@ class MixtureMap:
         return rows, stops, cumulative, linear, shifts
 
     @cached_property
-    def best_map(self):
+    def best_map(self) -> tuple[np.ndarray, np.ndarray]:
         """(linear, shifts) towards the likeliest target of each source component."""
         columns = self.conditional.argmax(axis=1)
         columns[~self.conditional.any(axis=1)] = len(self.target.weights)
         return self._maps(np.arange(len(columns)), columns)
 
-    def _identity(self):
+    def _identity(self) -> np.ndarray:
         d = self.source.means.shape[1]
         return np.ones(d) if self.diagonal else np.eye(d)
 
-    def _maps(self, rows, columns):
+    def _maps(
+        self, rows: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Affine maps of pairs; a column after the last one means: stay."""
         moved = columns < len(self.target.weights)
         linear = np.empty((len(rows), *self._identity().shape))
@@ -174,7 +177,14 @@ class MixtureMap:
         shifts[~moved] = self.source.means[rows[~moved]]
         return linear, shifts
 
-    def move(self, X, method="barycentric", strength=1.0, rng=None, n_threads=None):
+    def move(
+        self,
+        X: np.ndarray,
+        method: str = "barycentric",
+        strength: float = 1.0,
+        rng: Any = None,
+        n_threads: int | None = None,
+    ) -> np.ndarray:
         """Move rows.
 
         Parameters
@@ -211,7 +221,9 @@ class MixtureMap:
         moved = kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
         return narrowed(moved, X.dtype)
 
-    def _draw(self, kernels, X, rng, n_threads):
+    def _draw(
+        self, kernels: Any, X: np.ndarray, rng: Any, n_threads: int | None
+    ) -> np.ndarray:
         """Draw a component of the source, then a pair of its row."""
         _, stops, cumulative, _, _ = self.pairs
         uniforms = rng.random_sample((2, len(X)))
@@ -220,7 +232,13 @@ class MixtureMap:
         # Rounding of label + uniform may reach the next integer.
         return np.minimum(index, stops[labels] - 1)
 
-    def _part(self, linear, shifts, centers, strength):
+    def _part(
+        self,
+        linear: np.ndarray,
+        shifts: np.ndarray,
+        centers: np.ndarray,
+        strength: float,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Fold the strength into the maps, so that it costs nothing for a sample."""
         if strength == 1.0:
             return linear, shifts
@@ -231,7 +249,7 @@ class MixtureMap:
         )
 
 
-def check_movable(X):
+def check_movable(X: np.ndarray) -> np.ndarray:
     """Return the rows; raise if one is so far that its distances overflow."""
     if X.dtype == np.float32:
         return X
@@ -240,17 +258,17 @@ def check_movable(X):
     return check_size(X, "X", _LARGEST, reason, mend)
 
 
-def checked_strength(strength):
+def checked_strength(strength: float) -> float:
     """Return the strength; raise unless it lies in [0, 1]."""
     return check_real(strength, "strength", 0.0, 1.0)
 
 
-def checked_method(method):
+def checked_method(method: str) -> str:
     """Return the method; raise if there is none of that name."""
     return check_choice(method, "method", METHODS)
 
 
-def checked_coupling(plan, source, target):
+def checked_coupling(plan: Any, source: Mixture, target: Mixture) -> np.ndarray:
     """Return the coupling of a plan or an array, checked against two mixtures."""
     coupling = plan.coupling if isinstance(plan, TransportPlan) else plan
     coupling = real_array(coupling, "plan")
@@ -265,15 +283,15 @@ def checked_coupling(plan, source, target):
 
 
 def mw2_map(
-    X,
-    source,
-    target,
+    X: Any,
+    source: Any,
+    target: Any,
     *,
-    plan=None,
-    method="barycentric",
-    strength=1.0,
-    random_state=None,
-):
+    plan: Any = None,
+    method: str = "barycentric",
+    strength: float = 1.0,
+    random_state: Any = None,
+) -> np.ndarray:
     r"""Move samples of the source mixture to the target mixture.
 
     With posteriors :math:`p_k(x)`, a coupling :math:`\gamma` and the optimal affine

@@ -1,9 +1,9 @@
 """Distances between all mixtures of one or two lists."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from skgmmot.linalg._bures import (
     squared_euclidean,
     standard_deviations,
 )
-from skgmmot.linalg._mixture import as_mixture, narrowed
+from skgmmot.linalg._mixture import Mixture, as_mixture, narrowed
 from skgmmot.linalg._spd import factor, is_diagonal
 from skgmmot.transport._simplex import normalised, simplex
 
 
-def checked_mixtures(mixtures, name="mixtures"):
+def checked_mixtures(mixtures: Any, name: str = "mixtures") -> list[Mixture]:
     """Return a list of mixtures of one number of features.
 
     Raises
@@ -53,13 +53,19 @@ class _Stack(NamedTuple):
     means: np.ndarray
     spreads: np.ndarray
 
-    def part(self, first, last):
+    def part(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and spreads of mixtures first to last - 1."""
         rows = slice(self.stops[first], self.stops[last])
         return self.means[rows], self.spreads[rows]
 
 
-def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
+def pairwise_mw2(
+    mixtures: Any,
+    others: Any = None,
+    *,
+    squared: bool = False,
+    n_jobs: int | None = None,
+) -> np.ndarray:
     """MW2 distances between all mixtures of a list, or of two lists.
 
     Factors of covariances are computed once for each component, costs in batches, and
@@ -116,7 +122,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     d, n_pairs = first.means.shape[1], len(first.means) * len(last.means)
     nuclear = norms_for(d, n_pairs)
 
-    def work(i):
+    def work(i: int) -> None:
         start = i + 1 if others is None else 0
         distances[i, start:] = _row(first, i, last, start, nuclear)
 
@@ -130,7 +136,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     return narrowed(distances, np.float32) if single else distances
 
 
-def _stacks(lists):
+def _stacks(lists: list[list[Mixture]]) -> tuple[_Stack, _Stack]:
     """Return the stacks of both lists, the same one twice if there is one."""
     features = {mixture.means.shape[1] for one in lists for mixture in one}
     if len(features) > 1:
@@ -151,7 +157,9 @@ def _stacks(lists):
     return stacks[0], stacks[-1]
 
 
-def _row(first, i, last, start, nuclear):
+def _row(
+    first: _Stack, i: int, last: _Stack, start: int, nuclear: Callable[..., np.ndarray]
+) -> np.ndarray:
     """Return squared distances from one mixture to the mixtures from start on."""
     n = len(last.weights)
     if start == n:
