@@ -1,5 +1,7 @@
 """What other packages do not promise to keep. A test here says which one broke."""
 
+from numbers import Real
+
 import numpy as np
 import pytest
 import sklearn
@@ -24,7 +26,7 @@ def test_scikit_learn_private_names():
             fit_context,
         )
 
-        interval = Interval(float, 0.0, None, closed="neither")
+        interval = Interval(Real, 0.0, None, closed="neither")
         weights = check_sample_weight(
             [1.0, 2.0], np.ones((2, 1)), dtype=np.float64, ensure_non_negative=True
         )
