@@ -59,13 +59,13 @@ class FittedMixture(DensityMixin, BaseEstimator):
             or self.covariances_.shape != expected
             or self._fitted_type != self.covariance_type
         ):
-            expected = f"what was fitted, {self._fitted_type!r}, and {d} features"
+            expected = f"covariance_type={self.covariance_type!r} and {d} features"
             got = (
-                f"{self.covariance_type!r}, means_ of shape {self.means_.shape} and "
+                f"covariance_type={self._fitted_type!r}, means_ of shape {self.means_.shape} and "
                 f"covariances_ of shape {self.covariances_.shape}"
             )
             mend = "fit it again, with warm_start=False"
-            raise ValueError(message("covariance_type", expected, got, mend))
+            raise ValueError(message("fitted mixture", expected, got, mend))
         return Parameters(
             *(
                 np.asarray(values, dtype=np.float64)

@@ -367,7 +367,7 @@ class CoupledGaussianMixture(CoupledPredictions):
                 points = self._points(sides, sizes, given, rng, number)
             progress.begin(number)
             try:
-                # Steps that leave the range are told by their objective.
+                # Steps that leave the range are recognised by their objective.
                 with np.errstate(all="ignore"):
                     fit = run_from_best(problem, points, control)
             except ValueError:  # a component collapsed: other starts may do

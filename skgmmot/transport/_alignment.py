@@ -42,10 +42,10 @@ def align(points0: np.ndarray, points1: np.ndarray) -> tuple[np.ndarray, np.ndar
         Squared distances between the Gaussians.
     """
     left, right = points0[..., 1:, :], points1[..., 1:, :]
-    turns = rotations(left, right)
-    images = np.empty(turns.shape[:-2] + points1.shape[-2:])
+    rotated = rotations(left, right)
+    images = np.empty(rotated.shape[:-2] + points1.shape[-2:])
     images[..., 0, :] = points1[..., 0, :]
-    np.matmul(right, turns, out=images[..., 1:, :])
+    np.matmul(right, rotated, out=images[..., 1:, :])
     gaps = points0 - images
     return images, np.einsum("...ij,...ij->...", gaps, gaps)
 

@@ -38,7 +38,7 @@ class _Sides(NamedTuple):
     stops: np.ndarray
     weights: np.ndarray
 
-    def parts(self) -> list[slice]:
+    def slices(self) -> list[slice]:
         """Slices of the mixtures."""
         return [slice(*ends) for ends in pairwise(self.stops)]
 
@@ -140,8 +140,8 @@ def mw2_barycenter(
         start = _checked_start(sides, n_components, init, random_state)
         masses, points = _descend(sides, start, tol, max_iter)
     means, covariances = as_gaussians(points)
-    parts = masses / masses.sum(), means, covariances
-    return Mixture(*(array.astype(dtype) for array in parts))
+    parameters = masses / masses.sum(), means, covariances
+    return Mixture(*(array.astype(dtype) for array in parameters))
 
 
 def _checked_weights(weights: Any, n_mixtures: int) -> np.ndarray:
@@ -309,7 +309,7 @@ def _plans(
 ) -> tuple[float, np.ndarray]:
     """Return the objective and the plans to all mixtures, times their weights."""
     coefficients = np.empty_like(costs)
-    for part, share in zip(sides.parts(), sides.weights, strict=True):
+    for part, share in zip(sides.slices(), sides.weights, strict=True):
         block = np.ascontiguousarray(costs[:, part])
         coupling = cleaned(simplex(block, masses, sides.masses[part])[0])
         coefficients[:, part] = share * coupling

@@ -206,7 +206,7 @@ def _path(
     n_steps: int,
     callback: Callable[..., Any] | None,
 ) -> FlowPath:
-    """Go the steps; the mixtures are made at the end unless somebody looks."""
+    """Take the steps; mixtures are made at the end, or at once for a callback."""
     weights, points, losses = [], [], [state.loss]
     dtype = first.weights.dtype
     for step in range(1, n_steps + 1):
