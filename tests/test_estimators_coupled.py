@@ -379,7 +379,7 @@ def test_the_transformer_uses_the_fitted_coupling(small):
     [
         (
             {"frozen": "source"},
-            "source_init: expected a mixture .* frozen='source', got None",
+            "source_init: .* frozen='source', got None",
         ),
         ({"source_init": ([1.0], [[0.0, 0.0]], [np.eye(2)])}, "expected 3 components"),
         ({"target_init": 3}, "target_init"),

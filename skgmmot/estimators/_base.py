@@ -61,8 +61,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         ):
             expected = f"covariance_type={self.covariance_type!r} and {d} features"
             got = (
-                f"covariance_type={self._fitted_type!r}, means_ of shape {self.means_.shape} and "
-                f"covariances_ of shape {self.covariances_.shape}"
+                f"covariance_type={self._fitted_type!r}, means_ of shape "
+                f"{self.means_.shape} and covariances_ of shape "
+                f"{self.covariances_.shape}"
             )
             mend = "fit it again, with warm_start=False"
             raise ValueError(message("fitted mixture", expected, got, mend))

@@ -74,7 +74,7 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     if not weights.sum() > 0.0:
         mend = "drop sample_weight, or give rows that should count a positive one"
         raise ValueError(
-            message("sample_weight", "at least one above 0", "only zeros", mend)
+            message("sample_weight", "at least one positive weight", "only zeros", mend)
         )
     return weights
 
