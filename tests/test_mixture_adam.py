@@ -8,7 +8,7 @@ from strategies import spd_stack
 from skgmmot import SparseGaussianMixture
 from skgmmot._blocks import blocks_of
 from skgmmot.mixture._adam import gradients, run_adam
-from skgmmot.mixture._covariances import TYPES
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._fit import Control
 

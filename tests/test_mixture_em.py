@@ -7,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 
 from skgmmot._blocks import blocks_of
 from skgmmot.mixture._adam import gradients
-from skgmmot.mixture._covariances import TYPES
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate, m_step
 from skgmmot.mixture._fit import Control, run, run_with_moves
 from skgmmot.mixture._removal import remove

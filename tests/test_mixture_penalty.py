@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from strategies import random_mixture
 
 from skgmmot._blocks import blocks_of
-from skgmmot.mixture._covariances import TYPES
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._penalty import deletion_gains, penalty, update_weights
 

@@ -8,8 +8,8 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
 from skgmmot._checks import naming
+from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
-from skgmmot.mixture._covariances import TYPES
 
 FLOATS = (np.float64, np.float32)
 _LARGEST = 1e140
@@ -155,11 +155,7 @@ def _check_start_weights(weights, n_components):
 
 def check_parameters(weights, means, covariances, covariance_type):
     """The parts of a mixture that a user gave, checked against each other."""
-    if not isinstance(covariance_type, str) or covariance_type not in TYPES:
-        raise ValueError(
-            f"covariance_type: expected one of {sorted(TYPES)}, got "
-            f"{covariance_type!r}."
-        )
+    kind = covariance_type_of(covariance_type)
     weights, means, covariances = (
         _checked_part(part, name, FLOATS)
         for part, name in (
@@ -172,7 +168,6 @@ def check_parameters(weights, means, covariances, covariance_type):
         raise ValueError(
             f"means: expected shape (n_components, n_features), got {means.shape}."
         )
-    kind = TYPES[covariance_type]
     expected = kind.shape(*means.shape)
     if covariances.shape != expected:
         raise ValueError(

@@ -1,11 +1,13 @@
 """The one record of a Gaussian mixture, and how to make it of what users have."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._spd import scaled_eigh, symmetrise
 
 # Weights that were rounded to single precision, or printed, still pass as float64.
@@ -38,7 +40,7 @@ class Mixture(NamedTuple):
     covariances: np.ndarray
 
 
-def narrowed(array, dtype):
+def narrowed(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """An array in a floating type, cut at the type's range rather than infinite."""
     if array.dtype == dtype:
         return array
@@ -46,7 +48,7 @@ def narrowed(array, dtype):
     return np.clip(array, -largest, largest).astype(dtype)
 
 
-def as_mixture(obj, name="source"):
+def as_mixture(obj: Any, name: str = "source") -> Mixture:
     """Make a checked Mixture of dense covariances of any mixture-like object.
 
     Parameters
@@ -89,7 +91,7 @@ def as_mixture(obj, name="source"):
     return mixture._replace(covariances=symmetrise(mixture.covariances))
 
 
-def _read(obj, name):
+def _read(obj: Any, name: str) -> Mixture:
     """Return the three parameters as they come, covariances made dense."""
     if isinstance(obj, tuple | list) and len(obj) == 3:
         return Mixture(*obj)
@@ -102,7 +104,9 @@ def _read(obj, name):
         # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
         kind = getattr(obj, "_fitted_type", kind)
-        covariances = dense_covariances(obj.covariances_, kind, np.shape(obj.means_))
+        covariances = covariance_type_of(kind).dense(
+            np.asarray(obj.covariances_), *np.shape(obj.means_)
+        )
         return Mixture(obj.weights_, obj.means_, covariances)
     raise TypeError(
         f"{name} must be a Mixture, a tuple (weights, means, covariances) or a fitted "
@@ -110,40 +114,7 @@ def _read(obj, name):
     )
 
 
-def dense_covariances(covariances, covariance_type, shape):
-    """Expand covariances as estimators store them to (n_components, d, d).
-
-    Parameters
-    ----------
-    covariances : ndarray
-        In scikit-learn's shape for its `covariance_type`.
-    covariance_type : {"full", "tied", "diag", "spherical"}
-        How to read them.
-    shape : tuple of int
-        (n_components, n_features), the shape of the means.
-
-    Returns
-    -------
-    covariances : ndarray of shape (n_components, n_features, n_features)
-    """
-    n_components, d = shape
-    if covariance_type == "full":
-        return covariances
-    if covariance_type == "tied":
-        return np.tile(covariances, (n_components, 1, 1))
-    if covariance_type == "diag":
-        variances = np.asarray(covariances)
-    elif covariance_type == "spherical":
-        variances = np.repeat(np.asarray(covariances)[:, None], d, axis=1)
-    else:
-        raise ValueError(
-            "covariance_type must be 'full', 'tied', 'diag' or 'spherical'; got "
-            f"{covariance_type!r}."
-        )
-    return variances[:, :, None] * np.eye(d, dtype=variances.dtype)
-
-
-def _common_dtype(mixture, name):
+def _common_dtype(mixture: Mixture, name: str) -> Mixture:
     """Bring the arrays to float32 if all are, to float64 otherwise."""
     try:
         arrays = [np.asarray(array) for array in mixture]
@@ -157,7 +128,7 @@ def _common_dtype(mixture, name):
     return Mixture(*(np.ascontiguousarray(a, dtype=dtype) for a in arrays))
 
 
-def _check_shapes(mixture, name):
+def _check_shapes(mixture: Mixture, name: str) -> None:
     """Raise unless the shapes are (K,), (K, d), (K, d, d) with K, d >= 1."""
     weights, means, covariances = mixture
     k, d = means.shape if means.ndim == 2 else (0, 0)
@@ -170,7 +141,7 @@ def _check_shapes(mixture, name):
     )
 
 
-def _check_weights(weights, tolerance, name):
+def _check_weights(weights: np.ndarray, tolerance: float, name: str) -> None:
     """Raise unless the weights are non-negative and sum to 1."""
     if (weights < 0.0).any():
         k = int(np.argmin(weights))
@@ -185,7 +156,7 @@ def _check_weights(weights, tolerance, name):
         )
 
 
-def _check_covariances(covariances, tolerance, name):
+def _check_covariances(covariances: np.ndarray, tolerance: float, name: str) -> None:
     """Raise unless each covariance is symmetric and positive semi-definite."""
     covariances = covariances.astype(np.float64, copy=False)
     variances = np.diagonal(covariances, axis1=1, axis2=2)
@@ -210,7 +181,9 @@ def _check_covariances(covariances, tolerance, name):
     _check_definite(symmetrise(covariances), largest + slack, tolerance, name)
 
 
-def _check_definite(covariances, largest, tolerance, name):
+def _check_definite(
+    covariances: np.ndarray, largest: np.ndarray, tolerance: float, name: str
+) -> None:
     """Raise if a covariance has a negative eigenvalue beyond rounding."""
     try:
         # Three times faster than eigenvalues, and the answer for nearly all users.
