@@ -18,7 +18,8 @@ _ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
 
 def add_moments(first: Moments, second: Moments) -> Moments:
     """Moments of two blocks together: they add up."""
-    return Moments(*(a + b for a, b in zip(first, second, strict=True)))
+    pairs: Any = zip(first, second, strict=True)
+    return Moments(*(a + b for a, b in pairs))
 
 
 class MemoryBlocks:
@@ -31,6 +32,11 @@ class MemoryBlocks:
         None: all 1. They count in sums, not in what is returned for each row.
     n_threads : int, default=None
         None: the usable cores.
+
+    Attributes
+    ----------
+    mass : float
+        Sum of the weights.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class MemoryBlocks:
         self._sample_weight = sample_weight
         self.n_threads = n_threads
         self._kernels = kernels_for(x)
+        self.mass = float(len(x) if sample_weight is None else sample_weight.sum())
 
     @property
     def n_rows(self) -> int:
@@ -58,12 +65,6 @@ class MemoryBlocks:
     def dtype(self) -> np.dtype:
         """Floating type of the rows."""
         return self._x.dtype
-
-    @property
-    def mass(self) -> float:
-        """Sum of the weights."""
-        weights = self._sample_weight
-        return float(len(self._x) if weights is None else weights.sum())
 
     # Sums over the rows
 

@@ -113,7 +113,8 @@ def run_adam(
     far where a row lies far from the others or a covariance is nearly singular.
     """
     ascent = _Ascent(problem, parameters, learning_rate, scales)
-    state, bounds, converged = evaluate(problem, parameters), [], False
+    state, converged = evaluate(problem, parameters), False
+    bounds: list[float] = []
     best = state
     for step in range(1, control.max_iter + 1):
         change = state.objective - (bounds[-1] if bounds else control.previous)

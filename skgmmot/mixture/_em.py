@@ -1,7 +1,7 @@
 """The steps of EM for a penalised mixture, from summed moments alone.
 
-Objective, to be maximised: weighted mean of log p(x_i) - P(w), the penalty. Nothing here
-knows where sums over rows are made: a problem's `blocks` returns moments.
+Objective, to be maximised: weighted mean of log p(x_i), less the penalty P(w). Nothing
+here knows where sums over rows are made: a problem's `blocks` returns moments.
 """
 
 from typing import NamedTuple

@@ -29,9 +29,8 @@ class Extrapolation:
         self.kind = kind
         self.longest = _FIRST_LIMIT
         self.wanted = 1.0  # the step length that the last proposal asked for
-        self.start: Point | None = (
-            None  # the point one step back, None where a cycle starts anew
-        )
+        # The point one step back, None where a cycle starts anew.
+        self.start: Point | None = None
 
     def advance(
         self,

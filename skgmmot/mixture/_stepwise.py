@@ -4,7 +4,7 @@ Cappé and Moulines, Journal of the Royal Statistical Society B 2009,
 doi 10.1111/j.1467-9868.2009.00698.x.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,8 @@ class Step(NamedTuple):
 
 
 def _scaled(moments: Moments, factor: float) -> Moments:
-    return Moments(*(factor * total for total in moments))
+    sums: Any = moments
+    return Moments(*(factor * total for total in sums))
 
 
 def step(
