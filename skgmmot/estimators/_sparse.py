@@ -301,9 +301,8 @@ class SparseGaussianMixture(FittedMixture):
         minimum = self.min_component_samples
         if minimum is None:
             minimum = 5 * (blocks.n_features + 1) if self._kind.full_form else 10
-        setting = Setting(
-            self.sparsity, self.n_components, blocks.n_features, blocks.mass, self._kind
-        )
+        d, mass = blocks.n_features, blocks.mass
+        setting = Setting(self.sparsity, self.n_components, d, mass, self._kind)
         return Problem(
             blocks,
             self._kind,
@@ -334,11 +333,7 @@ class SparseGaussianMixture(FittedMixture):
         start = start_parameters(
             problem, self.n_components, self.init_params, rng, given
         )
-        if (
-            problem.prune
-            and isinstance(self.init_params, str)
-            and (self.init_params == "random" and self.max_iter > 0)
-        ):
+        if problem.prune and self.init_params == "random" and self.max_iter > 0:
             # Equal responsibilities make equal components, of which the objective
             # would keep one: they differ after some EM without penalty.
             free = problem.unpenalised()
