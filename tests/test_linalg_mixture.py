@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 from skgmmot.linalg import Mixture, as_mixture
-from skgmmot.linalg._mixture import dense_covariances
+from skgmmot.linalg._covariances import TYPES
 
 
 @pytest.fixture
@@ -77,9 +77,23 @@ def test_unfitted_estimator():
         as_mixture(GaussianMixture(2))
 
 
-def test_unknown_covariance_type():
-    with pytest.raises(ValueError, match="'full', 'tied', 'diag' or 'spherical'"):
-        dense_covariances(np.ones((2, 2)), "banded", (2, 2))
+def test_unknown_covariance_type(parameters):
+    class Banded:
+        weights_, means_, covariances_ = parameters
+        covariance_type = "banded"
+
+    with pytest.raises(ValueError, match="'full', 'tied', 'diag', 'spherical', got 'b"):
+        as_mixture(Banded())
+
+
+@pytest.mark.parametrize("name", ["tied", "diag", "spherical"])
+def test_covariances_in_single_precision_stay_so(name):
+    class Single:
+        weights_, means_ = np.ones(1, np.float32), np.zeros((1, 2), np.float32)
+        covariances_ = np.ones(TYPES[name].shape(1, 2), np.float32)
+        covariance_type = name
+
+    assert as_mixture(Single()).covariances.dtype == np.float32
 
 
 @pytest.mark.parametrize("thing", [None, 3.0, "mixture", (1.0, 2.0), np.ones((2, 3))])

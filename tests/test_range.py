@@ -8,7 +8,7 @@ from skgmmot import (
     GMMOTTransformer,
     SparseGaussianMixture,
 )
-from skgmmot.mixture._penalty import update_weights
+from skgmmot.mixture._penalty import RootPenalty
 from skgmmot.transport import (
     component_costs,
     mw2_flow,
@@ -73,7 +73,8 @@ def test_steps_of_adam_that_leave_the_range_end_it():
 def test_weights_at_any_price(price):
     shares = np.array([1e-20, 1.0, 0.0, 1e-300])
     for weights in ([0.5, 0.5, 0.0, 0.0], [1.0, 1e-40, 1e-300, 1e-5], [0.25] * 4):
-        updated = update_weights(shares / shares.sum(), np.array(weights), price)
+        penalty, start = RootPenalty(price), np.array(weights)
+        updated = penalty.update_weights(shares / shares.sum(), start)
         assert np.isfinite(updated).all()
         assert updated.sum() == pytest.approx(1.0)
 

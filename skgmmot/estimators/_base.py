@@ -12,12 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._validation import check_rows, check_weights
-from skgmmot.kernels import Gaussians, kernels_for
+from skgmmot.kernels import Gaussians
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
-from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, gaussians_of
 
 
@@ -86,15 +87,18 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _gaussians(self) -> Gaussians:
         return gaussians_of(self._get_parameters(), self._kind)
 
+    def _blocks(self, X: np.ndarray) -> MemoryBlocks:
+        return blocks_of(X, n_threads=self.n_jobs)
+
     def _labels(self, X: np.ndarray) -> np.ndarray:
-        return kernels_for(X).labels(X, self._gaussians(), self.n_jobs)
+        return self._blocks(X).labels(self._gaussians())
 
     def _posteriors(self, X: np.ndarray) -> np.ndarray:
-        posteriors = kernels_for(X).posteriors(X, self._gaussians(), self.n_jobs)
+        posteriors = self._blocks(X).posteriors(self._gaussians())
         return posteriors.astype(X.dtype, copy=False)
 
     def _log_density(self, X: np.ndarray) -> np.ndarray:
-        log_density = kernels_for(X).log_density(X, self._gaussians(), self.n_jobs)
+        log_density = self._blocks(X).log_density(self._gaussians())
         return narrowed(log_density, X.dtype)
 
     def predict(self, X: Any) -> np.ndarray:

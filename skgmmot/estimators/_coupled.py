@@ -22,6 +22,7 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
+from skgmmot.linalg._covariances import ILL_DEFINED, TYPES
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import is_diagonal
 from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
@@ -36,9 +37,7 @@ from skgmmot.mixture._coupled_starts import (
     given_parameters,
     starts,
 )
-from skgmmot.mixture._covariances import ILL_DEFINED, TYPES
 from skgmmot.mixture._fit import Control
-from skgmmot.mixture._seeding import mean_and_variances
 from skgmmot.transport._plan import TransportPlan
 
 _SATURATED = 0.01  # transported mass below which a warning is due
@@ -457,7 +456,7 @@ class CoupledGaussianMixture(CoupledPredictions):
 
 def _within_variance(sides: Any) -> float:
     """Mean over features of the variance within the domains."""
-    variances = [mean_and_variances(x, weights)[1].mean() for x, weights in sides]
+    variances = [blocks_of(*side).mean_and_variances()[1].mean() for side in sides]
     return float(np.mean(variances))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._validation import (
@@ -20,10 +20,11 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._adam import run_adam, units_of
-from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._fit import Control, run, run_with_moves
+from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import METHODS, start_parameters
 from skgmmot.mixture._stepwise import step
 
@@ -279,12 +280,12 @@ class SparseGaussianMixture(FittedMixture):
         X, weights = drop_weightless(X, weights)
         check_enough_rows(X, weights, self.n_components)
         given = check_starts(self, X.shape[1], self._kind)
-        problem = self._problem(blocks_of(X, weights, self.n_jobs), X.shape[1])
+        problem = self._problem(blocks_of(X, weights, self.n_jobs))
         self._warn_of_small_mass(problem, sample_weight)
         best, units = None, None
         rng = check_random_state(self.random_state)
         if self.solver == "adam":
-            units = units_of(X, weights, self.reg_covar)
+            units = units_of(problem.blocks, self.reg_covar)
         warm = self.warm_start and hasattr(self, "converged_")
         progress = Progress(self.verbose, self.verbose_interval)
         for number in range(1 if warm else self.n_init):
@@ -297,19 +298,21 @@ class SparseGaussianMixture(FittedMixture):
         self._store(problem, best, X.dtype)
         return self
 
-    def _problem(self, blocks: Any, n_features: int) -> Problem:
+    def _problem(self, blocks: MemoryBlocks) -> Problem:
         """The penalised problem that the parameters describe."""
         minimum = self.min_component_samples
         if minimum is None:
-            minimum = 5 * (n_features + 1) if self._kind.full_form else 10
+            minimum = 5 * (blocks.n_features + 1) if self._kind.full_form else 10
+        d, mass = blocks.n_features, blocks.mass
+        setting = Setting(self.sparsity, self.n_components, d, mass, self._kind)
         return Problem(
             blocks,
             self._kind,
-            price=self.sparsity / self.n_components,
+            penalty_of(self.sparsity, setting),
             reg_covar=self.reg_covar,
             min_mass=float(minimum),
             prune=self.sparsity > 0.0 and self.solver == "em",
-            n_asked=self.n_components,
+            n_offered=self.n_components,
         )
 
     def _warn_of_small_mass(self, problem: Any, sample_weight: Any) -> None:
@@ -338,7 +341,7 @@ class SparseGaussianMixture(FittedMixture):
         if problem.prune and drawn and self.max_iter > 0:
             # Equal responsibilities make equal components, of which the objective
             # would keep one: they differ after some EM without penalty.
-            free = problem._replace(price=0.0, prune=False)
+            free = problem.unpenalised()
             start = run(free, start, _WARM_UP).state.parameters
         return start, -np.inf
 
@@ -359,7 +362,7 @@ class SparseGaussianMixture(FittedMixture):
         """Keep what a fit found; with `refit`, after EM without the penalty."""
         state = fit.state
         if self.refit and self.sparsity > 0.0:
-            free = problem._replace(price=0.0, prune=False)
+            free = problem.unpenalised()
             control = Control(self.tol, self.max_iter, accelerate=True)
             state = run(free, state.parameters, control).state
             state = evaluate(problem, state.parameters)
@@ -418,7 +421,7 @@ class SparseGaussianMixture(FittedMixture):
         X, weights = drop_weightless(X, weights)
         if first:
             check_enough_rows(X, weights, self.n_components)
-        problem = self._problem(blocks_of(X, weights, self.n_jobs), X.shape[1])
+        problem = self._problem(blocks_of(X, weights, self.n_jobs))
         if first:
             given = check_starts(self, X.shape[1], self._kind)
             rng = check_random_state(self.random_state)

@@ -13,6 +13,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
@@ -27,7 +28,6 @@ from skgmmot.estimators._validation import (
     check_weights,
     unchanged_on_error,
 )
-from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.transport._map import METHODS, MixtureMap, check_movable
 from skgmmot.transport._mw2 import mw2_plan
@@ -354,7 +354,7 @@ class GMMOTTransformer(
         step = max(1, _POSTERIOR_ENTRIES // len(factors))
         for start in range(0, len(X), step):
             rows = slice(start, start + step)
-            posteriors = kernels_for(X).posteriors(X[rows], maps.gaussians)
+            posteriors = blocks_of(X[rows]).posteriors(maps.gaussians)
             weights[rows] = narrowed(posteriors @ factors, X.dtype)
         return weights
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
-from skgmmot._checks import check_choice, check_shape, check_size, message, naming
+from skgmmot._checks import check_shape, check_size, message, naming
 from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
+from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
-from skgmmot.mixture._covariances import TYPES
 
 FLOATS = (np.float64, np.float32)
 _LARGEST = 1e140
@@ -165,7 +165,7 @@ def check_parameters(
     weights: np.ndarray | None, means: Any, covariances: Any, covariance_type: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The parameters of a mixture that a user gave, checked against each other."""
-    check_choice(covariance_type, "covariance_type", TYPES)
+    kind = covariance_type_of(covariance_type)
     weights, means, covariances = (
         _checked_array(values, name, FLOATS)
         for values, name in (
@@ -177,7 +177,6 @@ def check_parameters(
     if means.ndim != 2:
         expected = "shape (n_components, n_features)"
         raise ValueError(message("means", expected, means.shape))
-    kind = TYPES[covariance_type]
     mend = f"that is the shape for covariance_type={covariance_type!r}"
     check_shape(covariances, "covariances", kind.shape(*means.shape), mend)
     as_mixture((weights, means, kind.dense(covariances, *means.shape)), "mixture")

@@ -3,10 +3,12 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import message
+from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._spd import scaled_eigh, symmetrise
 
 # Weights that were rounded to single precision, or printed, still pass as float64.
@@ -39,7 +41,7 @@ class Mixture(NamedTuple):
     covariances: np.ndarray
 
 
-def narrowed(array: np.ndarray, dtype: Any) -> np.ndarray:
+def narrowed(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """An array in a floating type, cut at the type's range rather than infinite."""
     if array.dtype == dtype:
         return array
@@ -103,48 +105,15 @@ def _read(obj: Any, name: str) -> Mixture:
         # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
         kind = getattr(obj, "_fitted_type", kind)
-        covariances = dense_covariances(obj.covariances_, kind, np.shape(obj.means_))
+        covariances = covariance_type_of(kind).dense(
+            np.asarray(obj.covariances_), *np.shape(obj.means_)
+        )
         return Mixture(obj.weights_, obj.means_, covariances)
     expected = (
         "a Mixture, a tuple (weights, means, covariances) or a fitted estimator with "
         "weights_, means_ and covariances_"
     )
     raise TypeError(message(name, expected, type(obj).__name__))
-
-
-def dense_covariances(
-    covariances: np.ndarray, covariance_type: str, shape: tuple[int, int]
-) -> np.ndarray:
-    """Expand covariances as estimators store them to (n_components, d, d).
-
-    Parameters
-    ----------
-    covariances : ndarray
-        In scikit-learn's shape for its `covariance_type`.
-    covariance_type : {"full", "tied", "diag", "spherical"}
-        How to read them.
-    shape : tuple of int
-        (n_components, n_features), the shape of the means.
-
-    Returns
-    -------
-    covariances : ndarray of shape (n_components, n_features, n_features)
-    """
-    n_components, d = shape
-    if covariance_type == "full":
-        return covariances
-    if covariance_type == "tied":
-        return np.tile(covariances, (n_components, 1, 1))
-    if covariance_type == "diag":
-        variances = np.asarray(covariances)
-    elif covariance_type == "spherical":
-        variances = np.repeat(np.asarray(covariances)[:, None], d, axis=1)
-    else:
-        raise ValueError(
-            "covariance_type must be 'full', 'tied', 'diag' or 'spherical'; got "
-            f"{covariance_type!r}."
-        )
-    return variances[:, :, None] * np.eye(d, dtype=variances.dtype)
 
 
 def _common_dtype(mixture: Mixture, name: str) -> Mixture:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
+from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot._checks import (
     check_choice,
     check_real,
@@ -15,7 +16,7 @@ from skgmmot._checks import (
     naming,
     real_array,
 )
-from skgmmot.kernels import Gaussians, kernels_for
+from skgmmot.kernels import Gaussians
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
 from skgmmot.linalg._mixture import Mixture, narrowed
 from skgmmot.linalg._spd import (
@@ -204,30 +205,29 @@ class MixtureMap:
         """
         if strength == 0.0 or not len(X):
             return X.copy()
-        kernels, gaussians = kernels_for(X), self.gaussians
+        blocks = blocks_of(X, n_threads=n_threads)
+        gaussians = self.gaussians
         centers = gaussians.means
         if method == "barycentric":
             maps = self._part(*self.mean_map, centers, strength)
-            moved = kernels.apply_maps(X, gaussians, *maps, n_threads=n_threads)
+            moved = blocks.apply_maps(gaussians, *maps)
             return narrowed(moved, X.dtype)
         if method == "most_likely":
-            index = kernels.labels(X, gaussians, n_threads=n_threads)
+            index = blocks.labels(gaussians)
             linear, shifts = self.best_map
         else:
             rows, _, _, linear, shifts = self.pairs
-            index = self._draw(kernels, X, rng, n_threads)
+            index = self._draw(blocks, rng)
             centers = centers[rows]
         maps = self._part(linear, shifts, centers, strength)
-        moved = kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
+        moved = blocks.apply_selected(index, centers, *maps)
         return narrowed(moved, X.dtype)
 
-    def _draw(
-        self, kernels: Any, X: np.ndarray, rng: Any, n_threads: int | None
-    ) -> np.ndarray:
+    def _draw(self, blocks: MemoryBlocks, rng: np.random.RandomState) -> np.ndarray:
         """Draw a component of the source, then a pair of its row."""
         _, stops, cumulative, _, _ = self.pairs
-        uniforms = rng.random_sample((2, len(X)))
-        labels = kernels.draw_labels(X, self.gaussians, uniforms[0], n_threads)
+        uniforms = rng.random_sample((2, blocks.n_rows))
+        labels = blocks.draw_labels(self.gaussians, uniforms[0])
         index = np.searchsorted(cumulative, labels + uniforms[1], side="right")
         # Rounding of label + uniform may reach the next integer.
         return np.minimum(index, stops[labels] - 1)
