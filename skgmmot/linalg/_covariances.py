@@ -8,8 +8,8 @@ Factors have scikit-learn's shapes: precisions_cholesky U with precision = U Uáµ
 
 import numpy as np
 
-from skgmmot.kernels import Moments
 from skgmmot._checks import check_choice
+from skgmmot.kernels import Moments
 from skgmmot.linalg._spd import diagonals, transpose, whiteners
 
 ILL_DEFINED = (
