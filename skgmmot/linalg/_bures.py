@@ -11,7 +11,7 @@ Mathematicae 37 (2019), doi 10.1016/j.exmath.2018.01.002.
 import numpy as np
 
 from skgmmot._threads import run_ranges
-from skgmmot.kernels import kernels_for
+from skgmmot.linalg._pairs import compiled_pair_norms
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -191,7 +191,7 @@ def add_bures_rows(costs, factors0, factors1, norms):
 def norms_for(d, n_pairs):
     """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
     if 2 < d <= _LARGEST_COMPILED and d * n_pairs >= _WORTH_COMPILING:
-        return kernels_for(np.empty(0)).nuclear_norms
+        return compiled_pair_norms
     return pair_norms
 
 
