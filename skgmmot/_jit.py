@@ -45,7 +45,7 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
         }
         # Counting references costs more than the arithmetic of a small tile.
         settings["_nrt"] = allocates
-        if numba.config.DISABLE_JIT:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
         compiled = numba.njit(**settings)(function)

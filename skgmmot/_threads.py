@@ -60,7 +60,7 @@ class _Pool:
     def helpers(self, size: int) -> ThreadPoolExecutor:
         """Return an executor with at least `size` threads."""
         with self._lock:
-            if self._size < size:
+            if self._executor is None or self._size < size:
                 self._executor = ThreadPoolExecutor(size, "skgmmot")
                 self._size = size
             return self._executor

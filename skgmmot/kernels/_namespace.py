@@ -9,8 +9,8 @@ mixture of K components with offsets o_k, means m_k and whiteners W_k,
     log p(x)   = log Σ_k exp(log p_k(x))          the log density
     r_k(x)     = p_k(x) / p(x)                    the posterior, or responsibility
 
-Rows are worked through in chunks of so many that nothing larger than `_ENTRIES` numbers
-is made beside the result. All arithmetic is in float64, whatever the rows are. Arrays of
+Rows are worked through in chunks, so that nothing larger than `_ENTRIES` numbers is
+made beside the result. All arithmetic is in float64, whatever the rows are. Arrays of
 a chunk have the components first: (K, c) or (K, c, d). Sums of moments are returned as
 NumPy arrays, results of n rows as arrays of the kind of X. `n_threads` is there for the
 signature: threads are the business of the library whose arrays these are.
@@ -261,8 +261,8 @@ def _densities(chunk: Array, gaussians: Gaussians) -> _Densities:
 def _log_without(xp: Any, found: _Densities) -> Array:
     """(K, c) log(1 - r_k).
 
-    Of the largest component it is log(the sum of the others) - log(the sum of all), which
-    keeps the digits of 1 - r where r is nearly 1.
+    Of the largest component it is log(the sum of the others) - log(the sum of
+    all), which keeps the digits of 1 - r where r is nearly 1.
     """
     ratios, total = found.ratios, found.total
     components = xp.arange(ratios.shape[0], device=device(ratios))[:, None]

@@ -220,13 +220,13 @@ def _emit_pass(
     sums: Array,
 ) -> None:
     one, tiny = e.constant(1.0), e.constant(_TINY)
-    moving, shift = (e.load(array, e.integer(0)) for array in (active, shift))
+    moving, moved = (e.load(array, e.integer(0)) for array in (active, shift))
 
     def keep(value: Vector, array: Array, place: ir.Value) -> None:
         e.store(e.where_positive(moving, value, e.load(array, place)), array, place)
 
     recurrence = _Recurrence(e)
-    d = e.variable((e.load(squares, e.integer(0)) - shift).above(tiny))
+    d = e.variable((e.load(squares, e.integer(0)) - moved).above(tiny))
     with e.loop(0, last, 1) as i:
         here, after = e.at((i, LANES)), e.at((i, LANES), (e.integer(1), LANES))
         edge = e.load(edges, here)
@@ -234,7 +234,7 @@ def _emit_pass(
         inverse = one / total
         ratio = e.load(squares, after) * inverse
         recurrence.step(edge * ratio * inverse, recurrence.add(inverse))
-        e.put(d, (e.get(d) * ratio - shift).above(tiny))
+        e.put(d, (e.get(d) * ratio - moved).above(tiny))
         keep(total, squares, here)
         keep(edge * ratio, edges, here)
     for row, total in enumerate(recurrence.sums):

@@ -6,9 +6,9 @@ A picture in words. Write the rows of X under each other, as a tall sheet of pap
   one by one and keep sums of their own, which are added in the order of the strips. The
   cuts depend on the size of the problem alone: results have the same bits for every
   number of threads.
-- A **tile** is a slice of 128 rows of a strip, laid on its side: d lines of 128 numbers,
-  one line a feature. What is computed of it, a line of 128 log densities for each
-  component, fits the nearest cache. Every inner loop runs along a line.
+- A **tile** is a slice of 128 rows of a strip, laid on its side: d lines of 128
+  numbers, one line a feature. What is computed of it, a line of 128 log densities for
+  each component, fits the nearest cache. Every inner loop runs along a line.
 - A **lane** is one place in a vector register. A register lies on a line like a short
   ruler and covers 4, 8 or 16 rows, one a lane; one instruction treats them all, and
   steps along the line until the tile is done.

@@ -5,6 +5,7 @@ a row (TILE,). Twins have the same arguments and do the same by NumPy.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -75,7 +76,7 @@ def _emit_in_registers(
     with e.loop(0, TILE, e.lanes) as t:
         entries = [e.load(tile, e.at((t, 1), (e.integer(j), TILE))) for j in range(d)]
         centered = [_less_all(*pair) for pair in zip(entries, mean, strict=True)]
-        norms = None
+        norms: Any = None
         for row in rows:
             image = row[0] * centered[0]
             for factor, value in zip(row[1:], centered[1:], strict=False):

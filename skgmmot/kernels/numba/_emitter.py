@@ -288,9 +288,9 @@ def operation(twin: Callable) -> Callable:
     """Decorate an intrinsic: without compilation its NumPy twin is called."""
 
     def decorate(define: Callable) -> Any:
-        if numba.config.DISABLE_JIT:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             return np.errstate(all="ignore")(twin)  # as compiled code does
-        compiled = intrinsic(define)
+        compiled: Any = intrinsic(define)
         compiled.twin = twin
         return compiled
 

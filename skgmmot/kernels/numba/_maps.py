@@ -1,4 +1,4 @@
-"""Compiled maps, nearest centers and distances on one range of rows, as in `_ranges`."""
+"""Compiled maps, nearest centers and distances on one range of rows: see `_ranges`."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from skgmmot._jit import allocating_kernel, kernel
 from skgmmot.kernels.numba import _tiles as tiles
 from skgmmot.kernels.numba._constants import TILE
 from skgmmot.kernels.numba._ranges import densities, tile_room
-from skgmmot.kernels.numba._records import MapRoom
+from skgmmot.kernels.numba._records import Components, MapRoom
 
 
 @kernel
@@ -67,8 +67,9 @@ def _map_tile(room, means, linear, shifts, work, mapped):
 
 
 @allocating_kernel
-def maps(x, bounds, mixture, linear, shifts, out):
+def maps(x, bounds, fields, linear, shifts, out):
     """out (OUT) = sum_k p_k(x) (linear_k (x - mean_k) + shift_k) of a range."""
+    mixture = Components(*fields)
     means = mixture.means
     d = means.shape[1]
     room = tile_room(mixture)

@@ -17,7 +17,7 @@ from skgmmot._threads import run_ranges
 from skgmmot.kernels import Gaussians, Moments
 from skgmmot.kernels.numba import _maps, _ranges
 from skgmmot.kernels.numba._constants import FEW, TILE
-from skgmmot.kernels.numba._records import Components, Sums
+from skgmmot.kernels.numba._records import Components
 
 _MAX_RANGES = 64
 _OPERATIONS_PER_RANGE = 500_000.0  # some 20 us, as to call a kernel costs
@@ -44,19 +44,20 @@ def _frozen(gaussians: Gaussians) -> tuple[np.ndarray, ...]:
 
 def _mixtures(
     x: np.ndarray, gaussians: Gaussians, operations: float
-) -> tuple[Components, ...]:
-    """The mixture as kernels take it: in float32 where that may do, and in float64."""
-    exact = Components(*_frozen(gaussians), 0.0)
+) -> tuple[tuple, ...]:
+    """Fields of `Components`: in float32 where that may do, and in float64."""
+    offsets, means, whiteners = _frozen(gaussians)
+    exact = Components(offsets, means, whiteners, 0.0)
     few = operations < _WORTH_SINGLE or len(x) < _ROWS_PER_FEATURE * x.shape[1]
     if x.dtype == np.float64 or few or not _is_tame(exact):
-        return (exact,)
+        return (tuple(exact),)
     top = float(exact.offsets.max())
     single = exact._replace(
         offsets=exact.offsets - top,
         whiteners=_read_only(exact.whiteners, np.float32),
         top=top,
     )
-    return single, exact
+    return tuple(single), tuple(exact)
 
 
 def _is_tame(exact: Components) -> bool:
@@ -79,7 +80,7 @@ def _bounds(n_rows: int, n_ranges: int) -> list[int]:
 
 
 def _count_ranges(n_rows: int, operations: float, partial_bytes: int = 0) -> int:
-    limit = _MAX_RANGES
+    limit: float = _MAX_RANGES
     if partial_bytes:
         limit = min(limit, max(_FEW_RANGES, n_rows // _ROWS_PER_SUM))
         limit = max(4, min(limit, _MAX_PARTIAL_BYTES // partial_bytes))
@@ -135,12 +136,12 @@ def moments(
     ]
 
     def work(i: int) -> None:
-        for mixture in mixtures:
+        for fields in mixtures:
             for part in parts:
                 part[i] = 0.0
             if _ranges.moments(
-                x, weights, (bounds[i], bounds[i + 1]), mixture, deletion,
-                likelihood[i], Sums(counts[i], sums[i], seconds[i]), deletions[i],
+                x, weights, (bounds[i], bounds[i + 1]), fields, deletion,
+                likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
             ):  # fmt: skip
                 return
 
@@ -175,7 +176,7 @@ def given_moments(
     )
 
     def work(i: int) -> None:
-        parts = Sums(counts[i], sums[i], seconds[i])
+        parts = (counts[i], sums[i], seconds[i])
         _ranges.given_moments(
             x, responsibilities, (bounds[i], bounds[i + 1]), means, parts
         )
@@ -235,9 +236,9 @@ def _density(
     posterior = np.empty((len(x) if n_columns else 0, n_columns))
 
     def work(*bounds: int) -> None:
-        for mixture in mixtures:
+        for fields in mixtures:
             if _ranges.density(
-                x, bounds, mixture, what, uniforms, out, labels, posterior
+                x, bounds, fields, what, uniforms, out, labels, posterior
             ):
                 return
 
@@ -308,8 +309,8 @@ def apply_maps(
     mixtures = _mixtures(x, gaussians, operations)
 
     def work(*bounds: int) -> None:
-        for mixture in mixtures:
-            if _maps.maps(x, bounds, mixture, linear, shifts, out):
+        for fields in mixtures:
+            if _maps.maps(x, bounds, fields, linear, shifts, out):
                 return
 
     _over_rows(work, len(x), operations, n_threads)

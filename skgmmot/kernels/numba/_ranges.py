@@ -2,7 +2,8 @@
 
 Full and diagonal forms are told apart by the number of axes of an argument, which is
 known when a kernel is compiled: the branch of the other form costs nothing. A mixture
-comes as `Components`, what is summed as `Sums`.
+comes as the fields of `Components`, what is summed as those of `Sums`: plain tuples,
+as a record costs a microsecond more to take from Python.
 
 Responsibilities are computed in the dtype of the whiteners. Where that is float32 a
 kernel can find rows that are too far from all components for it: it returns False, and
@@ -16,10 +17,12 @@ from skgmmot.kernels.numba import _tiles as tiles
 from skgmmot.kernels.numba._constants import FEW, GROUP, ROWS_PER_MASK, TILE
 from skgmmot.kernels.numba._emit_sums import mark_live
 from skgmmot.kernels.numba._records import (
+    Components,
     DeletionRoom,
     HeldRows,
     RowScales,
     SumRoom,
+    Sums,
     TileRoom,
 )
 
@@ -85,7 +88,7 @@ def _sum_room(n_components, d, seconds):
 def _add_held(x, k, means, room, sums):
     """Add count, sums and second moments of the rows held for component k."""
     held, gathered = room.held, room.gathered
-    index, weights, count = held.index[k], held.weights[k], held.counts[k]
+    index, weights, count = held.numbers[k], held.weights[k], held.counts[k]
     held.counts[k] = 0
     n_rows = tiles.gather_rows(x, index, weights, count, gathered)
     tiles.add_rows(gathered, weights, n_rows, means, k, room.scaled_rows, sums)
@@ -135,8 +138,9 @@ def _deletion_room():
 
 
 @allocating_kernel
-def moments(x, weights, bounds, mixture, deletion, likelihood, sums, deletions):
+def moments(x, weights, bounds, fields, deletion, likelihood, added, deletions):
     """Add the moments of the rows in bounds about the means to the OUT arrays."""
+    mixture, sums = Components(*fields), Sums(*added)
     means = mixture.means
     n_components, d = means.shape
     room = tile_room(mixture)
@@ -190,8 +194,9 @@ def _load_responsibilities(given, first, stop, r):
 
 
 @allocating_kernel
-def given_moments(x, responsibilities, bounds, means, sums):
+def given_moments(x, responsibilities, bounds, means, added):
     """Moments of a range under given (weighted) responsibilities (n, K)."""
+    sums = Sums(*added)
     n_components, d = means.shape
     tile, r = np.empty((d, TILE)), np.zeros((n_components, TILE))
     scales = RowScales(np.ones(TILE), np.zeros(TILE))  # what is positive counts
@@ -226,8 +231,9 @@ def _draw(r, t, level):
 
 
 @allocating_kernel
-def density(x, bounds, mixture, what, uniforms, out, labels, posteriors):
+def density(x, bounds, fields, what, uniforms, out, labels, posteriors):
     """One of: log density (out), labels, drawn labels, posteriors of a range."""
+    mixture = Components(*fields)
     n_components = len(mixture.offsets)
     room = tile_room(mixture)
     tile, r, largest, total = room.tile, room.r, room.largest, room.total

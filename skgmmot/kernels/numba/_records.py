@@ -35,7 +35,7 @@ class TileRoom(NamedTuple):
 class HeldRows(NamedTuple):
     """Live rows of all components that wait until there are enough to be added."""
 
-    index: np.ndarray  # (K, room) numbers of rows
+    numbers: np.ndarray  # (K, room) numbers of rows
     weights: np.ndarray  # (K, room) their weighted responsibilities
     counts: np.ndarray  # (K,) how many
 

@@ -135,7 +135,7 @@ def hold_rows(r, k, scale, first, masks, held):
 
     held (IN, OUT) is `HeldRows`; the weights are r[k] * scale.
     """
-    index, weights = held.index, held.weights
+    index, weights = held.numbers, held.weights
     count = held.counts[k]
     for group in range(TILE // ROWS_PER_MASK):
         mask = masks[group]
