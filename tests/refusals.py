@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skgmmot import SparseGaussianMixture
-from skgmmot.kernels import _cpu
+from skgmmot.kernels.numba import _primitives
 
 KINDS = (ValueError, TypeError, InvalidParameterError, NotFittedError)
 # What Python and NumPy say of their own operations names nothing that a user knows.
@@ -58,7 +58,7 @@ def assert_refused(call, name):
 def no_work():
     """No kernel may run: what is refused is refused before any work."""
     begun = AssertionError("work was begun before the arguments were checked")
-    with mock.patch.object(_cpu, "run_ranges", side_effect=begun):
+    with mock.patch.object(_primitives, "run_ranges", side_effect=begun):
         yield
 
 
