@@ -60,11 +60,12 @@ def test_verbose_2_prints_the_numbers_of_the_fit(capsys, monkeypatch):
     monkeypatch.setattr(base, "perf_counter", lambda: next(clock))
     mixture = SparseGaussianMixture(
         3, sparsity=0.0, max_iter=5, tol=0.0, random_state=0, verbose=2,
-        verbose_interval=2,
+        verbose_interval=2, means_init=[[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]],
     )  # fmt: skip
     with pytest.warns(ConvergenceWarning):
         mixture.fit(blobs())
     changes = np.diff(mixture.lower_bounds_)
+    assert changes[[0, 2]].min() > 1e-3
     assert capsys.readouterr().out.splitlines() == [
         "Initialization 0",
         f"  Iteration 2\t time lapse 0.25000s\t bound change {changes[0]:.5f}",
@@ -72,3 +73,19 @@ def test_verbose_2_prints_the_numbers_of_the_fit(capsys, monkeypatch):
         "Initialization did not converge. time lapse 0.75000s\t lower bound "
         f"{mixture.lower_bound_:.5f}.",
     ]
+
+
+def test_only_components_below_an_even_share_go_without_a_trial():
+    # Two equal components share the rows of one blob: either is superfluous, but both
+    # are above 1 / n_components, and only a trial may remove such a one.
+    X = blobs(centers=((-6.0, 0.0),) * 6 + ((0.0, 9.0), (9.0, 0.0)))
+    mixture = SparseGaussianMixture(
+        4, sparsity=2.0, min_component_samples=0.0, max_iter=1, accelerate=False,
+        weights_init=[0.4, 0.35, 0.125, 0.125],
+        means_init=[[-6.0, 0.0], [-6.0, 0.0], [0.0, 9.0], [9.0, 0.0]],
+        precisions_init=[np.eye(2)] * 4,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning):
+        mixture.fit(X)
+    assert mixture.n_components_ == 4
+    assert mixture.set_params(max_iter=1000).fit(X).n_components_ == 3
