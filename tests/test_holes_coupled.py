@@ -70,3 +70,18 @@ def test_verbose_2_prints_the_changes_of_the_bound_and_its_end(small, capsys):
     expected = np.diff(model.lower_bounds_, prepend=-np.inf)
     np.testing.assert_allclose(changes, expected, atol=6e-6)
     assert lines[-1].split()[-1] == f"{model.lower_bound_:.5f}."
+
+
+def test_of_several_starts_the_best_is_kept():
+    data = make_shifted_mixtures(150, n_components=5, random_state=3)
+    X, sample_domain = stack_domains(data.X_source, data.X_target)
+    bounds = [
+        CoupledGaussianMixture(
+            4, init_params="independent", n_init=n_init, random_state=5
+        )
+        .fit(X, sample_domain=sample_domain)
+        .lower_bound_
+        for n_init in range(1, 7)  # more starts begin with the same
+    ]
+    assert np.diff(bounds).min() >= 0.0
+    assert bounds[-1] > bounds[0] + 0.1

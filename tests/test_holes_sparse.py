@@ -89,3 +89,24 @@ def test_only_components_below_an_even_share_go_without_a_trial():
         mixture.fit(X)
     assert mixture.n_components_ == 4
     assert mixture.set_params(max_iter=1000).fit(X).n_components_ == 3
+
+
+def test_partial_fit_starves_none_before_all_could_have_had_their_rows():
+    # Twice the 20 rows that each of 5 components needs: 200 rows, two batches.
+    start = {
+        "weights_init": np.full(5, 0.2),
+        "means_init": [
+            [0.0, 0.0],
+            [90.0, 0.0],
+            [0.0, 90.0],
+            [-90.0, 0.0],
+            [0.0, -90.0],
+        ],
+        "precisions_init": [np.eye(2)] * 5,
+    }
+    mixture = SparseGaussianMixture(5, sparsity=1.0, min_component_samples=20, **start)
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    assert mixture.partial_fit(X[:99]).n_components_ == 5
+    assert mixture.partial_fit(X).n_components_ == 5
+    assert mixture.partial_fit(X[:1]).n_components_ == 1
+    assert mixture.n_starved_ == 4
