@@ -25,21 +25,13 @@ from skgmmot.estimators._validation import (
 )
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import is_diagonal
-from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
-from skgmmot.mixture._coupled_fit import (
-    CoupledFitProblem,
-    matched,
-    run_from_best,
-    side_of,
-)
-from skgmmot.mixture._coupled_starts import (
-    Recipe,
-    given_parameters,
-    starts,
-)
 from skgmmot.mixture._covariances import ILL_DEFINED, TYPES
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._seeding import mean_and_variances
+from skgmmot.mixture.coupled._fit import matched, run_from_best
+from skgmmot.mixture.coupled._m_step import transport_plans
+from skgmmot.mixture.coupled._records import CoupledProblem, Link
+from skgmmot.mixture.coupled._starts import Recipe, given_parameters, starts
 from skgmmot.transport._plan import TransportPlan
 
 _SATURATED = 0.01  # transported mass below which a warning is due
@@ -333,16 +325,16 @@ class CoupledGaussianMixture(CoupledPredictions):
         return tuple(given)
 
     def _problem(self, sides, scale, reg_m):
-        coupling = CouplingProblem(
+        return CoupledProblem(
+            TYPES[self.covariance_type],
+            (Link(0, 1, metric=float(scale)),),
             float(self.transport_weight),
             reg=float(self.reg),
             reg_m=reg_m,
-            cost_scale=float(scale),
-            frozen=self.frozen,
+            frozen=(self.frozen == "source", self.frozen == "target"),
             reg_covar=float(self.reg_covar),
+            blocks=tuple(blocks_of(*side, self.n_jobs) for side in sides),
         )
-        blocks = tuple(blocks_of(*side, self.n_jobs) for side in sides)
-        return CoupledFitProblem(blocks, TYPES[self.covariance_type], coupling)
 
     def _points(self, sides, sizes, given, rng, number):
         """Starting points, one for each way to start."""
@@ -398,8 +390,8 @@ class CoupledGaussianMixture(CoupledPredictions):
 
     def _store(self, problem, fit, given, dtype):
         """Keep what a fit found, components of both sides in corresponding order."""
-        point, coupling = fit.state.point, problem.coupling
-        plan = coupling_objective(*map(side_of, point), coupling)
+        point = fit.state.point
+        (plan,) = transport_plans(point, problem)
         free = all(mixture is None for mixture in given)
         if free and len(point[0].weights) == len(point[1].weights):
             point, plan = matched(point, plan)
@@ -410,7 +402,7 @@ class CoupledGaussianMixture(CoupledPredictions):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        self.cost_scale_ = coupling.cost_scale
+        self.cost_scale_ = problem.links[0].unit
         self.source_, self.target_ = (
             self._fitted_side(parameters, dtype) for parameters in point
         )
