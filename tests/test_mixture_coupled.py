@@ -18,7 +18,7 @@ from skgmmot.mixture.coupled._links import (
     pull,
     rotations_and_costs,
 )
-from skgmmot.mixture.coupled._m_step import m_step, transport_plans
+from skgmmot.mixture.coupled._m_step import m_step, total_transport, transport_plans
 from skgmmot.mixture.coupled._newton import newton_step, whiten_moments
 from skgmmot.mixture.coupled._records import (
     AffineMaps,
@@ -120,8 +120,9 @@ def objective_at(case, sides):
     with warnings.catch_warnings():
         # A tiny reg is left out there, and says so.
         warnings.simplefilter("ignore", UserWarning)
-        (plan,) = transport_plans(sides, case.problem)
-        return q_value(case, sides, plan.value)
+        plans = transport_plans(sides, case.problem)
+    values = [plan.value for plan in plans]
+    return q_value(case, sides, total_transport(case.problem, values))
 
 
 def repeat(case, n_steps, **changes):

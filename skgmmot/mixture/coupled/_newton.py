@@ -149,7 +149,7 @@ def _hessian(
     terms: Sequence[LinkTerm],
 ) -> _Operator:
     # Its product with [G | g]:  n [S N + (N - I) G^T + g e^T + e g^T | g + S e] with
-    # S = G + G^T, N the second moments, e the gaps, and L^T times the pull of L [G | g].
+    # S = G + G^T, N the second moments, e the gaps, and L^T pull(L [G | g]).
     p = maps.factors.shape[-1]
     factors, turned = maps.factors, transpose(maps.factors)
     # Counts and the mask of frozen components, multiplied in once.

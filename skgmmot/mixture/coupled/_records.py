@@ -5,6 +5,7 @@ form, made by `stacked` and undone by `unstacked`.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,7 +175,7 @@ def sample_moments(
 def sample_slices(samples: Sequence[Any]) -> list[slice]:
     """Where each sample's components stand, of records with `means`."""
     ends = np.cumsum([0, *(len(sample.means) for sample in samples)])
-    return [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(*pair) for pair in pairwise(ends)]
 
 
 def own_centres(samples: Sequence[Any], links: Sequence[Link]) -> np.ndarray:
