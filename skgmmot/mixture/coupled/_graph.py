@@ -16,16 +16,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import null_space
 
 _BARRIER_END = 1e-13  # nats of complementarity at which the barrier is gone
 _MAX_STEPS = 80
 _MAX_WARM_STEPS = 6
 _SMALL_STEP = 1e-9  # sum of change^2 / plan of a last step
+_SETTLED = 0.1  # relative change of an entry: a tiny one may be about to grow
 _TO_BOUNDARY = 0.995
 _LEAST_CURVATURE = 1e-8  # of entries that have none
 _KEPT_CURVATURE = 0.1  # of the data, whatever the entropy takes away
-# Around a cycle, or between frozen samples, one condition on the mass is told twice.
-_RIDGE = 1e-13
 _TINY = 1e-300
 
 
@@ -51,6 +51,7 @@ class GraphProblem(NamedTuple):
     entry_entropy: np.ndarray  # (N,) w reg of its link
     entropy: np.ndarray  # (S,) the same of each marginal
     penalty: np.ndarray  # (S,) w reg_m; empty: balanced
+    redundant: np.ndarray  # (S, r) potentials that move nothing
 
 
 class LinkSolution(NamedTuple):
@@ -102,6 +103,7 @@ def graph_problem(
     for end, (counts, fixed, free), margins in places.values():
         nodes.append(GraphNode(end, np.array(margins), counts, fixed, free, not held))
         held = True
+    penalty = np.concatenate([pair.pulls for pair in pairs])
     sizes = [k0 * k1 for k0, k1 in shapes]
     entropies = [pair.entropy for pair in pairs]
     return GraphProblem(
@@ -112,8 +114,26 @@ def graph_problem(
         np.concatenate(second),
         np.repeat(entropies, sizes),
         np.repeat(entropies, [k0 + k1 for k0, k1 in shapes]),
-        np.concatenate([pair.pulls for pair in pairs]),
+        penalty,
+        _redundant(nodes, shapes) if penalty.size == 0 else np.zeros((start, 0)),
     )
+
+
+def _redundant(
+    nodes: Sequence[GraphNode], shapes: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    # Balanced, around a cycle or between two frozen samples one condition on the mass
+    # is told twice: potentials c_link on its first side and -c_link on its second one
+    # then change nothing, if they add up to 0 at every sample that is free to follow.
+    signs = np.concatenate([np.repeat([1.0, -1.0], shape) for shape in shapes])
+    owner = np.repeat(np.arange(len(shapes)), [sum(shape) for shape in shapes])
+    following = [node for node in nodes if node.free and not node.holds_mass]
+    sums = np.zeros((len(following), len(shapes)))
+    for row, node in zip(sums, following, strict=True):
+        places = node.marginals[:, 0]
+        np.add.at(row, owner[places], signs[places])
+    potentials = signs[:, None] * null_space(sums)[owner]
+    return potentials / np.linalg.norm(potentials, axis=0)
 
 
 def solve_graph(
@@ -287,7 +307,8 @@ def _direction(
     system[problem.second, problem.first] += mobility
     diagonal = np.arange(len(system))
     system[diagonal, diagonal] += _marginals(problem, mobility)
-    system[diagonal, diagonal] *= 1 + _RIDGE
+    size = system[diagonal, diagonal].mean()
+    system += size * problem.redundant @ problem.redundant.T
     right = _marginals(problem, mobility * slope) + curves.missing
     potentials = np.linalg.solve(system, right)
     lift = potentials[problem.first] + potentials[problem.second]
@@ -320,7 +341,8 @@ def _interior_point(
             return (*first, False)
         plan = plan + primal * change
         slack = slack * (1 + dual * dual_ratio)
-        if barrier == _BARRIER_END and full and change @ ratio < _SMALL_STEP:
+        settled = change @ ratio < _SMALL_STEP and np.abs(ratio).max() < _SETTLED
+        if barrier == _BARRIER_END and full and settled:
             return plan, slack, True
         centring = 0.0 if warm else (0.02 if full else 0.2)
     return plan, slack, False

@@ -56,7 +56,8 @@ def link_frames(
             rows = np.r_[first, second]
         rate = problem.transport_weight * link.weight / link.unit
         frame = LinkFrame(rows, k0, rate, link.unit)
-        if link.has_frame:
+        apart = np.any(centres[link.first] != centres[link.second])
+        if link.has_frame or apart:
             full = problem.kind.full_form
             frame = _framed(frame, link, centres, (k0, k1), full)
         frames.append(frame)
