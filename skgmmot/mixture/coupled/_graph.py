@@ -302,6 +302,15 @@ def _direction(
     slope = costs + e * np.log(plan) - barrier / plan
     slope += curves.slopes[problem.first] + curves.slopes[problem.second]
     mobility = plan / (e + slack + _LEAST_CURVATURE)
+    right = _marginals(problem, mobility * slope) + curves.missing
+    potentials = _potentials(problem, curves, mobility, right)
+    lift = potentials[problem.first] + potentials[problem.second]
+    return mobility * (lift - slope)
+
+
+def _potentials(
+    problem: GraphProblem, curves: _Curves, mobility: np.ndarray, right: np.ndarray
+) -> np.ndarray:
     system = curves.compliance.copy()
     system[problem.first, problem.second] += mobility
     system[problem.second, problem.first] += mobility
@@ -309,10 +318,21 @@ def _direction(
     system[diagonal, diagonal] += _marginals(problem, mobility)
     size = system[diagonal, diagonal].mean()
     system += size * problem.redundant @ problem.redundant.T
-    right = _marginals(problem, mobility * slope) + curves.missing
-    potentials = np.linalg.solve(system, right)
-    lift = potentials[problem.first] + potentials[problem.second]
-    return mobility * (lift - slope)
+    try:
+        return np.linalg.solve(system, right)
+    except np.linalg.LinAlgError:  # plans so sparse that some potentials float
+        return np.linalg.lstsq(system, right)[0]
+
+
+def _feasible(problem: GraphProblem, plan: np.ndarray) -> np.ndarray:
+    # Balanced: back to marginals that agree, which a step with mobilities of 1e8 loses
+    # to rounding. Entries change in proportion to themselves.
+    if problem.penalty.size > 0:
+        return plan
+    curves = _curves(problem, _marginals(problem, plan))
+    potentials = _potentials(problem, curves, plan, curves.missing)
+    factors = 1 + potentials[problem.first] + potentials[problem.second]
+    return plan * factors if factors.min() > 0.5 else plan
 
 
 def _reach(ratio: np.ndarray) -> float:
@@ -339,7 +359,7 @@ def _interior_point(
         full = min(primal, dual) > 0.9
         if warm and not full:
             return (*first, False)
-        plan = plan + primal * change
+        plan = _feasible(problem, plan + primal * change)
         slack = slack * (1 + dual * dual_ratio)
         settled = change @ ratio < _SMALL_STEP and np.abs(ratio).max() < _SETTLED
         if barrier == _BARRIER_END and full and settled:

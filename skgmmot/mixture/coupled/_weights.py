@@ -147,6 +147,13 @@ def _gathered(
     pairs: dict[int, WeightSolution],
     graphs: list[GraphSolution],
 ) -> WeightsSolution:
+    if len(programme.pairs) == len(pairs) == 1 and len(programme.weights) == len(
+        pairs[0].weights
+    ):
+        pair = pairs[0]  # the one link there is, in order or turned round
+        if programme.ends[0][0].start == 0:
+            parts = [pair.plan], [pair.slack], [pair.transport]
+            return WeightsSolution(*parts, pair.weights, pair.loss)
     weights = programme.weights.copy()
     loss = 0.0
     found: dict = dict(pairs)
