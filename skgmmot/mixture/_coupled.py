@@ -10,7 +10,7 @@ Minus OT is a maximum over plans, and minus each squared Bures distance a maximu
 rotations: everything is maximised, and no block of it lowers Q.  A sweep is
 
 1. rotations and costs, by one batched SVD;
-2. weights and plan for these costs (`skgmmot.mixture._coupled_weights`);
+2. weights and plan for these costs (`skgmmot.transport._programme`);
 3. means and covariances of both sides together for this plan and these rotations
    (`skgmmot.mixture._coupled_newton`).
 
@@ -31,14 +31,14 @@ from skgmmot.mixture._coupled_newton import (
     look,
     newton_step,
 )
-from skgmmot.mixture._coupled_weights import (
-    WeightProblem,
-    WeightSolution,
-    evaluate,
-    solve_weights,
-)
 from skgmmot.mixture._covariances import ILL_DEFINED
 from skgmmot.transport._plan import solve_plan
+from skgmmot.transport._programme import (
+    ProgrammeSolution,
+    TransportProgramme,
+    evaluate,
+    solve_programme,
+)
 
 _NAMES = "source", "target"
 # Least share of a component, as scikit-learn's 10 eps per row.
@@ -91,7 +91,7 @@ class _Point(NamedTuple):
     # All variables, and the loss -Q at them.
     stack: Stack
     view: View
-    solution: WeightSolution
+    solution: ProgrammeSolution
     turns: np.ndarray
     costs: np.ndarray
     loss: float
@@ -100,7 +100,7 @@ class _Point(NamedTuple):
 class _Whole(NamedTuple):
     # What stays the same during one M-step.
     targets: Targets
-    weighing: WeightProblem
+    weighing: TransportProgramme
     rate: float  # nats per unit of squared distance
     k0: int
 
@@ -187,7 +187,7 @@ def _point(whole, stack, start, solve=True):
     turns, costs = compare(stack, whole.k0)
     nats = whole.rate * costs
     if solve:
-        solution = solve_weights(whole.weighing, nats, start)
+        solution = solve_programme(whole.weighing, nats, start)
     else:
         solution = evaluate(whole.weighing, nats, *start)
     view = look(whole.targets, stack)
@@ -218,11 +218,11 @@ def _weighing(sides, targets, problem):
     free = [float(problem.frozen != name) for name in _NAMES]
     weights = np.concatenate([side.weights for side in sides])
     free = np.repeat(free, sizes)
-    pulls = np.zeros(0)
-    if problem.reg_m is not None:
-        pulls = np.repeat(w * np.asarray(problem.reg_m, dtype=float), sizes)
-    return WeightProblem(
-        w * problem.reg, pulls, targets.counts, (1 - free) * weights, free, sizes[0]
+    penalties = np.full(len(free), np.inf)
+    if problem.reg_m is not None and w > 0:
+        penalties = np.repeat(w * np.asarray(problem.reg_m, dtype=float), sizes)
+    return TransportProgramme(
+        w * problem.reg, penalties, targets.counts, (1 - free) * weights, free, sizes[0]
     )
 
 

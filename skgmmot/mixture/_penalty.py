@@ -7,7 +7,7 @@ scalar ν, the root of Σ_j w_j = 1; iterating v ← w never lowers the objectiv
 
 import numpy as np
 
-from skgmmot.kernels._weights import penalised_weights
+from skgmmot.mixture._root_weights import penalised_weights
 
 
 def penalty(weights, price):

@@ -5,13 +5,13 @@ Over couplings P ≥ 0 of shape (K0, K1) it minimises::
     Σ P_kl C_kl + reg KL(P | a ⊗ b) + rho0 KL(P1 | a) + rho1 KL(Pᵀ1 | b)
 
 with KL(f | g) = Σ f log(f / g) - f + g, and P1 = a or Pᵀ1 = b where the side is
-balanced. Three methods: the network simplex (reg = 0, balanced), Newton steps on the
-dual (reg > 0), an interior-point method (reg = 0, not balanced). Nothing here grows
-with the number of samples.
+balanced. The network simplex solves it where reg = 0 and both sides are balanced, the
+interior point of `skgmmot.transport._programme` otherwise; its potentials are polished.
+Nothing here grows with the number of samples.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from numbers import Real
 from typing import NamedTuple
 
@@ -19,21 +19,19 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot._checks import is_real
-from skgmmot.transport._interior import (
-    concave,
-    divergence,
-    growth,
-    interior_point,
-    polish,
-)
+from skgmmot.transport._polish import entropic_polish, tight_polish
+from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
 
-_EPS = np.finfo(np.float64).eps
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
 _SMALLEST_REG = 1e-6
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
+_MAX_STEPS = 100
+# Spread of the costs in units of reg up to which potentials of 0 are a good start.
+_WIDE = 20.0
+_LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
 
 
 class TransportPlan(NamedTuple):
@@ -66,7 +64,7 @@ class TransportPlan(NamedTuple):
     potentials: tuple[np.ndarray, np.ndarray]
 
 
-class _Programme(NamedTuple):
+class _Fixed(NamedTuple):
     """A programme with positive weights; slopes are 1 / rho, 0 on a balanced side."""
 
     costs: np.ndarray
@@ -77,13 +75,9 @@ class _Programme(NamedTuple):
     warn: bool = True
 
     @property
-    def balanced(self):
+    def balanced(self) -> bool:
+        """Whether both marginals are given."""
         return self.slopes == (0.0, 0.0)
-
-    def transposed(self):
-        costs = np.ascontiguousarray(self.costs.T)
-        slopes = self.slopes[::-1]
-        return _Programme(costs, self.b, self.a, self.reg, slopes, self.warn)
 
 
 def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
@@ -140,7 +134,7 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
         b = _same_sum(a, b)
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
     inner = np.ascontiguousarray(costs[np.ix_(rows, columns)])
-    programme = _Programme(inner, a[rows], b[columns], reg, slopes, warn)
+    programme = _Fixed(inner, a[rows], b[columns], reg, slopes, warn)
     start = None if potentials is None else np.asarray(potentials[0], float)[rows]
     solved, f, g = _solve(programme, start)
     value = _objective(programme, solved, f, g)
@@ -177,7 +171,25 @@ def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
     """
     slope = checked_slopes(reg_m)[0]
     f = np.asarray(plan.potentials[0], dtype=np.float64)
-    return concave(f, slope) + reg * (target_mass - growth(f, slope))
+    return concave(f, slope) + reg * (target_mass - _growth(f, slope))
+
+
+def concave(potential: np.ndarray, slope: float) -> np.ndarray:
+    """Return φ(f) = rho (1 - exp(-f / rho)), slope = 1 / rho; f itself if it is 0."""
+    if slope == 0.0:
+        return potential
+    return -np.expm1(np.minimum(-slope * potential, _LARGEST_LOG)) / slope
+
+
+def _growth(potential: np.ndarray, slope: float) -> np.ndarray:
+    """Return exp(-f / rho), what a marginal is of its weight; cut at 1e100."""
+    return np.exp(np.minimum(-slope * potential, _LARGEST_LOG))
+
+
+def _divergence(logs: np.ndarray) -> np.ndarray:
+    """KL(p | q) / q for log(p / q): x eˣ - eˣ + 1, right near 0 and far below."""
+    logs = np.maximum(logs, -745.0)
+    return logs * np.exp(logs) - np.expm1(logs)
 
 
 def _checked_arrays(costs, a, b):
@@ -247,7 +259,7 @@ def _solve(programme, start):
     # Units of the largest cost: the simplex compares with absolute constants.
     unit = float(np.abs(programme.costs).max())
     unit = unit if unit > np.finfo(np.float64).tiny else 1.0
-    scaled = _Programme(
+    scaled = _Fixed(
         programme.costs / unit,
         programme.a,
         programme.b,
@@ -270,10 +282,10 @@ def _objective(programme, coupling, f, g):
     value = np.sum(coupling * costs)
     if reg > 0.0:
         gains = (f[:, None] + g - costs) / reg
-        value += reg * (a @ divergence(gains) @ b)
+        value += reg * (a @ _divergence(gains) @ b)
     for weights, potential, slope in ((a, f, slopes[0]), (b, g, slopes[1])):
         if slope > 0.0:
-            value += weights @ divergence(-slope * potential) / slope
+            value += weights @ _divergence(-slope * potential) / slope
     return value
 
 
@@ -315,156 +327,57 @@ def _exact(costs, a, b):
     return cleaned(coupling, np.minimum(a[:, None], b)) * total, f, g
 
 
-def _entropic(programme, start):
-    """Solve with entropy by Newton steps on the dual of the smaller side."""
-    if programme.costs.shape[0] > programme.costs.shape[1]:
-        start = None if start is None else _opposite(programme, start)
-        coupling, g, f = _entropic(programme.transposed(), start)
-        return coupling.T, f, g
-    state = None
-    for first in _starts(programme, start):
-        found, converged = _newton(programme, first)
-        if state is None or not found.error >= state.error:
+def _entropic(programme: _Fixed, start: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    """Solve with entropy: potentials from the best guess on, polished."""
+    costs, a, b, reg, slopes, _ = programme
+    scaled = costs / reg, a, b, tuple(reg * slope for slope in slopes)
+    state: tuple | None = None
+    for u, v in _starts(programme, start):
+        found = entropic_polish(*scaled, u, v, _MAX_STEPS)
+        if state is None or not found[3] >= state[3]:
             state = found
-        if converged:
+        if found[4]:
             break
-    if programme.warn and not state.error <= _LOOSE_ERROR:
+    assert state is not None
+    coupling, u, v, error, _ = state
+    if programme.warn and not error <= _LOOSE_ERROR:
         warnings.warn(
             "the entropic plan did not converge; its marginals are wrong by "
-            f"{state.error:.2g} in all. Increase reg.",
+            f"{error:.2g} in all. Increase reg.",
             ConvergenceWarning,
             stacklevel=5,
         )
-    reg = programme.reg
-    return state.coupling, state.u * reg, state.v * reg
+    return coupling, u * reg, v * reg
 
 
-def _opposite(programme, f):
-    """Return the g that is best for a given f."""
-    gaps = (programme.costs - f[:, None]).T
-    return _transform(gaps, programme.a, programme.reg, programme.slopes[1])
-
-
-def _starts(programme, start):
-    """Yield first potentials f, the best guess first."""
+def _starts(
+    programme: _Fixed, start: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield first potentials in units of reg, the best guess first."""
     costs, a, b, reg, slopes, _ = programme
     if start is not None and np.isfinite(start).all():
-        yield start
-    if np.ptp(costs) <= 20.0 * reg:
-        yield np.zeros(len(a))
-    # The duals of the exact plan are the limit for small reg: a few steps are left.
-    _, f, g = _exact(costs, a, b * (a.sum() / b.sum()))
-    yield f + _best_constant(programme, f, g)
-    f, loose = np.zeros(len(a)), np.ptp(costs)
-    while loose > 2.0 * reg:
-        level = _Programme(costs, a, b, loose, slopes, False)
-        f = loose * _newton(level, f, max_iter=5)[0].u
-        loose /= 2.0
-    yield f
+        gaps = (costs - start[:, None]).T
+        yield start / reg, _transform(gaps, a, reg, slopes[1]) / reg
+    if np.ptp(costs) <= _WIDE * reg:
+        yield np.zeros(len(a)), np.zeros(len(b))
+    f, g = _interior_potentials(programme)
+    yield f / reg, g / reg
 
 
-def _best_constant(programme, f, g):
-    """Return what to pass from g to f, so that both sides ask for the same mass."""
-    _, a, b, _, slopes, _ = programme
-    if programme.balanced:
-        return 0.0
-    source = _log_mass(-slopes[0] * f[None], a)[0]
-    target = _log_mass(-slopes[1] * g[None], b)[0]
-    return (source - target) / sum(slopes)
+def _interior_potentials(programme: _Fixed) -> tuple[np.ndarray, np.ndarray]:
+    """Return the potentials at which the interior point ends."""
+    costs, a, b, reg, slopes, _ = programme
+    mass = np.sqrt(a.sum() * b.sum())  # the barrier is in units of 1
+    weights = np.concatenate([a, b]) / mass
+    with np.errstate(divide="ignore"):
+        penalties = np.repeat(1.0 / np.array(slopes), [len(a), len(b)])
+    free = np.zeros(len(weights))
+    whole = TransportProgramme(reg, penalties, weights, weights, free, len(a))
+    potentials = from_interior(whole, costs - reg * np.log(mass))[2]
+    return potentials[: len(a)], potentials[len(a) :]
 
 
-class _State(NamedTuple):
-    """A point of the dual, potentials in units of reg, v the best for u."""
-
-    u: np.ndarray
-    v: np.ndarray
-    coupling: np.ndarray
-    rows: np.ndarray
-    wanted: np.ndarray
-    value: float
-
-    @property
-    def error(self):
-        # No mass at all is left where costs are hundreds of times above the penalty.
-        mass = max(self.rows.sum(), np.finfo(np.float64).tiny)
-        return np.abs(self.wanted - self.rows).sum() / mass
-
-
-def _state(programme, costs, u):
-    """Evaluate the dual at u after its maximisation over v; costs in units of reg."""
-    _, a, b, reg, slopes, _ = programme
-    damp0, damp1 = reg * slopes[0], reg * slopes[1]
-    gains = u[:, None] - costs
-    top = gains.max(axis=0)
-    coupling = np.exp(gains - top) * a[:, None]
-    logs = np.log(coupling.sum(axis=0))
-    v = -(logs + top) / (1.0 + damp1)
-    coupling *= b * np.exp(v + top)
-    rows, wanted = coupling.sum(axis=1), a * np.exp(-damp0 * u)
-    value = a @ concave(u, damp0) + b @ concave(v, damp1) - rows.sum()
-    return _State(u, v, coupling, rows, wanted, value)
-
-
-def _newton(programme, f, max_iter=100):
-    """Maximise the dual: a Newton step with line search, then a Sinkhorn sweep.
-
-    Newton converges fast where the plan is connected, the sweep repairs rows that lost
-    their mass, where the Hessian means nothing. Either raises the dual.
-    """
-    reg, damp = programme.reg, programme.reg * programme.slopes[0]
-    costs = programme.costs / reg
-    # The exponents are right to rounding of the largest term, no better.
-    tol = max(1e-12, 4.0 * _EPS * np.abs(costs).max())
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        state = _state(programme, costs, f / reg)
-        for _ in range(max_iter):
-            u = -_log_mass(state.v - costs, programme.b) / (1.0 + damp)
-            state = _state(programme, costs, u)
-            if state.error <= tol:
-                return state, True
-            state = _line_search(programme, costs, state)
-    return state, False
-
-
-def _log_mass(gains, weights):
-    """Return log Σ_l w_l exp(gains_kl) for each row."""
-    top = gains.max(axis=1)
-    return top + np.log(np.exp(gains - top[:, None]) @ weights)
-
-
-def _line_search(programme, costs, state):
-    """Go along the Newton direction as far as the dual rises enough."""
-    gradient = state.wanted - state.rows
-    direction = _direction(programme, state, gradient)
-    slope = gradient @ direction
-    if not (np.isfinite(slope) and slope > 0.0):
-        return state
-    slack = 16.0 * _EPS * max(1.0, abs(state.value))
-    step = 1.0
-    while step > 1e-12:
-        trial = _state(programme, costs, state.u + step * direction)
-        if trial.value >= state.value + 1e-4 * step * slope - slack:
-            return trial
-        step *= 0.5
-    return state
-
-
-def _direction(programme, state, gradient):
-    """Solve the Newton system: the Hessian of the dual after maximisation over v."""
-    damp0, damp1 = (programme.reg * slope for slope in programme.slopes)
-    roots = np.sqrt(np.maximum(state.rows, 1e-300))
-    columns = np.maximum(state.coupling.sum(axis=0), 1e-300)
-    scaled = state.coupling / roots[:, None]
-    hessian = -(scaled / (columns * (1.0 + damp1))) @ scaled.T
-    # A constant can be added to u in balanced programmes: the ridge picks one.
-    hessian.flat[:: len(roots) + 1] += 1.0 + 1e-13 + damp0 * state.wanted / roots**2
-    try:
-        return np.linalg.solve(hessian, gradient / roots) / roots
-    except np.linalg.LinAlgError:
-        return np.full(len(roots), np.nan)
-
-
-def _penalised(programme):
+def _penalised(programme: _Fixed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve without entropy, marginals penalised: duals first, then the plan.
 
     The duals fix the marginals r = a exp(-f / rho0) and c = b exp(-g / rho1). The plan
@@ -476,8 +389,7 @@ def _penalised(programme):
             "reg_m: expected at least 1e-10 of the largest cost beside a balanced "
             f"side, all of whose mass is moved; got {1.0 / max(slopes):.3g} of it."
         )
-    f, g = interior_point(costs, a, b, slopes)
-    f, g = polish(costs, a, b, slopes, f, g)
+    f, g = tight_polish(costs, a, b, slopes, _interior_potentials(programme)[0])
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)
     coupling = np.zeros(costs.shape)
     kept = np.ix_(rows > 0.0, columns > 0.0)
