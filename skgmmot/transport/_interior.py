@@ -195,6 +195,43 @@ def _curves(programme, marginals):
 
 
 @exact_allocating_kernel
+def _graph(programme, mobility, compliance, loose):
+    """Links and excess of the Newton system, the target's potentials negated."""
+    k0, k = programme.k0, len(compliance)
+    links, excess = np.zeros((k, k)), np.empty(k)
+    links[:k0, k0:] = mobility
+    for start, stop, side in ((0, k0, 0), (k0, k, 1)):
+        bound = 0.0
+        if loose[side] < 1.0:
+            bound = (1.0 - loose[side]) / compliance[start:stop].sum()
+        for i in range(start, stop):
+            excess[i] = loose[side] * compliance[i]
+            for j in range(i + 1, stop):
+                links[i, j] = bound * compliance[i] * compliance[j]
+    return links, excess
+
+
+@exact_allocating_kernel
+def _lacking(programme, sums):
+    """What the marginals of a plan lack on fixed sides that are balanced; else 0."""
+    lacking = np.zeros(len(sums))
+    for i in range(len(sums)):
+        if programme.free[i] == 0.0 and programme.penalties[i] == np.inf:
+            lacking[i] = programme.fixed[i] - sums[i]
+    return lacking
+
+
+@exact_allocating_kernel
+def _potentials(links, excess, right, k0):
+    """Solve the Newton system for the potentials of both sides."""
+    signed = right.copy()
+    signed[k0:] *= -1.0
+    potentials = solve_laplacian(links, excess, signed)
+    potentials[k0:] *= -1.0
+    return potentials
+
+
+@exact_allocating_kernel
 def _direction(programme, costs, plan, slack, barrier):
     """One Newton step: the plan's curvature is diagonal, that of its sums added.
 
@@ -204,39 +241,36 @@ def _direction(programme, costs, plan, slack, barrier):
     entropy, k0 = programme.entropy, programme.k0
     marginals = margins(plan)
     slopes, compliance, loose = _curves(programme, marginals)
-    k = len(slopes)
     mobility, push = np.empty_like(plan), np.empty_like(plan)
-    links = np.zeros((k, k))
     for i in range(k0):
-        for j in range(k - k0):
+        for j in range(plan.shape[1]):
             slope = costs[i, j] + slopes[i] + slopes[k0 + j] - barrier / plan[i, j]
             if entropy > 0.0:
                 slope += entropy * np.log(plan[i, j])
             mobility[i, j] = plan[i, j] / (entropy + slack[i, j] + _LEAST_CURVATURE)
             push[i, j] = mobility[i, j] * slope
-            links[i, k0 + j] = mobility[i, j]
-    # With the target's potentials negated the system is that of a graph.
-    right, excess = margins(push), np.empty(k)
-    for start, stop, side in ((0, k0, 0), (k0, k, 1)):
-        bound = 0.0
-        if loose[side] < 1.0:
-            bound = (1.0 - loose[side]) / compliance[start:stop].sum()
-        for i in range(start, stop):
-            if programme.free[i] == 0.0 and programme.penalties[i] == np.inf:
-                right[i] += programme.fixed[i] - marginals[i]
-            excess[i] = loose[side] * compliance[i]
-            if bound > 0.0:
-                for j in range(i + 1, stop):
-                    links[i, j] = bound * compliance[i] * compliance[j]
-    right[k0:] *= -1.0
-    potentials = solve_laplacian(links, excess, right)
-    potentials[k0:] *= -1.0
+    links, excess = _graph(programme, mobility, compliance, loose)
+    right = margins(push) + _lacking(programme, marginals)
+    potentials = _potentials(links, excess, right, k0)
+    change = _held(mobility, potentials) - push
+    # Where the plan is stiff, rounding of the slopes is left in the marginals.
+    lacking = _lacking(programme, marginals + margins(change))
+    if lacking.any():
+        more = _potentials(links, excess, lacking, k0)
+        change += _held(mobility, more)
+        potentials = potentials + more
+    log_weights = np.log(np.maximum(best_weights(programme, marginals), _TINY))
+    return change, potentials - slopes - entropy * log_weights
+
+
+@exact_allocating_kernel
+def _held(mobility, potentials):
+    """Change of the plan by the potentials of both sides."""
+    held, k0 = np.empty_like(mobility), len(mobility)
     for i in range(k0):
-        for j in range(k - k0):
-            held = mobility[i, j] * (potentials[i] + potentials[k0 + j])
-            push[i, j] = held - push[i, j]
-    return push, potentials - slopes - entropy * np.log(np.maximum(
-        best_weights(programme, marginals), _TINY))
+        for j in range(mobility.shape[1]):
+            held[i, j] = mobility[i, j] * (potentials[i] + potentials[k0 + j])
+    return held
 
 
 @exact_allocating_kernel
