@@ -12,7 +12,7 @@ import numpy as np
 from skgmmot._jit import exact_allocating_kernel
 
 # Complementarity (in units of costs times mass) at which the barrier is as good as gone.
-_BARRIER_END = 1e-13
+BARRIER_END = 1e-13
 _MAX_STEPS = 60
 _MAX_WARM_STEPS = 5
 # Sum of change^2 / plan of a last step: what it leaves is of the order of its square.
@@ -281,7 +281,7 @@ def _reach(ratio):
 
 
 @exact_allocating_kernel
-def interior_point(programme, costs, plan, slack, warm):
+def interior_point(programme, costs, plan, slack, warm, barrier_end=BARRIER_END):
     """Newton steps on slope - slack + potentials = 0, plan * slack = barrier.
 
     A warm start has no barrier and gives up at the first step that is cut short.
@@ -291,6 +291,8 @@ def interior_point(programme, costs, plan, slack, warm):
     programme : TransportProgramme
     costs, plan, slack : ndarray of shape (K0, K1)
     warm : bool
+    barrier_end : float
+        Complementarity at which the path ends.
 
     Returns
     -------
@@ -305,7 +307,7 @@ def interior_point(programme, costs, plan, slack, warm):
     centring = 0.0 if warm else 0.1
     for _ in range(_MAX_WARM_STEPS if warm else _MAX_STEPS):
         gap = (plan * slack).sum() / plan.size
-        barrier = max(centring * gap, _BARRIER_END)
+        barrier = max(centring * gap, barrier_end)
         change, potentials = _direction(programme, costs, plan, slack, barrier)
         ratio = change / plan
         # Relative change of the slack.
@@ -318,7 +320,7 @@ def interior_point(programme, costs, plan, slack, warm):
         if scaled:
             plan = plan / plan.sum()
         slack = slack * (1.0 + dual * dual_ratio)
-        last = barrier == _BARRIER_END and full
+        last = barrier == barrier_end and full
         if last and (change * ratio).sum() < _SMALL_STEP:
             return plan, slack, potentials, True
         centring = 0.0 if warm else (0.02 if full else 0.2)

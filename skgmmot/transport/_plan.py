@@ -29,6 +29,11 @@ _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on mass
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
 _MAX_STEPS = 100
+# Where the interior point may stop: entropy keeps entries alive, and the polish follows;
+# without it masses down to this one find their partners.
+_ROUGH_END = 1e-10
+_BARRIER_END = 1e-25
+_NOTHING = np.log(1e-13)  # parts of the mass that are below the barrier
 # Spread of the costs in units of reg up to which potentials of 0 are a good start.
 _WIDE = 20.0
 _LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
@@ -332,8 +337,8 @@ def _entropic(programme: _Fixed, start: np.ndarray | None) -> tuple[np.ndarray, 
     costs, a, b, reg, slopes, _ = programme
     scaled = costs / reg, a, b, tuple(reg * slope for slope in slopes)
     state: tuple | None = None
-    for u, v in _starts(programme, start):
-        found = entropic_polish(*scaled, u, v, _MAX_STEPS)
+    for first in _starts(programme, start):
+        found = entropic_polish(*scaled, first / reg, _MAX_STEPS)
         if state is None or not found[3] >= state[3]:
             state = found
         if found[4]:
@@ -350,31 +355,38 @@ def _entropic(programme: _Fixed, start: np.ndarray | None) -> tuple[np.ndarray, 
     return coupling, u * reg, v * reg
 
 
-def _starts(
-    programme: _Fixed, start: np.ndarray | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield first potentials in units of reg, the best guess first."""
-    costs, a, b, reg, slopes, _ = programme
+def _starts(programme: _Fixed, start: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield first potentials of the source, the best guess first."""
     if start is not None and np.isfinite(start).all():
-        gaps = (costs - start[:, None]).T
-        yield start / reg, _transform(gaps, a, reg, slopes[1]) / reg
-    if np.ptp(costs) <= _WIDE * reg:
-        yield np.zeros(len(a)), np.zeros(len(b))
-    f, g = _interior_potentials(programme)
-    yield f / reg, g / reg
+        yield start
+    if np.ptp(programme.costs) <= _WIDE * programme.reg:
+        yield np.zeros(len(programme.a))
+    yield _interior_potential(programme)
 
 
-def _interior_potentials(programme: _Fixed) -> tuple[np.ndarray, np.ndarray]:
-    """Return the potentials at which the interior point ends."""
-    costs, a, b, reg, slopes, _ = programme
+def _interior_potential(programme: _Fixed) -> np.ndarray:
+    """Return the potential of the source at which the interior point ends.
+
+    Minus infinity where a weight is next to nothing: such components follow the others.
+    """
+    a, b, reg = programme.a, programme.b, programme.reg
+    # A marginal may exceed its weight by no more than exp(spread of the costs / rho).
+    rows, columns = (
+        np.log(w / w.sum()) + slope * np.ptp(programme.costs) > _NOTHING
+        for w, slope in zip((a, b), programme.slopes, strict=True)
+    )
+    a, b, costs = a[rows], b[columns], programme.costs[np.ix_(rows, columns)]
     mass = np.sqrt(a.sum() * b.sum())  # the barrier is in units of 1
     weights = np.concatenate([a, b]) / mass
     with np.errstate(divide="ignore"):
-        penalties = np.repeat(1.0 / np.array(slopes), [len(a), len(b)])
+        penalties = np.repeat(1.0 / np.array(programme.slopes), [len(a), len(b)])
     free = np.zeros(len(weights))
     whole = TransportProgramme(reg, penalties, weights, weights, free, len(a))
-    potentials = from_interior(whole, costs - reg * np.log(mass))[2]
-    return potentials[: len(a)], potentials[len(a) :]
+    end = _BARRIER_END if reg == 0.0 else _ROUGH_END
+    potential = np.full(len(rows), -np.inf)
+    costs = costs - reg * np.log(mass)
+    potential[rows] = from_interior(whole, costs, end, True)[2][: len(a)]
+    return potential
 
 
 def _penalised(programme: _Fixed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -389,7 +401,7 @@ def _penalised(programme: _Fixed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             "reg_m: expected at least 1e-10 of the largest cost beside a balanced "
             f"side, all of whose mass is moved; got {1.0 / max(slopes):.3g} of it."
         )
-    f, g = tight_polish(costs, a, b, slopes, _interior_potentials(programme)[0])
+    f, g = tight_polish(costs, a, b, slopes, _interior_potential(programme))
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)
     coupling = np.zeros(costs.shape)
     kept = np.ix_(rows > 0.0, columns > 0.0)

@@ -61,8 +61,8 @@ def _dual_point(gaps, a, b, slopes, u):
     Returns v, the plan, its row sums less those that u asks for, and the dual value.
     """
     n_rows, n_columns = gaps.shape
-    v = -u.min() - np.zeros(n_columns)
-    plan, lacking = np.empty_like(gaps), a * np.exp(-slopes[0] * u)
+    v, plan = np.empty(n_columns), np.empty_like(gaps)
+    lacking = a * np.exp(-slopes[0] * u)
     mass, wrong = 0.0, 0.0
     for j in range(n_columns):
         top = -np.inf
@@ -140,7 +140,7 @@ def _best_constant(gaps, a, b, slopes, u, v):
 
 
 @exact_allocating_kernel
-def entropic_polish(gaps, a, b, slopes, u, v, max_iter):
+def entropic_polish(gaps, a, b, slopes, u, max_iter):
     """Maximise the dual with entropy: Sinkhorn sweeps and Newton steps in turn.
 
     Newton converges fast where the plan is connected, the sweep repairs rows that lost
@@ -153,7 +153,7 @@ def entropic_polish(gaps, a, b, slopes, u, v, max_iter):
     a, b : ndarray of shape (K0,) and (K1,)
         Positive weights.
     slopes : tuple of two floats
-    u, v : ndarray of shape (K0,) and (K1,)
+    u : ndarray of shape (K0,)
         Where to start.
     max_iter : int
 
@@ -167,6 +167,10 @@ def entropic_polish(gaps, a, b, slopes, u, v, max_iter):
     """
     # The exponents are right to rounding of the largest term, no better.
     tol = max(_LEAST_ERROR, _ROUNDING * np.abs(gaps).max())
+    # A sweep first: tiny weights may have potentials that ask for any mass.
+    v = _dual_point(gaps, a, b, slopes, u)[0]
+    u = _soft_minimum(gaps, b, v) / (1.0 + slopes[0])
+    v = _dual_point(gaps, a, b, slopes, u)[0]
     u = u + _best_constant(gaps, a, b, slopes, u, v)
     v, plan, lacking, value, error = _dual_point(gaps, a, b, slopes, u)
     for _ in range(max_iter):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.transport._interior import interior_point, objective
+from skgmmot.transport._interior import BARRIER_END, interior_point, objective
 
 
 class TransportProgramme(NamedTuple):
@@ -68,7 +68,9 @@ def solve_programme(
     if start is not None:
         # Where the same entries of the plan stay alive, two or three Newton steps
         # from the old plan do; where they do not, it is left for the interior.
-        plan, slack, _, done = interior_point(programme, costs, *start, True)
+        plan, slack, _, done = interior_point(
+            programme, costs, *start, True, BARRIER_END
+        )
         found = evaluate(programme, costs, plan, slack)
         if done:
             return found
@@ -89,13 +91,23 @@ def evaluate(
 
 
 def from_interior(
-    programme: TransportProgramme, costs: np.ndarray
+    programme: TransportProgramme,
+    costs: np.ndarray,
+    barrier_end: float = BARRIER_END,
+    centred: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Solve without a start: plan, slacks, potentials of both sides."""
+    """Solve without a start: plan, slacks, potentials of both sides.
+
+    A centred start has one complementarity everywhere: weights of all sizes keep theirs.
+    """
     # The product of the weights: marginals are right, every entry alive.
     weights = np.where(programme.free, programme.counts, programme.fixed)
     plan = weights[: programme.k0, None] * weights[programme.k0 :]
     spread = costs.max() - costs.min() + programme.entropy + 1e-3
     slack = np.full_like(plan, spread)
-    plan, slack, potentials, _ = interior_point(programme, costs, plan, slack, False)
+    if centred:
+        slack = spread / (plan * plan.size)
+    plan, slack, potentials, _ = interior_point(
+        programme, costs, plan, slack, False, barrier_end
+    )
     return plan, slack, potentials
