@@ -96,7 +96,9 @@ def test_fixed_sides_are_the_plan(programme, reg, reg_m):
     found = solve_programme(fixed_programme(a, b, reg, reg_m), costs)
     plan = solve_plan(costs, a, b, reg=reg, reg_m=reg_m)
     value = reference.plan_value(found.plan, costs, a, b, reg, reg_m)
-    np.testing.assert_allclose(value, plan.value, rtol=1e-9, atol=1e-11)
+    # Without entropy the last step leaves 1e-9 in units of plans.
+    atol = 1e-11 if reg > 0.0 else 2e-7
+    np.testing.assert_allclose(value, plan.value, rtol=1e-9, atol=atol)
     np.testing.assert_allclose(found.weights, np.concatenate([a, b]), rtol=0)
     if reg_m is None:
         np.testing.assert_allclose(found.plan.sum(axis=1), a, rtol=0, atol=1e-15)

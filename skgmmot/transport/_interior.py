@@ -11,9 +11,9 @@ import numpy as np
 
 from skgmmot._jit import exact_allocating_kernel
 
-# Complementarity (in units of costs times mass) at which the barrier is as good as gone.
+# Complementarity, in cost times mass, at which the barrier is as good as gone.
 BARRIER_END = 1e-13
-_MAX_STEPS = 60
+_MAX_STEPS = 200
 _MAX_WARM_STEPS = 5
 # Sum of change^2 / plan of a last step: what it leaves is of the order of its square.
 _SMALL_STEP = 1e-9
@@ -137,7 +137,7 @@ def objective(programme, costs, plan):
 
 @exact_allocating_kernel
 def _mass_is_fixed(programme, kind):
-    """Whether a balanced side of a kind (1.0 free, 0.0 fixed) gives the plan its mass."""
+    """Whether a free (1.0) or fixed (0.0) side is balanced, and so has the mass."""
     found = False
     for i in (0, programme.k0):
         if programme.penalties[i] == np.inf and programme.free[i] == kind:
@@ -147,7 +147,7 @@ def _mass_is_fixed(programme, kind):
 
 @exact_allocating_kernel
 def _unit_mass(programme):
-    """Whether the plan has mass 1 as the weights of a free side have: nothing else says."""
+    """Whether only the weights of a free side say what mass the plan has: 1."""
     return _mass_is_fixed(programme, 1.0) and not _mass_is_fixed(programme, 0.0)
 
 

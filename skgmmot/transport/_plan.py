@@ -29,8 +29,8 @@ _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on mass
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
 _MAX_STEPS = 100
-# Where the interior point may stop: entropy keeps entries alive, and the polish follows;
-# without it masses down to this one find their partners.
+# Where the interior point may stop: entropy keeps entries alive, and there is the
+# polish; without it masses down to this one find their partners.
 _ROUGH_END = 1e-10
 _BARRIER_END = 1e-25
 _NOTHING = np.log(1e-13)  # parts of the mass that are below the barrier

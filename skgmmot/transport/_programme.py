@@ -23,6 +23,9 @@ import numpy as np
 
 from skgmmot.transport._interior import BARRIER_END, interior_point, objective
 
+# Of a start: its slack, of the order of the inverse, has a square.
+_SMALLEST_ENTRY = 1e-100
+
 
 class TransportProgramme(NamedTuple):
     """The programme but for its costs, in any one unit of cost."""
@@ -98,7 +101,7 @@ def from_interior(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve without a start: plan, slacks, potentials of both sides.
 
-    A centred start has one complementarity everywhere: weights of all sizes keep theirs.
+    A centred start has one complementarity everywhere: small weights stay small.
     """
     # The product of the weights: marginals are right, every entry alive.
     weights = np.where(programme.free, programme.counts, programme.fixed)
@@ -106,6 +109,7 @@ def from_interior(
     spread = costs.max() - costs.min() + programme.entropy + 1e-3
     slack = np.full_like(plan, spread)
     if centred:
+        plan = np.maximum(plan, _SMALLEST_ENTRY)
         slack = spread / (plan * plan.size)
     plan, slack, potentials, _ = interior_point(
         programme, costs, plan, slack, False, barrier_end
