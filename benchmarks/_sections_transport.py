@@ -126,7 +126,7 @@ def _plan_pot(case):
 PLANS = Section(
     "Plans between components",
     "Plans for given costs, of mean 1, with entropy and with penalised marginals; for"
-    " POT the exact plan of the same costs (ot.emd), whatever the case: a unit of time.",
+    " POT the exact plan of the same costs (ot.emd) in all cases: the unit of time.",
     [
         {"K": 30, "d": 3, "reg": reg, "reg_m": reg_m}
         for reg, reg_m in ((0.0, None), (0.01, None), (0.0, 1.0), (0.01, 1.0))

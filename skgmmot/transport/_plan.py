@@ -16,6 +16,7 @@ from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot._checks import is_real
@@ -31,12 +32,14 @@ _LOOSE_ERROR = 1e-8
 _MAX_STEPS = 100
 # Where the interior point may stop: entropy keeps entries alive, and there is the
 # polish; without it masses down to this one find their partners.
-_ROUGH_END = 1e-10
+_ROUGH_END = 1e-7
 _BARRIER_END = 1e-25
 _NOTHING = np.log(1e-13)  # parts of the mass that are below the barrier
 # Spread of the costs in units of reg up to which potentials of 0 are a good start.
 _WIDE = 20.0
 _LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
+
+Penalty = float | Iterable[float | None] | None
 
 
 class TransportPlan(NamedTuple):
@@ -85,7 +88,16 @@ class _Fixed(NamedTuple):
         return self.slopes == (0.0, 0.0)
 
 
-def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
+def solve_plan(
+    costs: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    reg: float = 0.0,
+    reg_m: Penalty = None,
+    potentials: tuple[np.ndarray, np.ndarray] | None = None,
+    warn: bool = True,
+) -> TransportPlan:
     """Solve the transport programme between two vectors of weights.
 
     Parameters
@@ -155,7 +167,13 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
     return TransportPlan(coupling, costs, float(value), (f, g))
 
 
-def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
+def weight_derivative(
+    plan: TransportPlan,
+    target_mass: float,
+    *,
+    reg: float = 0.0,
+    reg_m: Penalty = None,
+) -> np.ndarray:
     """Derivative of the value of a plan with respect to the source weights.
 
     By the envelope theorem φ0(f) + reg (Σ b - exp(-f / rho0)), the second factor being
@@ -197,7 +215,9 @@ def _divergence(logs: np.ndarray) -> np.ndarray:
     return logs * np.exp(logs) - np.expm1(logs)
 
 
-def _checked_arrays(costs, a, b):
+def _checked_arrays(
+    costs: ArrayLike, a: ArrayLike, b: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, type]:
     """Return costs and weights in float64, and the type of the result."""
     costs = np.asarray(costs)
     dtype = np.float32 if costs.dtype == np.float32 else np.float64
@@ -219,7 +239,7 @@ def _checked_arrays(costs, a, b):
     return costs, a, b, dtype
 
 
-def checked_slopes(reg_m):
+def checked_slopes(reg_m: Penalty) -> tuple[float, float]:
     """Return 1 / reg_m for both sides, 0 for a balanced one."""
     pair = tuple(reg_m) if isinstance(reg_m, Iterable) else (reg_m, reg_m)
     if len(pair) != 2:
@@ -228,10 +248,11 @@ def checked_slopes(reg_m):
         raise ValueError(
             f"reg_m must be positive, or None for balanced marginals; got {reg_m!r}."
         )
-    return tuple(0.0 if side is None else 1.0 / float(side) for side in pair)
+    first, last = (0.0 if side is None else 1.0 / float(side) for side in pair)
+    return first, last
 
 
-def _checked_reg(reg, costs, warn):
+def _checked_reg(reg: float, costs: np.ndarray, warn: bool) -> float:
     """Return reg, or 0 with a warning where it is too small to be resolved."""
     if not is_real(reg, 0.0):
         raise ValueError(f"reg must be a finite float, at least 0; got {reg!r}.")
@@ -248,7 +269,7 @@ def _checked_reg(reg, costs, warn):
     return float(reg)
 
 
-def _same_sum(a, b):
+def _same_sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Scale b to the sum of a; refuse sums that differ by more than rounding."""
     total_a, total_b = a.sum(), b.sum()
     if abs(total_a - total_b) > 2e-3 * total_a:
@@ -259,7 +280,9 @@ def _same_sum(a, b):
     return b * (total_a / total_b)
 
 
-def _solve(programme, start):
+def _solve(
+    programme: _Fixed, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Choose the method; return coupling and potentials."""
     # Units of the largest cost: the simplex compares with absolute constants.
     unit = float(np.abs(programme.costs).max())
@@ -269,7 +292,7 @@ def _solve(programme, start):
         programme.a,
         programme.b,
         min(programme.reg / unit, 1e300),
-        tuple(slope * unit for slope in programme.slopes),
+        (programme.slopes[0] * unit, programme.slopes[1] * unit),
         programme.warn,
     )
     if scaled.reg > 0.0:
@@ -281,7 +304,9 @@ def _solve(programme, start):
     return coupling, f * unit, g * unit
 
 
-def _objective(programme, coupling, f, g):
+def _objective(
+    programme: _Fixed, coupling: np.ndarray, f: np.ndarray, g: np.ndarray
+) -> float:
     """Return the value as a sum of terms without cancellation."""
     costs, a, b, reg, slopes, _ = programme
     value = np.sum(coupling * costs)
@@ -294,7 +319,14 @@ def _objective(programme, coupling, f, g):
     return value
 
 
-def _extend(costs, a, b, f, g, programme):
+def _extend(
+    costs: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
+    programme: _Fixed,
+) -> tuple[np.ndarray, np.ndarray]:
     """Give potentials to components of weight 0: the best they could have."""
     rows, columns = a > 0.0, b > 0.0
     full_f, full_g = np.empty(len(a)), np.empty(len(b))
@@ -311,7 +343,9 @@ def _extend(costs, a, b, f, g, programme):
     return full_f, full_g
 
 
-def _transform(gaps, weights, reg, slope):
+def _transform(
+    gaps: np.ndarray, weights: np.ndarray, reg: float, slope: float
+) -> np.ndarray:
     """Return the (soft) minimum along the rows, damped where not balanced."""
     lowest = gaps.min(axis=1)
     if reg == 0.0:
@@ -320,7 +354,9 @@ def _transform(gaps, weights, reg, slope):
     return (lowest - reg * np.log(mass)) / (1.0 + reg * slope)
 
 
-def _exact(costs, a, b):
+def _exact(
+    costs: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve the balanced programme without entropy by the network simplex."""
     if min(costs.shape) == 1:
         f = np.zeros(len(a)) if len(a) == 1 else costs[:, 0]
@@ -332,7 +368,9 @@ def _exact(costs, a, b):
     return cleaned(coupling, np.minimum(a[:, None], b)) * total, f, g
 
 
-def _entropic(programme: _Fixed, start: np.ndarray | None) -> tuple[np.ndarray, ...]:
+def _entropic(
+    programme: _Fixed, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve with entropy: potentials from the best guess on, polished."""
     costs, a, b, reg, slopes, _ = programme
     scaled = costs / reg, a, b, tuple(reg * slope for slope in slopes)
@@ -385,7 +423,7 @@ def _interior_potential(programme: _Fixed) -> np.ndarray:
     end = _BARRIER_END if reg == 0.0 else _ROUGH_END
     potential = np.full(len(rows), -np.inf)
     costs = costs - reg * np.log(mass)
-    potential[rows] = from_interior(whole, costs, end, True)[2][: len(a)]
+    potential[rows] = from_interior(whole, costs, end, reg == 0.0)[2][: len(a)]
     return potential
 
 
