@@ -101,8 +101,8 @@ def test_fixed_sides_are_the_plan(programme, reg, reg_m):
     np.testing.assert_allclose(value, plan.value, rtol=1e-9, atol=atol)
     np.testing.assert_allclose(found.weights, np.concatenate([a, b]), rtol=0)
     if reg_m is None:
-        np.testing.assert_allclose(found.plan.sum(axis=1), a, rtol=0, atol=1e-15)
-        np.testing.assert_allclose(found.plan.sum(axis=0), b, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(found.plan.sum(axis=1), a, rtol=0, atol=3e-15)
+        np.testing.assert_allclose(found.plan.sum(axis=0), b, rtol=0, atol=3e-15)
     if reg > 0.0:
         np.testing.assert_allclose(found.plan, plan.coupling, rtol=0, atol=1e-7)
 
@@ -119,8 +119,8 @@ def test_given_marginals_to_rounding_from_any_plan(scale, reg):
             programme, costs, plan, np.full_like(plan, scale), False
         )
         assert done
-        np.testing.assert_allclose(found.sum(axis=1), a, rtol=0, atol=1e-15)
-        np.testing.assert_allclose(found.sum(axis=0), b, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(found.sum(axis=1), a, rtol=0, atol=3e-15)
+        np.testing.assert_allclose(found.sum(axis=0), b, rtol=0, atol=3e-15)
 
 
 @given(strategies.programmes())

@@ -24,6 +24,7 @@ _LEAST_CURVATURE = 1e-8
 # Share of the data's curvature that the entropy may not take away.
 _KEPT_CURVATURE = 0.1
 _TINY = 1e-300
+_CLOSED = 2e-15  # what given marginals may lack in the end
 _ROUNDING = 2e-16  # of marginals, that a second solve would not mend
 
 
@@ -322,6 +323,8 @@ def interior_point(programme, costs, plan, slack, warm, barrier_end=BARRIER_END)
             plan = plan / plan.sum()
         slack = slack * (1.0 + dual * dual_ratio)
         last = barrier == barrier_end and full
+        if last:
+            last = np.abs(_lacking(programme, margins(plan))).max() < _CLOSED
         if last and (change * ratio).sum() < _SMALL_STEP:
             return plan, slack, potentials, True
         centring = 0.0 if warm else (0.02 if full else 0.2)

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot._checks import is_real
+from skgmmot.transport._interior import BARRIER_END
 from skgmmot.transport._polish import entropic_polish, tight_polish
 from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
@@ -30,10 +31,8 @@ _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on mass
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
 _MAX_STEPS = 100
-# Where the interior point may stop: entropy keeps entries alive, and there is the
-# polish; without it masses down to this one find their partners.
-_ROUGH_END = 1e-7
-_BARRIER_END = 1e-25
+# Without entropy masses down to this one have to find their partners.
+_EXACT_END = 1e-25
 _NOTHING = np.log(1e-13)  # parts of the mass that are below the barrier
 # Spread of the costs in units of reg up to which potentials of 0 are a good start.
 _WIDE = 20.0
@@ -374,14 +373,13 @@ def _entropic(
     """Solve with entropy: potentials from the best guess on, polished."""
     costs, a, b, reg, slopes, _ = programme
     scaled = costs / reg, a, b, tuple(reg * slope for slope in slopes)
-    state: tuple | None = None
+    state: tuple = (None, None, None, np.inf, False)
     for first in _starts(programme, start):
         found = entropic_polish(*scaled, first / reg, _MAX_STEPS)
-        if state is None or not found[3] >= state[3]:
+        if state[0] is None or not found[3] >= state[3]:
             state = found
         if found[4]:
             break
-    assert state is not None
     coupling, u, v, error, _ = state
     if programme.warn and not error <= _LOOSE_ERROR:
         warnings.warn(
@@ -400,6 +398,9 @@ def _starts(programme: _Fixed, start: np.ndarray | None) -> Iterator[np.ndarray]
     if np.ptp(programme.costs) <= _WIDE * programme.reg:
         yield np.zeros(len(programme.a))
     yield _interior_potential(programme)
+    # Small weights beside a small reg: the duals of the exact plan are the limit.
+    a, b = programme.a, programme.b
+    yield _exact(programme.costs, a, b * (a.sum() / b.sum()))[1]
 
 
 def _interior_potential(programme: _Fixed) -> np.ndarray:
@@ -420,7 +421,7 @@ def _interior_potential(programme: _Fixed) -> np.ndarray:
         penalties = np.repeat(1.0 / np.array(programme.slopes), [len(a), len(b)])
     free = np.zeros(len(weights))
     whole = TransportProgramme(reg, penalties, weights, weights, free, len(a))
-    end = _BARRIER_END if reg == 0.0 else _ROUGH_END
+    end = _EXACT_END if reg == 0.0 else BARRIER_END
     potential = np.full(len(rows), -np.inf)
     costs = costs - reg * np.log(mass)
     potential[rows] = from_interior(whole, costs, end, reg == 0.0)[2][: len(a)]
