@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skgmmot.kernels import Moments
+from skgmmot.mixture._covariances import ILL_DEFINED
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._squarem import Extrapolation
@@ -119,7 +120,8 @@ def run_from_best(
     if len(points) == 1:
         return run_coupled(problem, e_step(problem, points[0]), control)
     trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))
-    best, collapsed = None, None
+    best: CoupledFit | None = None
+    collapsed: ValueError | None = None
     for point in points:
         try:
             fit = run_coupled(problem, e_step(problem, point), trial)
@@ -130,7 +132,7 @@ def run_from_best(
         if fit.state.objective > least:
             best = fit
     if best is None:
-        raise collapsed
+        raise collapsed or ValueError(ILL_DEFINED)
     left = control.max_iter - len(best.bounds)
     if best.converged or left <= 0:
         return best

@@ -162,12 +162,12 @@ def _gathered(
         k0 = programme.pairs[i].k0
         weights[first], weights[second] = solution.weights[:k0], solution.weights[k0:]
         loss += solution.loss
-    for graph, solution in zip(programme.graphs, graphs, strict=True):
-        for i, link in zip(graph.links, solution.links, strict=True):
+    for graph, joint in zip(programme.graphs, graphs, strict=True):
+        for i, link in zip(graph.links, joint.links, strict=True):
             found[i] = link
-        for end, part in solution.weights:
+        for end, part in joint.weights:
             weights[end] = part
-        loss += solution.loss
+        loss += joint.loss
     if programme.unlinked.any():
         counts = programme.counts[programme.unlinked]
         loss -= float(counts @ np.log(counts))
