@@ -27,7 +27,11 @@ from skgmmot.mixture.coupled._graph import (
     graph_problem,
     solve_graph,
 )
-from skgmmot.mixture.coupled._records import CoupledProblem, StackedMoments
+from skgmmot.mixture.coupled._records import (
+    CoupledProblem,
+    StackedMoments,
+    link_rows,
+)
 
 _Starts = Sequence[tuple[np.ndarray, np.ndarray]]  # plans and slacks, one pair a link
 
@@ -68,7 +72,8 @@ def weights_programme(
     pairs = []
     for link, (first, second) in zip(problem.links, ends, strict=True):
         w = problem.transport_weight * link.weight
-        rows, k0 = np.r_[first, second], first.stop - first.start
+        k0 = first.stop - first.start
+        rows = link_rows(first, second, len(counts))
         penalties = np.zeros(0)
         if problem.reg_m is not None:
             both = problem.reg_m[link.first], problem.reg_m[link.second]
