@@ -21,7 +21,11 @@ from skgmmot.mixture.coupled._graph import (
     graph_problem,
     solve_graph,
 )
-from skgmmot.mixture.coupled._records import CoupledProblem, StackedMoments
+from skgmmot.mixture.coupled._records import (
+    CoupledProblem,
+    StackedMoments,
+    link_rows,
+)
 from skgmmot.transport._programme import ProgrammeSolution, TransportProgramme
 from skgmmot.transport._programme import evaluate as evaluate_pair
 from skgmmot.transport._programme import solve_programme as solve_pair
@@ -65,8 +69,9 @@ def weights_programme(
     pairs = []
     for link, (first, second) in zip(problem.links, ends, strict=True):
         w = problem.transport_weight * link.weight
-        rows, k0 = np.r_[first, second], first.stop - first.start
-        penalties = np.full(len(rows), np.inf)
+        k0 = first.stop - first.start
+        rows = link_rows(first, second, len(counts))
+        penalties = np.full(len(counts[rows]), np.inf)
         if problem.reg_m is not None and w > 0.0:
             both = problem.reg_m[link.first], problem.reg_m[link.second]
             sizes = k0, second.stop - second.start
