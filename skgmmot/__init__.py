@@ -1,6 +1,7 @@
 """Gaussian mixtures and the optimal transport between them."""
 
 from skgmmot.display import CouplingDisplay, MixtureDisplay
+from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._transformer import GMMOTTransformer
@@ -10,6 +11,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CoupledGaussianMixture",
     "CouplingDisplay",
+    "GMMOTClassifier",
     "GMMOTTransformer",
     "MixtureDisplay",
     "SparseGaussianMixture",

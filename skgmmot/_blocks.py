@@ -114,6 +114,18 @@ class MemoryBlocks:
             raise ValueError("X: expected at least one row, got none.")
         return total
 
+    def tilted_shares(self, posteriors: np.ndarray, tilts: np.ndarray) -> np.ndarray:
+        """Weighted mean of p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), (K,)."""
+        total = np.zeros(len(tilts))
+        step = max(1, _ONE_HOT_ENTRIES // len(tilts))
+        for start in range(0, self.n_rows, step):
+            rows = slice(start, start + step)
+            shares = 1.0 / (posteriors[rows] @ tilts)
+            if self._sample_weight is not None:
+                shares *= self._sample_weight[rows]
+            total += shares @ posteriors[rows]
+        return tilts * total / self.mass
+
     def mean_and_variances(self) -> tuple[np.ndarray, np.ndarray]:
         """Weighted mean and variances of the features, (d,) each, in float64."""
         return _rows.mean_and_variances(self._x, self._sample_weight)
@@ -163,6 +175,11 @@ class MemoryBlocks:
         weights = self._sample_weight
         weights = None if weights is None else weights[order]
         return MemoryBlocks(self._x[order], weights, self.n_threads)
+
+    def whitened(self, center: np.ndarray, factor: np.ndarray) -> "MemoryBlocks":
+        """The rows (x - center) U, U = factor, in float64, with the same weights."""
+        rows = (self._x - center) @ factor
+        return MemoryBlocks(rows, self._sample_weight, self.n_threads)
 
     # What is asked of each row
 

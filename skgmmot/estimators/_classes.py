@@ -1,0 +1,193 @@
+"""Labelled source rows as components of classes, and how they move as a whole."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skgmmot._blocks import blocks_of
+from skgmmot.estimators._sparse import SparseGaussianMixture
+from skgmmot.kernels import Gaussians
+from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._shrinkage import (
+    Affine,
+    DomainMoments,
+    ledoit_wolf,
+    linear_alignment,
+    scale_alignment,
+)
+from skgmmot.linalg._spd import diagonals
+from skgmmot.mixture._pinned import Anchors, pooled_rows
+
+_MOST_PER_CLASS = 10  # components that "bic" offers a class
+_PATIENCE = 2  # numbers of components in a row that "bic" does not like
+_SMALLEST_VARIANCE = 1e-12  # part of the mean variance that a covariance keeps
+
+
+class Labelled(NamedTuple):
+    """Rows whose components are known."""
+
+    X: np.ndarray  # (n, d)
+    weights: np.ndarray | None  # (n,)
+    labels: np.ndarray  # (n,) component of each row
+    n_components: int
+    n_threads: int | None
+
+    def one_hot(self) -> np.ndarray:
+        """Which component a row belongs to, (n, K)."""
+        return (self.labels[:, None] == np.arange(self.n_components)).astype(float)
+
+
+class Subclasses(NamedTuple):
+    """How classes are cut into components."""
+
+    n_components: int | str  # per class, or "bic"
+    covariance_type: str
+    reg_covar: float
+    random_state: np.random.RandomState
+    n_jobs: int | None
+
+
+def domain_moments(
+    X: np.ndarray, weights: np.ndarray | None, n_threads: int | None
+) -> DomainMoments:
+    """Moments of all rows of a domain, in the units of the data."""
+    blocks = blocks_of(X, weights, n_threads)
+    mean = blocks.mean_and_variances()[0]
+    ones = np.broadcast_to(1.0, (len(X), 1))
+    sums = blocks.given_moments(ones, mean[None], full=True)
+    fourth = blocks.fourth_moment(mean, np.ones(len(mean)))
+    return DomainMoments(mean, sums.seconds[0] / sums.mass, sums.mass, fourth)
+
+
+def alignment_of(
+    align: str | None, source: DomainMoments, target: DomainMoments
+) -> Affine:
+    """The map of the source as a whole; the identity where one side is a point."""
+    eye = np.eye(len(source.mean))
+    flat = any(np.trace(side.covariance) <= 0.0 for side in (source, target))
+    if align is None or flat:
+        return Affine(eye, np.zeros(len(eye)))
+    if align == "shift":
+        return Affine(eye, target.mean - source.mean)
+    if align == "scale":
+        return scale_alignment(source, target)
+    return linear_alignment(source, target, np.ones(len(eye)))
+
+
+def moved(X: np.ndarray, alignment: Affine, n_threads: int | None) -> np.ndarray:
+    """Rows under an affine map, in their floating type."""
+    linear, shift = alignment
+    one = Gaussians(np.zeros(1), np.zeros((1, len(shift))), np.eye(len(shift))[None])
+    blocks = blocks_of(X, n_threads=n_threads)
+    return blocks.apply_maps(one, linear[None], shift[None])
+
+
+def components_of(
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    subclasses: Subclasses,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Component of each row, (n,), and class of each component, (K,)."""
+    if subclasses.n_components == 1:
+        return y, np.arange(y.max() + 1)
+    labels, classes = np.empty(len(y), dtype=np.intp), []
+    for c in range(y.max() + 1):
+        rows = y == c
+        part = None if weights is None else weights[rows]
+        found = _parts_of_class(X[rows], part, subclasses)
+        kept, inner = np.unique(found, return_inverse=True)
+        labels[rows] = len(classes) + inner
+        classes += [c] * len(kept)
+    return labels, np.array(classes)
+
+
+def _parts_of_class(
+    X: np.ndarray, weights: np.ndarray | None, subclasses: Subclasses
+) -> np.ndarray:
+    """Component of each row of one class."""
+    mass = len(X) if weights is None else weights.sum()
+    n_components = subclasses.n_components
+    if isinstance(n_components, str):
+        fit = _least_bic(X, weights, mass, subclasses)
+    else:
+        n_distinct = len(np.unique(X, axis=0))
+        fit = _fit(X, weights, min(n_components, n_distinct), subclasses)
+    return np.zeros(len(X), np.intp) if fit is None else fit.predict(X)
+
+
+def _least_bic(
+    X: np.ndarray, weights: np.ndarray | None, mass: float, subclasses: Subclasses
+) -> SparseGaussianMixture | None:
+    """Of all numbers of components that the rows can bear, the one of least BIC."""
+    most = min(_MOST_PER_CLASS, int(mass // (2 * (X.shape[1] + 1))))
+    best, least, worse = None, np.inf, 0
+    for n_components in range(1, most + 1):
+        fit = _fit(X, weights, n_components, subclasses)
+        value = fit.bic(X, sample_weight=weights)
+        if value < least:
+            best, least, worse = fit, value, 0
+        else:
+            worse += 1
+        if worse > _PATIENCE:
+            break
+    return best
+
+
+def _fit(
+    X: np.ndarray, weights: np.ndarray | None, n_components: int, subclasses: Subclasses
+) -> Any:
+    fit = SparseGaussianMixture(
+        n_components,
+        sparsity=0.0,
+        covariance_type=subclasses.covariance_type,
+        reg_covar=subclasses.reg_covar,
+        n_init=1 if n_components == 1 else 5,
+        random_state=subclasses.random_state,
+        n_jobs=subclasses.n_jobs,
+    )
+    return fit.fit(X, sample_weight=weights)
+
+
+def anchors_of(rows: Labelled, kind: CovarianceType, reg_covar: float) -> Anchors:
+    r"""Weights, means and shrunk covariances of labelled components.
+
+    The pooled covariance is that of Ledoit and Wolf about the means; the own ones of
+    full and diagonal components count as their rows, the pooled one as some more.
+    """
+    blocks = blocks_of(rows.X, rows.weights, rows.n_threads)
+    one_hot = rows.one_hot()
+    center = np.repeat(blocks.mean_and_variances()[0][None], rows.n_components, axis=0)
+    sums = blocks.given_moments(one_hot, center, full=False)
+    means = center + sums.sums / sums.counts[:, None]
+    weights = sums.counts / sums.mass
+    pooled = _pooled_covariance(rows, means) + reg_covar * np.eye(means.shape[1])
+    if kind.name == "tied":
+        return Anchors(weights, means, pooled)
+    if not kind.full_form:
+        pooled = diagonals(pooled)
+    seconds = blocks.given_moments(one_hot, means, full=kind.full_form).seconds
+    shape = (-1, 1, 1) if kind.full_form else (-1, 1)
+    extra = pooled_rows(kind, means.shape[1])
+    counts = sums.counts.reshape(shape)
+    return Anchors(weights, means, (seconds + extra * pooled) / (counts + extra))
+
+
+def _pooled_covariance(rows: Labelled, means: np.ndarray) -> np.ndarray:
+    """Covariance about the means, shrunk; of all rows where there is nothing within."""
+    within = domain_moments_about(rows, means)
+    if np.trace(within.covariance) <= 0.0:
+        within = domain_moments(rows.X, rows.weights, rows.n_threads)
+    shrunk = ledoit_wolf(within.covariance, within.mass, within.fourth)
+    level = np.trace(shrunk) / len(shrunk)
+    return shrunk + _SMALLEST_VARIANCE * level * np.eye(len(shrunk))
+
+
+def domain_moments_about(rows: Labelled, means: np.ndarray) -> DomainMoments:
+    """Moments of rows about the means of their components."""
+    zero = np.zeros(means.shape[1])
+    blocks = blocks_of(rows.X - means[rows.labels], rows.weights, rows.n_threads)
+    ones = np.broadcast_to(1.0, (len(rows.X), 1))
+    sums = blocks.given_moments(ones, zero[None], full=True)
+    fourth = blocks.fourth_moment(zero, np.ones(len(zero)))
+    return DomainMoments(zero, sums.seconds[0] / sums.mass, sums.mass, fourth)
