@@ -39,7 +39,8 @@ from skgmmot.linalg._shrinkage import Affine
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._pinned import Anchors, Pins, PinnedFit, Rounds, run_pinned
 
-_LEAST_RATIO = 0.1  # of a class's shares, to which source rows are weighted
+_LEAST_RATIO = 0.1  # of a component's shares, by which source rows count
+_FIRST_ROUNDS = 12  # of the fit that only has to tell shares
 
 
 class _Domains(NamedTuple):
@@ -72,7 +73,7 @@ class GMMOTClassifier(DomainAware, ClassifierMixin, BaseEstimator):
     .. math::
         m_k = \frac{\sum_i r_{ik} x_i + f n \pi_k a_k}{\sum_i r_{ik} + f n \pi_k},
         \qquad
-        r_{ik} \propto \pi_k (\pi_k / c_k)^{\rho} N(x_i; m_k, \Sigma_k)
+        r_{ik} \propto c_k^{1 - \rho} \pi_k^{\rho} N(x_i; m_k, \Sigma_k)
 
     with n target rows, weights :math:`\pi_k` of the source, f = `transport_weight`,
     :math:`\rho` = `reg_m` and :math:`c_k` the mean of :math:`r_{ik}`. Covariances
@@ -92,13 +93,14 @@ class GMMOTClassifier(DomainAware, ClassifierMixin, BaseEstimator):
         difference of the means; or not.
     transport_weight : float, default=0.5
         f: an anchor counts as that many target rows of its component.
-    reg_m : float or None, default=2.0
-        Weight of the Kullback-Leibler divergence of the shares of the components in
-        the target from those in the source. 0: shares are free; None: they are kept.
+    reg_m : float or None, default=3.0
+        ρ: weight, for each target row, of the Kullback-Leibler divergence of the
+        components' shares in the target from those in the source. 0: shares are free;
+        1: as in a prior; None: they are kept.
     shrinkage : float, default=0.5
         The anchors' covariances count as that many target rows of their components.
     max_iter : int, default=30
-        Rounds of EM at each of the two alignments. Early rounds are soft.
+        Rounds of EM. Early rounds are soft.
     tol : float, default=1e-4
         Stop where shares, and means in deviations, change by less.
     reg_covar : float, default=1e-6
@@ -140,9 +142,9 @@ class GMMOTClassifier(DomainAware, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    The alignment is made twice: a first fit with free shares says how often each class
-    is met in the target, and source rows count by that in the second one, so that
-    changed shares do not pass for a shift.
+    The alignment is made twice, unless shares are kept: a short first fit with ρ at
+    most 1 says how often each component is met in the target, and source rows count by
+    that in the second one, so that changed shares do not pass for a shift.
 
     The linear alignment is optimal in the units of the data: scale the features first.
 
@@ -187,7 +189,7 @@ class GMMOTClassifier(DomainAware, ClassifierMixin, BaseEstimator):
         covariance_type: str = "tied",
         align: str | None = "linear",
         transport_weight: float = 0.5,
-        reg_m: float | None = 2.0,
+        reg_m: float | None = 3.0,
         shrinkage: float = 0.5,
         max_iter: int = 30,
         tol: float = 1e-4,
@@ -274,15 +276,20 @@ class GMMOTClassifier(DomainAware, ClassifierMixin, BaseEstimator):
         target = domain_moments(domains.X_target, domains.target_weight, self.n_jobs)
         pins = Pins(self.transport_weight, self.shrinkage, self.reg_m, self.reg_covar)
         alignment = alignment_of(self.align, source, target)
-        if self.align is not None:
-            # Free shares say how often a class is met; rows then count by that.
-            first = self._found(domains, alignment, pins._replace(reg_m=0.0))
+        if self.align is not None and self.reg_m is not None:
+            # Shares as the rows tell them; source rows then count by these.
+            free = pins._replace(reg_m=min(self.reg_m, 1.0))
+            most = min(_FIRST_ROUNDS, self.max_iter)
+            first = self._found(domains, alignment, free, most)
             weights = self._reweighted(domains, first)
             source = domain_moments(domains.X_source, weights, self.n_jobs)
             alignment = alignment_of(self.align, source, target)
-        self._store(domains, self._found(domains, alignment, pins), dtype)
+        found = self._found(domains, alignment, pins, self.max_iter)
+        self._store(domains, found, dtype)
 
-    def _found(self, domains: _Domains, alignment: Affine, pins: Pins) -> _Found:
+    def _found(
+        self, domains: _Domains, alignment: Affine, pins: Pins, max_iter: int
+    ) -> _Found:
         """Components of the moved source, and where the target rows bring them."""
         kind, weights = TYPES[self.covariance_type], domains.source_weight
         Z = domains.X_source
@@ -302,17 +309,14 @@ class GMMOTClassifier(DomainAware, ClassifierMixin, BaseEstimator):
         blocks = blocks_of(domains.X_target, domains.target_weight, self.n_jobs)
         progress = Progress(self.verbose, 1)
         progress.begin(0)
-        rounds = Rounds(self.max_iter, self.tol, progress.step)
+        rounds = Rounds(max_iter, self.tol, progress.step)
         fit = run_pinned(blocks, kind, anchors, pins, rounds)
         return _Found(alignment, labels, class_of, anchors, fit)
 
     def _reweighted(self, domains: _Domains, found: _Found) -> np.ndarray:
-        """Weights of the source rows whose classes have the target's shares."""
-        seen, expected = (
-            np.bincount(found.class_of, shares)
-            for shares in (found.fit.shares, found.anchors.weights)
-        )
-        ratios = np.maximum(seen / expected, _LEAST_RATIO)[domains.y]
+        """Weights of the source rows whose components have the target's shares."""
+        ratios = found.fit.shares / found.anchors.weights
+        ratios = np.maximum(ratios, _LEAST_RATIO)[found.labels]
         weights = domains.source_weight
         return ratios if weights is None else weights * ratios
 

@@ -182,6 +182,7 @@ def _expect(
         lambda tilts: blocks.tilted_shares(posteriors, tilts),
         anchors.weights,
         pins.reg_m,
+        parameters.weights / anchors.weights,
     )
     weights = anchors.weights * tilts
     posteriors *= tilts
@@ -193,15 +194,20 @@ def relaxed_tilts(
     shares_of: Callable[[np.ndarray], np.ndarray],
     weights: np.ndarray,
     reg_m: float | None,
+    tilts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Factors of the posteriors that pull their mean towards `weights`.
+    r"""Factors of the posteriors that pull their mean c towards `weights` π.
 
-    The scaling of unbalanced transport (Chizat et al. 2018, doi 10.1090/mcom/3303):
-    with c(u) the mean of :math:`p_{ik} u_k / \sum_l p_{il} u_l`,
+    Maximising the likelihood over weights of the components, less n ρ KL(c | π), gives
+    weights :math:`c_k^{1 - \rho} \pi_k^\rho`. With c(u) the mean of
+    :math:`p_{ik} u_k / \sum_l p_{il} u_l` they are :math:`\pi_k u_k`, and
 
-    .. math:: u_k = (\pi_k u_k / c_k(u))^{\rho / (1 + \rho)},
+    .. math::
+        u_k = (c_k / \pi_k)^{1 - \rho} \quad (\rho < 1), \qquad
+        u_k = (\pi_k u_k / c_k)^{(\rho - 1) / \rho} \quad (\rho \ge 1)
 
-    so that :math:`u_k = (\pi_k / c_k)^\rho` in the end.
+    are iterated: steps of EM, and the scaling of unbalanced transport (Chizat et al.
+    2018, doi 10.1090/mcom/3303). The solution is unique.
 
     Parameters
     ----------
@@ -210,7 +216,9 @@ def relaxed_tilts(
     weights : ndarray of shape (K,)
         π.
     reg_m : float or None
-        ρ; 0 changes nothing, None asks for c = π.
+        ρ; 0 gives weights c, 1 gives weights π, None asks for c = π.
+    tilts : ndarray of shape (K,)
+        u to start from.
 
     Returns
     -------
@@ -219,14 +227,14 @@ def relaxed_tilts(
     shares : ndarray of shape (K,)
         c(u).
     """
-    tilts = np.ones(len(weights))
+    if reg_m == 1.0:
+        tilts = np.ones(len(weights))
+        return tilts, shares_of(tilts)
+    rate = -1.0 if reg_m is None else (1.0 - reg_m) / max(1.0, reg_m)
     shares = shares_of(tilts)
-    exponent = 1.0 if reg_m is None else reg_m / (1.0 + reg_m)
-    if exponent == 0.0:
-        return tilts, shares
     for _ in range(_MAX_TILTS):
-        ratios = np.maximum(shares / (weights * tilts), _FEWEST)
-        following = ratios**-exponent
+        expected = weights * tilts if rate < 0.0 else weights
+        following = np.maximum(shares / expected, _FEWEST) ** rate
         moved = np.abs(np.log(following / tilts)).max()
         tilts, shares = following, shares_of(following)
         if moved < _TILT_TOL:
