@@ -112,7 +112,9 @@ def _parts_of_class(
         fit = _least_bic(X, weights, mass, subclasses)
     else:
         n_distinct = len(np.unique(X, axis=0))
-        fit = _fit(X, weights, min(n_components, n_distinct), subclasses)
+        fit = None
+        if n_distinct > 1:
+            fit = _fit(X, weights, min(n_components, n_distinct), subclasses)
     return np.zeros(len(X), np.intp) if fit is None else fit.predict(X)
 
 

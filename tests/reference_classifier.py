@@ -1,0 +1,136 @@
+"""Slow truth for the classifier: loops over rows and components, general solvers."""
+
+import numpy as np
+from reference import divergence, linear_map
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.covariance import ledoit_wolf
+
+
+def powers(n_rounds):
+    """Powers of the likelihoods in the rounds, the last of them 1."""
+    found = [min(1.0, 0.3 + 0.07 * t) for t in range(n_rounds)]
+    return [*found[:-1], 1.0]
+
+
+def log_likelihoods(X, means, covariances):
+    """log N(x_i; m_k, Σ_k)."""
+    return np.array(
+        [
+            [multivariate_normal(m, C).logpdf(x) for m, C in zip(means, covariances)]  # noqa: B905
+            for x in X
+        ]
+    )
+
+
+def posteriors(logs, weights):
+    """Rows of sum 1."""
+    joint = logs + np.log(weights)
+    return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+
+
+def relaxed_weights(logs, weights, reg_m):
+    """Weights c^(1-ρ) π^ρ by many small steps; for ρ = None those with c = π."""
+    found = weights.copy()
+    for _ in range(5000):
+        shares = posteriors(logs, found).mean(axis=0)
+        if reg_m is None:
+            wanted = found * weights / shares
+        else:
+            wanted = shares ** (1.0 - reg_m) * weights**reg_m
+        found = found**0.8 * wanted**0.2
+        found /= found.sum()
+    return found
+
+
+def share_objective(logits, logs, weights, reg_m):
+    """Minus mean log-likelihood at free weights c plus ρ KL(c | π), over R by c."""
+    R = np.exp(logits.reshape(logs.shape))
+    R /= R.sum(axis=1, keepdims=True)
+    shares = R.mean(axis=0)
+    free = np.sum(R * (np.log(R) - np.log(shares) - logs)) / len(R)
+    return free + reg_m * divergence(shares, weights)
+
+
+def best_posteriors(logs, weights, reg_m):
+    """Responsibilities that minimise `share_objective`, by a general solver."""
+    result = minimize(
+        share_objective,
+        posteriors(logs, weights).ravel() * 0.0,
+        args=(logs, weights, reg_m),
+        method="BFGS",
+        options={"gtol": 1e-9},
+    )
+    R = np.exp(result.x.reshape(logs.shape))
+    return R / R.sum(axis=1, keepdims=True)
+
+
+def aligned(X_source, X_target, weights=None):
+    """Source rows under the linear map between Ledoit-Wolf covariances."""
+    if weights is None:
+        mean, covariance = X_source.mean(axis=0), ledoit_wolf(X_source)[0]
+    else:
+        mean = weights @ X_source / weights.sum()
+        covariance = weighted_ledoit_wolf(X_source - mean, weights)
+    linear = linear_map(covariance, ledoit_wolf(X_target)[0])
+    return (X_source - mean) @ linear.T + X_target.mean(axis=0)
+
+
+def weighted_ledoit_wolf(centred, weights):
+    """Ledoit and Wolf's estimate for rows that count `weights` times."""
+    n, d = weights.sum(), centred.shape[1]
+    S, noise = np.zeros((d, d)), 0.0
+    for w, x in zip(weights, centred, strict=True):
+        S += w * np.outer(x, x) / n
+    for w, x in zip(weights, centred, strict=True):
+        noise += w * np.sum((np.outer(x, x) - S) ** 2) / n**2
+    target = np.trace(S) / d * np.eye(d)
+    spread = np.sum((S - target) ** 2)
+    share = min(noise, spread) / spread
+    return (1.0 - share) * S + share * target
+
+
+def pinned_em(X, anchors, f, w, reg_m, n_rounds):
+    """Tied components after so many rounds: weights, means, covariance, R."""
+    weights, anchor_means, anchor_covariance = anchors
+    n, n_components = len(X), len(weights)
+    means, covariance = anchor_means.copy(), anchor_covariance.copy()
+    for round_number, power in enumerate(powers(n_rounds)):
+        logs = power * log_likelihoods(X, means, [covariance] * n_components)
+        v = relaxed_weights(logs, weights, reg_m)
+        R = posteriors(logs, v)
+        if round_number == n_rounds - 1:
+            return v, means, covariance, R
+        scatter = w * n * anchor_covariance
+        means = np.array(
+            [
+                (R[:, k] @ X + f * n * weights[k] * anchor_means[k])
+                / (R[:, k].sum() + f * n * weights[k])
+                for k in range(n_components)
+            ]
+        )
+        for i in range(n):
+            for k in range(n_components):
+                gap = X[i] - means[k]
+                scatter = scatter + R[i, k] * np.outer(gap, gap)
+        covariance = scatter / (n + w * n)
+    raise ValueError("n_rounds: expected at least 1")
+
+
+def class_anchors(Z, y, ridge=0.0):
+    """Shares, means and the shrunk pooled covariance of classes 0, 1, ..."""
+    n_classes = y.max() + 1
+    means = np.array([Z[y == k].mean(axis=0) for k in range(n_classes)])
+    shares = np.bincount(y) / len(y)
+    pooled = ledoit_wolf(Z - means[y], assume_centered=True)[0]
+    return shares, means, pooled + ridge * np.eye(Z.shape[1])
+
+
+def classifier(X_source, y, X_target, f=0.5, w=0.5, reg_m=3.0, n_rounds=30):
+    """Class probabilities of the target rows, with the alignment made twice."""
+    anchors = class_anchors(aligned(X_source, X_target), y)
+    first = pinned_em(X_target, anchors, f, w, min(reg_m, 1.0), min(12, n_rounds))
+    ratios = np.maximum(first[3].mean(axis=0) / anchors[0], 0.1)
+    anchors = class_anchors(aligned(X_source, X_target, ratios[y]), y)
+    return pinned_em(X_target, anchors, f, w, reg_m, n_rounds)[3]
