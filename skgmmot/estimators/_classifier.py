@@ -37,7 +37,7 @@ from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._shrinkage import Affine
 from skgmmot.mixture._em import Parameters, gaussians_of
-from skgmmot.mixture._pinned import Anchors, Pins, PinnedFit, Rounds, run_pinned
+from skgmmot.mixture._pinned import Anchors, PinnedFit, Pins, Rounds, run_pinned
 
 _LEAST_RATIO = 0.1  # of a component's shares, by which source rows count
 # Components follow the rows, so posteriors of these are too sure: on 56 pairs of real
