@@ -18,10 +18,10 @@ def log_likelihoods(X, means, covariances):
     """log N(x_i; m_k, Σ_k)."""
     return np.array(
         [
-            [multivariate_normal(m, C).logpdf(x) for m, C in zip(means, covariances)]  # noqa: B905
-            for x in X
+            multivariate_normal(mean, covariance).logpdf(X)
+            for mean, covariance in zip(means, covariances, strict=True)
         ]
-    )
+    ).T
 
 
 def posteriors(logs, weights):
@@ -39,8 +39,10 @@ def relaxed_weights(logs, weights, reg_m):
             wanted = found * weights / shares
         else:
             wanted = shares ** (1.0 - reg_m) * weights**reg_m
-        found = found**0.8 * wanted**0.2
-        found /= found.sum()
+        before, found = found, found**0.5 * wanted**0.5
+        found = found / found.sum()
+        if np.abs(found - before).max() < 1e-13:
+            break
     return found
 
 

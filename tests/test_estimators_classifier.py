@@ -126,7 +126,7 @@ def test_it_adapts(problem, covariance_type, align):
     X_source, y, X_target, y_target = problem
     plain = LinearDiscriminantAnalysis().fit(X_source, y).score(X_target, y_target)
     model = fitted(X_source, y, X_target, covariance_type=covariance_type, align=align)
-    assert model.score(X_target, y_target) > 0.8 > 0.5 > plain
+    assert model.score(X_target, y_target) > 0.8 > 0.6 > plain
 
 
 def test_without_alignment_and_pulls_it_is_a_discriminant_of_the_source(problem):

@@ -91,7 +91,8 @@ def components_of(
     """Component of each row, (n,), and class of each component, (K,)."""
     if subclasses.n_components == 1:
         return y, np.arange(y.max() + 1)
-    labels, classes = np.empty(len(y), dtype=np.intp), []
+    labels = np.empty(len(y), dtype=np.intp)
+    classes: list[int] = []
     for c in range(y.max() + 1):
         rows = y == c
         part = None if weights is None else weights[rows]

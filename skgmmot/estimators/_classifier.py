@@ -4,15 +4,14 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import TransformerTags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_array, column_or_1d
 
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._base import Progress
+from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
     Labelled,
     Subclasses,
@@ -22,7 +21,7 @@ from skgmmot.estimators._classes import (
     domain_moments,
     moved,
 )
-from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
+from skgmmot.estimators._domains import source_rows, split_rows
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
@@ -32,17 +31,12 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
-from skgmmot.linalg._bures import pair_maps
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._shrinkage import Affine
-from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._pinned import Anchors, PinnedFit, Pins, Rounds, run_pinned
 
 _LEAST_RATIO = 0.1  # of a component's shares, by which source rows count
-# Components follow the rows, so posteriors of these are too sure: on 56 pairs of real
-# domains this power has the log-loss 1.23, 1 has 2.86 (powers .15 to 1 were tried).
-_CONFIDENCE = 0.3
 _FIRST_ROUNDS = 12  # of the fit that only has to tell shares
 
 
@@ -66,9 +60,7 @@ class _Found(NamedTuple):
     fit: PinnedFit
 
 
-class GMMOTClassifier(
-    DomainAware, OneToOneFeatureMixin, ClassifierMixin, BaseEstimator
-):
+class GMMOTClassifier(ClassPredictions):
     r"""Classify target rows by components of the source that follow them.
 
     Components of the labelled source rows are moved by an alignment of the two domains
@@ -97,13 +89,13 @@ class GMMOTClassifier(
         with shrunk covariances, in the units of the data; feature by feature; by the
         difference of the means; or not.
     transport_weight : float, default=0.5
-        f: an anchor counts as that many target rows of its component.
+        An anchor counts as f times the target rows that its component expects.
     reg_m : float or None, default=3.0
-        ρ: weight, for each target row, of the Kullback-Leibler divergence of the
+        Weight ρ, for each target row, of the Kullback-Leibler divergence of the
         components' shares in the target from those in the source. 0: shares are free;
         1: as in a prior; None: they are kept.
     shrinkage : float, default=0.5
-        The anchors' covariances count as that many target rows of their components.
+        The anchors' covariances count as that many times the target rows expected.
     max_iter : int, default=30
         Rounds of EM. Early rounds are soft.
     tol : float, default=1e-4
@@ -215,12 +207,6 @@ class GMMOTClassifier(
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
-
-    def __sklearn_tags__(self) -> Any:
-        """A classifier whose rows can be moved too."""
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
-        return tags
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -340,7 +326,7 @@ class GMMOTClassifier(
             len(found.class_of),
             self.n_jobs,
         )
-        source = _as_parameters(anchors_of(rows, kind, self.reg_covar), kind)
+        source = as_parameters(anchors_of(rows, kind, self.reg_covar), kind)
         self.source_, self.target_ = (
             SparseGaussianMixture._of_parameters(side, self.covariance_type, dtype)
             for side in (source, found.fit.parameters)
@@ -356,188 +342,6 @@ class GMMOTClassifier(
         self.n_iter_, self.converged_ = found.fit.n_iter, found.fit.converged
         self._anchors = found.anchors
 
-    def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
-        r"""Probabilities of the classes.
-
-        .. math:: q_c(x) = p_c(x)^\tau / \sum_b p_b(x)^\tau
-
-        with p the posteriors of the components, summed by class, and τ = 0.3 for
-        target rows: the components were fitted to such rows, and are too sure of them.
-        For source rows τ = 1.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, new ones or those of `fit`.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows; rows without a
-            label are target rows.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Rows sum to 1; of the floating type of X.
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
-        if mask is None:
-            mask = np.zeros(len(X), dtype=bool)
-        classes = np.arange(len(self.classes_))
-        indicator = (self.component_classes_[:, None] == classes).astype(np.float64)
-        out = np.empty((len(X), len(classes)), X.dtype)
-        sides = ((self.source_, mask, 1.0), (self.target_, ~mask, _CONFIDENCE))
-        for side, rows, power in sides:
-            if rows.any():
-                blocks = blocks_of(X[rows], n_threads=self.n_jobs)
-                found = (blocks.posteriors(side._gaussians()) @ indicator) ** power
-                out[rows] = found / found.sum(axis=1, keepdims=True)
-        return out
-
-    def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
-        """The most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, new ones or those of `fit`.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows; rows without a
-            label are target rows.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels out of `classes_`.
-        """
-        probabilities = self.predict_proba(X, sample_domain=sample_domain)
-        return self.classes_[probabilities.argmax(axis=1)]
-
-    def score(
-        self, X: Any, y: Any, *, sample_domain: Any = None, sample_weight: Any = None
-    ) -> float:
-        """Accuracy of the predictions.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows; rows without a
-            label are target rows.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        score : float
-            Weighted part of the rows whose class is predicted.
-        """
-        predicted = self.predict(X, sample_domain=sample_domain)
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
-
-    def transform(self, X: Any, y: Any = None, *, sample_domain: Any = None) -> Any:
-        """Move source rows to the target, each by the map of its class.
-
-        Any classifier can then be trained on the moved rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, of the source unless `sample_domain` says otherwise.
-        y : array-like of shape (n_samples,), default=None
-            Their labels; those of target rows are never read. None: rows move by the
-            mean of the maps of all components under their posteriors.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows, which stay.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_features)
-            Moved rows.
-
-        Raises
-        ------
-        ValueError
-            For a label that is not in `classes_`.
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
-        mask = np.ones(len(X), dtype=bool) if mask is None else mask
-        out = X.copy()
-        if not mask.any():
-            return out
-        Z = moved(X[mask], self.alignment_, self.n_jobs)
-        everything = np.ones(len(self.component_classes_), dtype=bool)
-        if y is None:
-            out[mask] = self._follow(Z, everything)
-            return out
-        classes = self._known_classes(y, mask)
-        moved_rows = Z
-        for c in np.unique(classes):
-            rows = classes == c
-            moved_rows[rows] = self._follow(Z[rows], self.component_classes_ == c)
-        out[mask] = moved_rows
-        return out
-
-    def fit_transform(
-        self, X: Any, y: Any, *, sample_domain: Any = None, sample_weight: Any = None
-    ) -> np.ndarray:
-        """Fit, then move the source rows as `transform` does without labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of both domains.
-        y : array-like of shape (n_samples,)
-            Labels of the source rows, for the fit alone.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies of the rows.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_features)
-            Moved rows.
-        """
-        self.fit(X, y, sample_domain=sample_domain, sample_weight=sample_weight)
-        return self.transform(X, sample_domain=sample_domain)
-
-    def _known_classes(self, y: Any, mask: np.ndarray) -> np.ndarray:
-        """Index in classes_ of the labels of source rows."""
-        y = column_or_1d(y, dtype=None)
-        if len(y) != len(mask):
-            expected = f"{len(mask)} labels, as X has rows"
-            raise ValueError(message("y", expected, len(y)))
-        _, inverse = np.unique(y[mask], return_inverse=True)
-        labels = np.unique(y[mask])
-        unknown = np.setdiff1d(labels, self.classes_)
-        if len(unknown):
-            mend = "mark target rows by negative numbers in sample_domain"
-            got = f"also {unknown[:5]}"
-            raise ValueError(message("y", "labels out of classes_", got, mend))
-        return np.searchsorted(self.classes_, labels)[inverse]
-
-    def _follow(self, Z: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Rows that were aligned, moved by the maps of the chosen components."""
-        kind = TYPES[self.covariance_type]
-        anchors, target = self._anchors, self.target_._get_parameters()
-        n_components, d = anchors.means.shape
-        ends = [
-            kind.dense(values, n_components, d)[chosen]
-            for values in (anchors.covariances, target.covariances)
-        ]
-        index = np.arange(len(ends[0]))
-        maps = pair_maps(np.ascontiguousarray(ends[0]), ends[1], index, index)
-        gaussians = gaussians_of(_as_parameters(anchors, kind), kind)
-        gaussians = type(gaussians)(*(part[chosen] for part in gaussians))
-        blocks = blocks_of(Z, n_threads=self.n_jobs)
-        return blocks.apply_maps(gaussians, maps, target.means[chosen])
-
 
 def _numbered(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Classes of checked labels, and the index of each row's."""
@@ -545,7 +349,3 @@ def _numbered(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         check_array(y, dtype=None, ensure_2d=False, input_name="y")
     check_classification_targets(y)
     return np.unique(y, return_inverse=True)
-
-
-def _as_parameters(anchors: Anchors, kind: Any) -> Parameters:
-    return Parameters(*anchors, kind.precisions_cholesky(anchors.covariances))
