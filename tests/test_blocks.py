@@ -163,3 +163,23 @@ def test_rows_are_asked_one_by_one():
     moved = blocks.apply_selected(labels, MEANS, linear[:, :, None] * np.eye(3), shifts)
     expected = mapped[np.arange(len(X)), labels]
     np.testing.assert_allclose(moved, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_tilted_shares_and_whitened_rows_by_their_formulas():
+    rng = np.random.default_rng(0)
+    X, weights = rng.standard_normal((40, 3)), rng.integers(0, 3, 40) + 0.5
+    posteriors, tilts = rng.dirichlet(np.ones(4), 40), np.array([0.5, 1.0, 2.0, 3.0])
+    tilted = posteriors * tilts
+    tilted /= tilted.sum(axis=1, keepdims=True)
+    blocks = blocks_of(X, weights)
+    np.testing.assert_allclose(
+        blocks.tilted_shares(posteriors, tilts),
+        np.average(tilted, axis=0, weights=weights),
+    )
+    np.testing.assert_allclose(
+        blocks_of(X).tilted_shares(posteriors, tilts), tilted.mean(axis=0)
+    )
+    center, factor = np.ones(3), np.triu(rng.standard_normal((3, 3)))
+    white = blocks.whitened(center, factor)
+    np.testing.assert_allclose(white.rows(), (X - center) @ factor)
+    assert white.mass == blocks.mass
