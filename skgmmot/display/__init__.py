@@ -1,0 +1,6 @@
+"""Pictures of fitted mixtures: one class for each kind, in scikit-learn's manner."""
+
+from skgmmot.display._coupling import CouplingDisplay
+from skgmmot.display._mixture import MixtureDisplay
+
+__all__ = ["CouplingDisplay", "MixtureDisplay"]
