@@ -2,5 +2,6 @@
 
 from skgmmot.display._coupling import CouplingDisplay
 from skgmmot.display._mixture import MixtureDisplay
+from skgmmot.display._path import PathDisplay
 
-__all__ = ["CouplingDisplay", "MixtureDisplay"]
+__all__ = ["CouplingDisplay", "MixtureDisplay", "PathDisplay"]

@@ -3,10 +3,9 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import check_shape, message, real_array
-from skgmmot.display._drawing import INK, drawing_axes
+from skgmmot.display._drawing import INK, check_attribute, drawing_axes
 from skgmmot.linalg import as_mixture
 
 
@@ -93,21 +92,14 @@ class CouplingDisplay:
         Raises
         ------
         TypeError
-            If the object has no ``coupling_`` and is no estimator.
+            If the object has no ``coupling_``, such as a fitted mixture.
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ImportError
             If matplotlib is not installed.
         """
-        if not hasattr(estimator, "coupling_"):
-            if hasattr(estimator, "fit"):
-                check_is_fitted(estimator, "coupling_")
-            mend = "pass a bare matrix to CouplingDisplay(...).plot()"
-            raise TypeError(
-                message(
-                    "estimator", "one with coupling_", type(estimator).__name__, mend
-                )
-            )
+        mend = "pass a bare matrix to CouplingDisplay(...).plot()"
+        check_attribute(estimator, "coupling_", mend)
         shares = {
             f"{side}_weights": as_mixture(getattr(estimator, f"{side}_"), side).weights
             for side in ("source", "target")

@@ -3,14 +3,25 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import message
 
 INK = "0.35"  # of strokes and words beside a picture
 
 
-def drawing_axes(ax: Any) -> Any:
-    """The axes to draw on, in a new figure if there are none."""
+def check_attribute(estimator: Any, attribute: str, mend: str) -> None:
+    """Refuse what is not fitted, and what has no such attribute once it is."""
+    if hasattr(estimator, attribute):
+        return
+    if hasattr(estimator, "fit"):
+        check_is_fitted(estimator)
+    expected, got = f"one with {attribute}", type(estimator).__name__
+    raise TypeError(message("estimator", expected, got, mend))
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot; where it is missing, how to get it."""
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
@@ -18,6 +29,12 @@ def drawing_axes(ax: Any) -> Any:
         raise ImportError(
             message("matplotlib", "an installed package", "none", mend)
         ) from error
+    return plt
+
+
+def drawing_axes(ax: Any) -> Any:
+    """The axes to draw on, in a new figure if there are none."""
+    plt = pyplot()
     return plt.subplots()[1] if ax is None else ax
 
 
@@ -34,10 +51,8 @@ def ellipse(
     return Ellipse(mean, width=axes[1], height=axes[0], angle=angle, **style)
 
 
-def halo_text(ax: Any, place: np.ndarray, text: str) -> None:
-    """Small text that can be read on points and fills alike."""
+def halo() -> list[Any]:
+    """A white rim, with which text can be read on points, lines and fills alike."""
     from matplotlib.patheffects import withStroke
 
-    style = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 3}
-    halo = [withStroke(linewidth=2.5, foreground="white")]
-    ax.text(*place, text, path_effects=halo, clip_on=True, **style)
+    return [withStroke(linewidth=2.5, foreground="white")]

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from skgmmot._checks import check_shape, is_integer, message, real_array
-from skgmmot.display._drawing import drawing_axes, ellipse, halo_text
+from skgmmot.display._drawing import drawing_axes, ellipse, halo
 from skgmmot.linalg import as_mixture
 
 
@@ -44,6 +44,7 @@ class MixtureDisplay:
     See Also
     --------
     CouplingDisplay : The coupling of two mixtures as a labelled heat map.
+    PathDisplay : What a criterion chose the number of components by.
 
     Examples
     --------
@@ -189,7 +190,7 @@ class MixtureDisplay:
             drawn[k] = ellipse(self.means[k], self.covariances[k], n_std, style)
             ax.add_patch(drawn[k])
             if labels:
-                halo_text(ax, self.means[k], str(k))
+                _number(ax, self.means[k], k)
         self.ellipses_ = [drawn[k] for k in range(len(order))]
         ax.autoscale_view()
         if self.feature_names is not None:
@@ -215,6 +216,12 @@ class MixtureDisplay:
         size = np.clip(20000 / len(X), 1.0, 14.0)
         style = {"s": size, "color": "0.55", "linewidth": 0, "zorder": 1}
         return ax.scatter(X[:, 0], X[:, 1], **(style | scatter_kwargs))
+
+
+def _number(ax: Any, place: np.ndarray, component: int) -> None:
+    """The number of a component, at its mean."""
+    style = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 3}
+    ax.text(*place, str(component), path_effects=halo(), clip_on=True, **style)
 
 
 def _feature_names(estimator: Any, X: Any, n_features: int) -> list[str]:
