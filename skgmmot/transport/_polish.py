@@ -11,7 +11,7 @@ Slopes are 1 / rho of the two sides, 0 on a balanced side.
 import numpy as np
 
 from skgmmot._jit import exact_allocating_kernel
-from skgmmot.transport._interior import solve_laplacian
+from skgmmot.transport._interior import eliminate, substitute
 
 _LEAST_LOG = -745.0  # below it the exponential is 0
 _RIDGE = 1e-13  # picks a constant where one can be added to the potentials
@@ -110,7 +110,9 @@ def _newton_direction(plan, lacking, slopes):
         for k in range(i + 1, n_rows):
             for j in range(n_columns):
                 links[i, k] += plan[i, j] * shares[j] * plan[k, j]
-    return solve_laplacian(links, excess, lacking)
+    pivots, direction = eliminate(links, excess), lacking.copy()
+    substitute(links, pivots, direction)
+    return direction
 
 
 @exact_allocating_kernel
