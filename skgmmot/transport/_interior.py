@@ -375,8 +375,8 @@ def interior_point(programme, costs, plan, slack, warm, barrier_end=BARRIER_END)
         if warm and not full:
             return first, first_slack, potentials, False
         _scale(plan, scaled)
-        if barrier == barrier_end and full and size < _SMALL_STEP:
-            if _largest_lack(programme, margins(plan)) < _CLOSED:
-                return plan, slack, potentials, True
+        last = barrier == barrier_end and full and size < _SMALL_STEP
+        if last and _largest_lack(programme, margins(plan)) < _CLOSED:
+            return plan, slack, potentials, True
         centring = 0.0 if warm else (0.02 if full else 0.2)
     return plan, slack, potentials, False

@@ -5,9 +5,10 @@ Over couplings P ≥ 0 of shape (K0, K1) it minimises::
     Σ P_kl C_kl + reg KL(P | a ⊗ b) + rho0 KL(P1 | a) + rho1 KL(Pᵀ1 | b)
 
 with KL(f | g) = Σ f log(f / g) - f + g, and P1 = a or Pᵀ1 = b where the side is
-balanced. The network simplex solves it where reg = 0 and both sides are balanced, the
-interior point of `skgmmot.transport._programme` otherwise; its potentials are polished.
-Nothing here grows with the number of samples.
+balanced. The network simplex solves it where reg = 0 and both sides are balanced, a
+closed form where one side is a single component and reg > 0, the interior point of
+`skgmmot.transport._programme` otherwise; its potentials are polished. Nothing here
+grows with the number of samples.
 """
 
 import warnings
@@ -29,6 +30,7 @@ from skgmmot.transport._interior import BARRIER_END
 from skgmmot.transport._polish import entropic_polish, tight_polish
 from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
+from skgmmot.transport._single import single_component
 
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
@@ -230,7 +232,11 @@ def _solve(
         (programme.slopes[0] * unit, programme.slopes[1] * unit),
         programme.warn,
     )
-    if scaled.reg > 0.0:
+    if min(scaled.costs.shape) == 1 and scaled.reg > 0.0:
+        coupling, f, g = single_component(
+            scaled.costs, scaled.a, scaled.b, scaled.reg, scaled.slopes
+        )
+    elif scaled.reg > 0.0:
         coupling, f, g = _entropic(scaled, None if start is None else start / unit)
     elif scaled.balanced:
         coupling, f, g = _exact(scaled.costs, scaled.a, scaled.b)
