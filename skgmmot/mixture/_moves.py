@@ -1,7 +1,5 @@
 """Neighbours of a mixture with one component more or fewer, before any refit."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from skgmmot.mixture._em import Parameters, Problem, State, drop
@@ -9,16 +7,20 @@ from skgmmot.mixture._em import Parameters, Problem, State, drop
 _APART = 0.8  # half the distance of the halves of a split, in deviations
 
 
-def removals(problem: Problem, state: State) -> Iterator[Parameters]:
+def removals(
+    problem: Problem, state: State, n_most: int, worth: float
+) -> list[Parameters]:
     """The mixtures without a component, the one that costs least first.
 
     Without a refit, the mean log-likelihood changes by mean log(1 - r_j) - log(1 - w_j).
+    Of these only such are tried whose cost is below `worth` times the least.
     """
     weights, moments = state.parameters.weights, state.moments
     others = np.maximum(1.0 - weights, np.finfo(np.float64).tiny)
-    gains = moments.deletion / moments.mass - np.log(others)
-    for component in np.argsort(-gains, kind="stable"):
-        yield drop(state.parameters, problem.kind, component)
+    costs = np.log(others) - moments.deletion / moments.mass
+    order = np.argsort(costs, kind="stable")[:n_most]
+    limit = worth * max(costs[order[0]], 1.0 / moments.mass)
+    return [drop(state.parameters, problem.kind, j) for j in order if costs[j] <= limit]
 
 
 def _append(parameters: Parameters, kind: type, component: int) -> Parameters:

@@ -5,16 +5,15 @@ a refit, one at a time. Then the sizes about the best one are tried again from b
 best one's components are split, and the path goes down anew from there.
 """
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import numpy as np
 
 from skgmmot.mixture import _moves
-from skgmmot.mixture._em import Parameters, Problem, State, drop, evaluate
+from skgmmot.mixture._em import Parameters, Problem, drop, evaluate
 from skgmmot.mixture._fit import Control, Fit, run
 from skgmmot.mixture._soundness import unsound
-
-import dataclasses
 
 
 @dataclasses.dataclass
@@ -23,6 +22,9 @@ class Opt:
     removals: int = 3
     trial_tol: float = 1e-5
     rough_tol: float = 1e-5
+    path_tol: float = 1e-3
+    gain: float = 0.5
+    worth: float = 3.0
     axes: int = 1
     split_its: int = 6
     rounds: int = 3
@@ -41,6 +43,7 @@ class Search:
         self.opt = opt or Opt()
         self.found: dict[int, Fit] = {}
         self.its = 0
+        self.tols: dict[int, float] = {}
 
     def _run(self, parameters, tol, max_iter, goal=-np.inf):
         try:
@@ -53,7 +56,7 @@ class Search:
     def settle(self, parameters: Parameters) -> Fit:
         """EM; components that cannot stand are removed, one at a time."""
         while True:
-            fit = self._run(parameters, self.opt.rough_tol, 1000)
+            fit = self._run(parameters, self.opt.path_tol, 1000)
             worst = unsound(self.problem, fit.state)
             if worst is None or len(parameters.weights) == 1:
                 return fit
@@ -64,12 +67,13 @@ class Search:
         old = self.found.get(size)
         if old is None or fit.state.objective > old.state.objective + self.eps:
             self.found[size] = fit
+            self.tols.pop(size, None)
             return True
         return False
 
     @property
     def eps(self):
-        return 0.05 / max(self.problem.blocks.mass, 1.0)
+        return self.opt.gain / max(self.problem.blocks.mass, 1.0)
 
     def score(self, size: int) -> float:
         return self.criterion.value(self.problem, self.found[size].state)
@@ -89,11 +93,7 @@ class Search:
     def smaller(self, fit: Fit) -> Fit | None:
         """The best found mixture with a component less."""
         state = evaluate(self.problem._replace(prune=True), fit.state.parameters)
-        cands = []
-        for c in _moves.removals(self.problem, state):
-            cands.append(c)
-            if len(cands) == self.opt.removals:
-                break
+        cands = _moves.removals(self.problem, state, self.opt.removals, self.opt.worth)
         if len(cands) == 1:
             return self._polish(cands[0])
         trials = self._best_trial(cands, self.opt.trial_its, 1)
@@ -101,8 +101,8 @@ class Search:
             return self.settle(cands[0])
         return self._polish(trials[0].state.parameters)
 
-    def _polish(self, parameters):
-        fit = self._run(parameters, self.opt.rough_tol, 1000)
+    def _polish(self, parameters, tol=None):
+        fit = self._run(parameters, tol or self.opt.path_tol, 1000)
         if fit is None or unsound(self.problem, fit.state) is not None:
             return self.settle(parameters)
         return fit
@@ -132,31 +132,39 @@ class Search:
                 bettered = self._keep(fit) or bettered
         return bettered
 
-    def polish_best(self):
-        k = self.best()
-        fit = self._run(
-            self.found[k].state.parameters, self.control.tol, self.control.max_iter
-        )
-        if fit is not None and unsound(self.problem, fit.state) is None:
-            if fit.state.objective >= self.found[k].state.objective:
-                self.found[k] = fit
-        return k
+    def refine(self, size, tol):
+        """EM of a size to a tolerance, once."""
+        if self.tols.get(size, 1.0) <= tol or size not in self.found:
+            return
+        self.tols[size] = tol
+        fit = self._run(self.found[size].state.parameters, tol, self.control.max_iter)
+        if fit is None or unsound(self.problem, fit.state) is not None:
+            return
+        if fit.state.objective >= self.found[size].state.objective:
+            self.found[size] = fit
+
+    def refined_best(self, tol):
+        """The best size, which and whose neighbours were fitted to a tolerance."""
+        while True:
+            k = self.best()
+            for size in (k - 1, k, k + 1):
+                self.refine(size, tol)
+            if self.best() == k:
+                return k
 
     def go(self, start: Parameters, offer: int) -> int:
         self.descend(self.settle(start))
         for _ in range(self.opt.rounds):
-            k = self.best()
+            k = self.refined_best(self.opt.rough_tol)
             before = self.score(k)
             if k < offer and self.larger(k):
                 self.descend(self.found[k + 1], least=max(k - 1, 1))
             if (
-                self.opt.from_below
-                and k > 1
-                and self.best() == k
-                and self.score(k) == before
+                self.refined_best(self.opt.rough_tol) == k
+                and self.score(k) > before - 0.1
             ):
-                if self.larger(k - 1):
-                    continue
-            if self.best() == k and self.score(k) >= before - 1e-3:
-                break
-        return self.polish_best()
+                if k == 1 or not self.opt.from_below or not self.larger(k - 1):
+                    break
+        k = self.best()
+        self.refine(k, self.control.tol)
+        return k
