@@ -12,7 +12,7 @@ def removals(
 ) -> list[Parameters]:
     """The mixtures without a component, the one that costs least first.
 
-    Without a refit, the mean log-likelihood changes by mean log(1 - r_j) - log(1 - w_j).
+    Without a refit the mean log-likelihood changes by mean log(1 - r) - log(1 - w).
     Of these only such are tried whose cost is below `worth` times the least.
     """
     weights, moments = state.parameters.weights, state.moments
