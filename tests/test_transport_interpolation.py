@@ -130,7 +130,7 @@ def test_times_outside_are_refused(t):
 
 def test_unbalanced_plans_are_refused():
     plan = mw2_plan(SOURCE, TARGET, reg_m=0.01)
-    with pytest.raises(ValueError, match="must be balanced"):
+    with pytest.raises(ValueError, match="plan: expected a balanced plan"):
         mw2_interpolation(SOURCE, TARGET, 0.5, plan=plan)
     with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
         mw2_interpolation(SOURCE, TARGET, 0.5, plan=np.ones((2, 3)) / 6)

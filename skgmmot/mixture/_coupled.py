@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skgmmot.linalg._covariances import ILL_DEFINED
 from skgmmot.linalg._spd import symmetrise, transpose
 from skgmmot.mixture._coupled_newton import (
     Stack,
@@ -37,7 +38,6 @@ from skgmmot.mixture._coupled_weights import (
     evaluate,
     solve_weights,
 )
-from skgmmot.mixture._covariances import ILL_DEFINED
 from skgmmot.transport._plan import solve_plan
 
 _NAMES = "source", "target"

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skgmmot.kernels import Moments
+from skgmmot.linalg._covariances import safe_counts
 from skgmmot.mixture._coupled import Side, SideMoments, coupling_objective, m_step
-from skgmmot.mixture._covariances import safe_counts
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._squarem import Extrapolation
 

@@ -9,7 +9,6 @@ from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture._coupled_fit import parameters_of
 from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
-from skgmmot.mixture._seeding import mean_and_variances, sample_rows
 from skgmmot.mixture._starts import start_parameters
 
 _RIDGE = 1e-6  # part of the mean variance
@@ -30,10 +29,11 @@ class Recipe(NamedTuple):
 
 def _alone(kind, x, weights, n_components, recipe):
     """A mixture of one sample, nearly converged, that cannot collapse."""
-    variance = mean_and_variances(x, weights)[1].mean()
-    reg_covar = max(recipe.reg_covar, _RIDGE * variance)
-    x, weights = sample_rows(x, weights, n_components, recipe.rng, _START_ROWS)
     blocks = blocks_of(x, weights, recipe.n_threads)
+    variance = blocks.mean_and_variances()[1].mean()
+    reg_covar = max(recipe.reg_covar, _RIDGE * variance)
+    sample = blocks.sample_rows(n_components, recipe.rng, _START_ROWS)
+    blocks = blocks_of(*sample, recipe.n_threads)
     problem = Problem(blocks, kind, reg_covar=reg_covar)
     method = _METHODS[recipe.number % len(_METHODS)]
     start = start_parameters(problem, n_components, method, recipe.rng, (None,) * 3)
@@ -49,7 +49,7 @@ def pooled_start(kind, sides, size, recipe):
 
     Without the centring the start splits by domain as soon as the domains are apart.
     """
-    centers = [mean_and_variances(*side)[0] for side in sides]
+    centers = [blocks_of(*side).mean_and_variances()[0] for side in sides]
     rows = [narrowed(x - c, x.dtype) for (x, _), c in zip(sides, centers, strict=True)]
     masses = [np.ones(len(x)) if w is None else w for x, w in sides]
     total = sum(part.sum() for part in masses)
@@ -71,8 +71,8 @@ def shifted_start(sides, given):
     """The given mixture of one side, shifted to the mean of the other side."""
     known = 0 if given[0] is not None else 1
     mixture = given[known]
-    x, weights = sides[1 - known]
-    by = mean_and_variances(x, weights)[0] - mixture.weights @ mixture.means
+    center, _ = blocks_of(*sides[1 - known]).mean_and_variances()
+    by = center - mixture.weights @ mixture.means
     pair = [mixture, _shifted(mixture, by)]
     return tuple(pair if known == 0 else pair[::-1])
 

@@ -1,8 +1,10 @@
 """The geodesic between two mixtures."""
 
+from typing import Any
+
 import numpy as np
 
-from skgmmot._checks import is_real
+from skgmmot._checks import check_real, message
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import factor, transpose
@@ -13,7 +15,9 @@ from skgmmot.transport._mw2 import checked_pair, common_dtype, mw2_plan
 _SMALLEST_SHARE = 1e-15
 
 
-def mw2_interpolation(source, target, t, *, plan=None):
+def mw2_interpolation(
+    source: Any, target: Any, t: float, *, plan: Any = None
+) -> Mixture:
     r"""Mixture at time t of the MW2 geodesic between two mixtures.
 
     Each pair of components with mass in the plan is one component of the result, which
@@ -70,8 +74,7 @@ def mw2_interpolation(source, target, t, *, plan=None):
     >>> halfway.means.ravel(), halfway.covariances.ravel()
     (array([-2.,  2.]), array([1., 4.]))
     """
-    if not is_real(t, 0.0, 1.0):
-        raise ValueError(f"t must lie between 0 and 1; got {t!r}.")
+    t = check_real(t, "t", 0.0, 1.0)
     source, target = checked_pair(source, target)
     if plan is None:
         plan = mw2_plan(source, target)
@@ -88,22 +91,26 @@ def mw2_interpolation(source, target, t, *, plan=None):
     return Mixture(*(array.astype(dtype, copy=False) for array in moved))
 
 
-def _balanced(coupling, source, target):
+def _balanced(coupling: Any, source: Mixture, target: Mixture) -> np.ndarray:
     """Return the coupling without rounding; raise unless its marginals are right."""
     atol = 1e-3 if np.float32 in (source.means.dtype, target.means.dtype) else 1e-6
     sides = (("source", source, 1), ("target", target, 0))
     for name, mixture, axis in sides:
         error = np.abs(coupling.sum(axis=axis) - mixture.weights).max()
         if error > atol:
-            raise ValueError(
-                f"plan must be balanced: its marginal differs from the weights of "
-                f"the {name} by up to {error:.3g}. Use a plan without reg_m."
-            )
+            expected = f"a balanced plan, with the weights of the {name} as a marginal"
+            got, mend = f"differences of up to {error:.3g}", "drop reg_m from the plan"
+            raise ValueError(message("plan", expected, got, mend))
     smallest = _SMALLEST_SHARE * np.minimum(source.weights[:, None], target.weights)
     return np.where(coupling > smallest, coupling, 0.0)
 
 
-def _covariances(covariances0, covariances1, pairs, t):
+def _covariances(
+    covariances0: np.ndarray,
+    covariances1: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    t: float,
+) -> np.ndarray:
     """Covariances of pairs at time t; at the ends those that were given, to the bit."""
     rows, columns = pairs
     if t in (0.0, 1.0):
