@@ -9,6 +9,7 @@ from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_contex
 from skgmmot.estimators._sparse_fit import SparseFit
 from skgmmot.estimators._validation import N_JOBS, check_parameters, unchanged_on_error
 from skgmmot.linalg._covariances import TYPES
+from skgmmot.mixture._criteria import CRITERIA
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture._starts import METHODS
 
@@ -137,7 +138,10 @@ class SparseGaussianMixture(SparseFit):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "sparsity": [Interval(Real, 0.0, None, closed="left")],
+        "sparsity": [
+            Interval(Real, 0.0, None, closed="left"),
+            StrOptions(set(CRITERIA)),
+        ],
         "covariance_type": [StrOptions(set(TYPES))],
         "solver": [StrOptions({"em", "adam"})],
         "tol": [Interval(Real, 0.0, None, closed="left")],
@@ -163,7 +167,7 @@ class SparseGaussianMixture(SparseFit):
         self,
         n_components: int = 10,
         *,
-        sparsity: float = 1.0,
+        sparsity: float | str = "bic",
         covariance_type: str = "full",
         solver: str = "em",
         tol: float = 1e-6,

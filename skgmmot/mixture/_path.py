@@ -2,169 +2,230 @@
 
 From all components that are offered, the one is removed whose absence costs least after
 a refit, one at a time. Then the sizes about the best one are tried again from below: the
-best one's components are split, and the path goes down anew from there.
+best one's components are split, and the path goes down anew from there. Many rows are
+searched by a sample, and what was found goes on with all of them.
 """
 
-import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from skgmmot.mixture import _moves
+from skgmmot._blocks import blocks_of
+from skgmmot.linalg._covariances import ILL_DEFINED
+from skgmmot.mixture._criteria import Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate
 from skgmmot.mixture._fit import Control, Fit, run
+from skgmmot.mixture._moves import removals, splits
 from skgmmot.mixture._soundness import unsound
 
+_PATH = Control(tol=1e-3, max_iter=1000, accelerate=True)  # of every size
+_NEAR = Control(tol=1e-5, max_iter=1000, accelerate=True)  # of sizes near the best
+_REMOVAL = Control(tol=1e-5, max_iter=3, accelerate=True)  # tells candidates apart
+_SPLIT = Control(tol=1e-5, max_iter=6, accelerate=True)
+_ALL_ROWS = Control(tol=1e-4, max_iter=10, accelerate=True)  # after a sample
+_MOST_SPLITS = 2  # that are refitted
+_ROUNDS = 3  # of splits at most
+_GAIN = 0.5  # nats of the whole sample that make a mixture better than another
+_LEAST_ROWS = 20_000  # of a sample that stands for all rows
+_ROWS_PER_PARAMETER = 20
 
-@dataclasses.dataclass
-class Opt:
-    trial_its: int = 3
-    removals: int = 3
-    trial_tol: float = 1e-5
-    rough_tol: float = 1e-5
-    path_tol: float = 1e-3
-    gain: float = 0.5
-    worth: float = 3.0
-    axes: int = 1
-    split_its: int = 6
-    rounds: int = 3
-    near: float = 1.0
-    down: int = 2
-    from_below: bool = True
+Report = Callable[[int, float], None]  # number of components, criterion
+
+
+def _silent(n_components: int, value: float) -> None:
+    """A report of nothing."""
 
 
 class Search:
-    """Mixtures by size, the best found of each."""
+    """Mixtures by number of components, the best found of each.
 
-    def __init__(self, problem: Problem, criterion: Any, control: Control, opt=None):
-        self.problem = problem._replace(price=0.0, prune=False)
+    Attributes
+    ----------
+    problem : Problem
+        That of the rows which are searched: starts are made for it.
+    found : dict of int to Fit
+        By number of components.
+    n_removed : int
+        Components that a start lost because they could not stand.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        criterion: Criterion,
+        control: Control,
+        report: Report = _silent,
+    ) -> None:
+        self._whole = self.problem = problem.unpenalised()
         self.criterion = criterion
         self.control = control
-        self.opt = opt or Opt()
+        self.report = report
+        self.mass = problem.blocks.mass  # that the criterion speaks of
         self.found: dict[int, Fit] = {}
-        self.its = 0
-        self.tols: dict[int, float] = {}
+        self.n_removed = 0
+        self._reached: dict[int, float] = {}  # tolerance, where below that of the path
 
-    def _run(self, parameters, tol, max_iter, goal=-np.inf):
-        try:
-            fit = run(self.problem, parameters, Control(tol, max_iter, True, goal=goal))
-        except ValueError:
-            return None
-        self.its += len(fit.bounds)
-        return fit
-
-    def settle(self, parameters: Parameters) -> Fit:
-        """EM; components that cannot stand are removed, one at a time."""
-        while True:
-            fit = self._run(parameters, self.opt.path_tol, 1000)
-            worst = unsound(self.problem, fit.state)
-            if worst is None or len(parameters.weights) == 1:
-                return fit
-            parameters = drop(fit.state.parameters, self.problem.kind, worst)
-
-    def _keep(self, fit) -> bool:
-        size = len(fit.state.parameters.weights)
-        old = self.found.get(size)
-        if old is None or fit.state.objective > old.state.objective + self.eps:
-            self.found[size] = fit
-            self.tols.pop(size, None)
-            return True
-        return False
-
-    @property
-    def eps(self):
-        return self.opt.gain / max(self.problem.blocks.mass, 1.0)
+    # What was found
 
     def score(self, size: int) -> float:
-        return self.criterion.value(self.problem, self.found[size].state)
+        """The criterion of a size."""
+        return self.criterion.value(self.problem, self.found[size].state, self.mass)
 
     def best(self) -> int:
-        return min(self.found, key=lambda k: (self.score(k), k))
+        """The size with the lowest criterion."""
+        return min(self.found, key=lambda size: (self.score(size), size))
 
-    def _best_trial(self, candidates, n_its, limit):
-        trials = []
-        for candidate in candidates:
-            fit = self._run(candidate, self.opt.trial_tol, n_its)
-            if fit is not None and unsound(self.problem, fit.state) is None:
-                trials.append(fit)
-        trials.sort(key=lambda f: -f.state.objective)
-        return trials[:limit]
+    # Steps of the search
 
-    def smaller(self, fit: Fit) -> Fit | None:
+    def begin(self, offer: int, rng: np.random.RandomState) -> None:
+        """Offer components; where rows are many, `problem` becomes that of a sample."""
+        self.offer = offer
+        blocks = self._whole.blocks
+        free = n_parameters(self._whole.kind, offer, blocks.n_features)
+        least = max(_LEAST_ROWS, _ROWS_PER_PARAMETER * free)
+        if max(blocks.n_rows, blocks.mass) > 2 * least:
+            rows, weights = blocks.sample_rows(offer, rng, least)
+            sample = blocks_of(rows, weights, blocks.n_threads)
+            self.problem = self._whole._replace(blocks=sample)
+
+    def add_start(self, start: Parameters) -> None:
+        """Go down from a start, then try the sizes about the best one from below."""
+        if self.control.max_iter == 0:
+            self._keep(Fit(evaluate(self.problem, start), [], False))
+            return
+        self._descend(self._settle(start))
+        for _ in range(_ROUNDS):
+            if not self._ascend():
+                break
+
+    def finish(self) -> int:
+        """EM of the best size, on all rows, until it has converged; the best size."""
+        if self.problem is not self._whole:
+            self._continue_with_all_rows()
+        while True:
+            size = self.best()
+            self._refine(size, self.control)
+            if self.best() == size:
+                return size
+
+    def _continue_with_all_rows(self) -> None:
+        """Mixtures of a sample become those of all rows, the best ones closely."""
+        self.problem = self._whole
+        sampled, self.found, self._reached = self.found, {}, {}
+        for fit in sampled.values():
+            self._keep(self._run(fit.state.parameters, _ALL_ROWS))
+        self._near_best()
+
+    def _run(self, parameters: Parameters, control: Control) -> Fit | None:
+        """EM, or None where a covariance collapses."""
+        try:
+            control = control._replace(accelerate=self.control.accelerate)
+            return run(self.problem, parameters, control)
+        except ValueError:
+            return None
+
+    def _is_sound(self, fit: Fit | None) -> bool:
+        return fit is not None and unsound(self.problem, fit.state) is None
+
+    def _keep(self, fit: Fit | None) -> bool:
+        """Keep a fit that betters what was found of its size."""
+        if fit is None:
+            return False
+        size, objective = len(fit.state.parameters.weights), fit.state.objective
+        known = self.found.get(size)
+        gain = _GAIN / max(self.mass, 1.0)
+        if known is not None and objective <= known.state.objective + gain:
+            return False
+        self.found[size] = fit
+        self._reached.pop(size, None)
+        self.report(size, self.score(size))
+        return True
+
+    def _settle(self, parameters: Parameters) -> Fit:
+        """EM; components that cannot stand are removed, one at a time."""
+        while True:
+            fit = self._run(parameters, _PATH)
+            if fit is None:  # a covariance collapsed, most likely the lightest's
+                if len(parameters.weights) == 1:
+                    raise ValueError(ILL_DEFINED)
+                worst = int(np.argmin(parameters.weights))
+            else:
+                parameters = fit.state.parameters
+                unfit = unsound(self.problem, fit.state)
+                if unfit is None:
+                    return fit
+                worst = unfit
+            self.n_removed += 1
+            parameters = drop(parameters, self.problem.kind, worst)
+
+    def _refit(self, parameters: Parameters) -> Fit:
+        """EM that ends at a mixture which can stand."""
+        fit = self._run(parameters, _PATH)
+        if fit is not None and self._is_sound(fit):
+            return fit
+        return self._settle(parameters)
+
+    def _trials(self, candidates: list[Parameters], control: Control) -> list[Fit]:
+        """Candidates after a few steps of EM, the best first."""
+        fits = [self._run(candidate, control) for candidate in candidates]
+        sound = [fit for fit in fits if fit is not None and self._is_sound(fit)]
+        return sorted(sound, key=lambda fit: -fit.state.objective)
+
+    def _smaller(self, fit: Fit) -> Fit:
         """The best found mixture with a component less."""
-        state = evaluate(self.problem._replace(prune=True), fit.state.parameters)
-        cands = _moves.removals(self.problem, state, self.opt.removals, self.opt.worth)
-        if len(cands) == 1:
-            return self._polish(cands[0])
-        trials = self._best_trial(cands, self.opt.trial_its, 1)
-        if not trials:
-            return self.settle(cands[0])
-        return self._polish(trials[0].state.parameters)
+        with_deletion = self.problem._replace(prune=True)
+        state = evaluate(with_deletion, fit.state.parameters)
+        candidates = removals(self.problem, state)
+        if len(candidates) > 1:
+            trials = self._trials(candidates, _REMOVAL)
+            candidates = [trial.state.parameters for trial in trials] or candidates
+        return self._refit(candidates[0])
 
-    def _polish(self, parameters, tol=None):
-        fit = self._run(parameters, tol or self.opt.path_tol, 1000)
-        if fit is None or unsound(self.problem, fit.state) is not None:
-            return self.settle(parameters)
-        return fit
-
-    def descend(self, fit: Fit, least: int = 1) -> None:
+    def _descend(self, fit: Fit, least: int = 1) -> None:
+        """Every size from a fit down; until nothing is bettered, where least > 1."""
         self._keep(fit)
         while len(fit.state.parameters.weights) > least:
-            fit = self.smaller(fit)
+            fit = self._smaller(fit)
             if not self._keep(fit) and least > 1:
                 return
 
-    def larger(self, size: int) -> bool:
-        """Whether splits of the mixture of this size better the next larger one."""
-        parameters = self.found[size].state.parameters
-        candidates = [
-            _moves.split(self.problem, parameters, c, a)
-            for c in range(size)
-            for a in range(min(self.opt.axes, parameters.means.shape[1]))
-            if parameters.weights[c] * self.problem.blocks.mass
-            >= 2 * self.problem.min_mass
-        ]
-        trials = self._best_trial(candidates, self.opt.split_its, self.opt.down)
+    def _split(self, size: int) -> bool:
+        """Whether splits of a size better the next larger one."""
+        state = self.found[size].state
+        candidates = splits(self.problem, state, 2.0 * self.problem.min_mass)
         bettered = False
-        for trial in trials:
-            fit = self._run(trial.state.parameters, self.opt.rough_tol, 1000)
-            if fit is not None and unsound(self.problem, fit.state) is None:
+        for trial in self._trials(candidates, _SPLIT)[:_MOST_SPLITS]:
+            fit = self._run(trial.state.parameters, _NEAR)
+            if self._is_sound(fit):
                 bettered = self._keep(fit) or bettered
         return bettered
 
-    def refine(self, size, tol):
+    def _refine(self, size: int, control: Control) -> None:
         """EM of a size to a tolerance, once."""
-        if self.tols.get(size, 1.0) <= tol or size not in self.found:
+        if size not in self.found or self._reached.get(size, 1.0) <= control.tol:
             return
-        self.tols[size] = tol
-        fit = self._run(self.found[size].state.parameters, tol, self.control.max_iter)
-        if fit is None or unsound(self.problem, fit.state) is not None:
-            return
-        if fit.state.objective >= self.found[size].state.objective:
+        fit = self._run(self.found[size].state.parameters, control)
+        self._reached[size] = control.tol
+        if fit is not None and self._is_sound(fit):
             self.found[size] = fit
+        elif len(self.found) > 1:
+            del self.found[size]
 
-    def refined_best(self, tol):
-        """The best size, which and whose neighbours were fitted to a tolerance."""
+    def _near_best(self) -> int:
+        """The best size; it and its neighbours are refined."""
         while True:
-            k = self.best()
-            for size in (k - 1, k, k + 1):
-                self.refine(size, tol)
-            if self.best() == k:
-                return k
+            size = self.best()
+            for neighbour in (size - 1, size, size + 1):
+                self._refine(neighbour, _NEAR)
+            if self.best() == size:
+                return size
 
-    def go(self, start: Parameters, offer: int) -> int:
-        self.descend(self.settle(start))
-        for _ in range(self.opt.rounds):
-            k = self.refined_best(self.opt.rough_tol)
-            before = self.score(k)
-            if k < offer and self.larger(k):
-                self.descend(self.found[k + 1], least=max(k - 1, 1))
-            if (
-                self.refined_best(self.opt.rough_tol) == k
-                and self.score(k) > before - 0.1
-            ):
-                if k == 1 or not self.opt.from_below or not self.larger(k - 1):
-                    break
-        k = self.best()
-        self.refine(k, self.control.tol)
-        return k
+    def _ascend(self) -> bool:
+        """One round of splits; whether it found anything."""
+        size = self._near_best()
+        before = self.score(size)
+        if size < self.offer and self._split(size):
+            self._descend(self.found[size + 1], least=max(size - 1, 1))
+        if self._near_best() != size or self.score(size) < before - 0.1:
+            return True
+        return size > 1 and size - 1 in self.found and self._split(size - 1)
