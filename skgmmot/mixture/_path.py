@@ -1,9 +1,9 @@
 """The descending path: mixtures of every size, each from its larger neighbour.
 
-From all components that are offered, the one is removed whose absence costs least after
-a refit, one at a time. Then the sizes about the best one are tried again from below: the
-best one's components are split, and the path goes down anew from there. Many rows are
-searched by a sample, and what was found goes on with all of them.
+From all components that are offered, the one is removed whose absence costs least
+after a refit, one at a time. Then the sizes about the best one are tried again from
+below: the best one's components are split, and the path goes down anew from there. Many
+rows are searched by a sample, and what was found goes on with all of them.
 """
 
 from collections.abc import Callable
