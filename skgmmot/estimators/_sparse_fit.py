@@ -46,13 +46,14 @@ class SparseFit(FittedMixture):
         given = check_starts(self, X.shape[1], self._kind)
         problem = self._problem(blocks_of(X, weights, self.n_jobs))
         rng = check_random_state(self.random_state)
-        offer = self._offer(problem, given)
         vars(self).pop("path_", None)
-        if self._criterion is None:
+        criterion = self._criterion
+        if criterion is None:
             self._warn_of_small_mass(problem, sample_weight, 0)
+            offer = self._offer(problem, given)
             best = self._best_fit(problem._replace(n_offered=offer), rng, given)
         else:
-            search = self._search(problem, rng, given, offer)
+            search = self._search(problem, criterion, rng, given)
             best = search.found[search.best()]
             best = best._replace(n_starved=search.n_removed)
             self.path_ = self._path_of(search, X.dtype)
@@ -139,7 +140,7 @@ class SparseFit(FittedMixture):
         self, problem: Problem, rng: np.random.RandomState, given: Given
     ) -> Fit:
         """The best of `n_init` starts by the penalised objective."""
-        best, units = None, None
+        fits, units = [], None
         if self.solver == "adam":
             units = units_of(problem.blocks, self.reg_covar)
         warm = self._is_warm()
@@ -149,21 +150,21 @@ class SparseFit(FittedMixture):
             parameters, previous = self._start(problem, warm, rng, given)
             fit = self._run(problem, parameters, previous, progress, units)
             progress.end(fit.state.objective, fit.converged)
-            if best is None or fit.state.objective > best.state.objective:
-                best = fit
-        assert best is not None  # n_init is at least 1
-        return best
+            fits.append(fit)
+        return max(fits, key=lambda fit: fit.state.objective)
 
     def _search(
-        self, problem: Problem, rng: np.random.RandomState, given: Given, offer: int
+        self,
+        problem: Problem,
+        criterion: Criterion,
+        rng: np.random.RandomState,
+        given: Given,
     ) -> Search:
         """The descending paths from `n_init` starts."""
-        warm = self._is_warm()
+        warm, offer = self._is_warm(), self._offer(problem, given)
         progress = Progress(self.verbose, self.verbose_interval)
         accelerate = self.accelerate in ("auto", True)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
-        criterion = self._criterion
-        assert criterion is not None
         search = Search(problem, criterion, control, progress.size)
         search.begin(offer, rng)
         for number in range(1 if warm else self.n_init):
@@ -281,13 +282,14 @@ class SparseFit(FittedMixture):
         """What the first batch starts from, and how many components starved before."""
         given = check_starts(self, X.shape[1], self._kind)
         rng = check_random_state(self.random_state)
-        if self._criterion is None:
+        criterion = self._criterion
+        if criterion is None:
             check_enough_rows(X, weights, self.n_components)
             # All that are offered: later batches bring the rows that they need.
             start = start_parameters(
                 problem, self.n_components, self.init_params, rng, given
             )
             return start, 0
-        search = self._search(problem, rng, given, self._offer(problem, given))
+        search = self._search(problem, criterion, rng, given)
         self.path_ = self._path_of(search, X.dtype)
         return search.found[search.best()].state.parameters, search.n_removed
