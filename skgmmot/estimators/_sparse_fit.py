@@ -46,7 +46,8 @@ class SparseFit(FittedMixture):
         given = check_starts(self, X.shape[1], self._kind)
         problem = self._problem(blocks_of(X, weights, self.n_jobs))
         rng = check_random_state(self.random_state)
-        vars(self).pop("path_", None)
+        if hasattr(self, "path_"):
+            del self.path_
         criterion = self._criterion
         if criterion is None:
             self._warn_of_small_mass(problem, sample_weight, 0)
