@@ -92,6 +92,8 @@ class SparseFit(FittedMixture):
         most = max(problem.blocks.n_rows, mass)
         if problem.min_mass > 0.0:
             most = min(most, mass / problem.min_mass)
+            if problem.prune:  # half of the cells are lighter than the mean
+                most = max(min(most, 2.0), 0.5 * most)
         return int(min(self.n_components, max(most, 1)))
 
     def _problem(self, blocks: MemoryBlocks) -> Problem:

@@ -6,15 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from skgmmot.mixture._em import Parameters, Problem, State, drop, evaluate, m_step
-from skgmmot.mixture._moves import splits
 from skgmmot.mixture._removal import remove
 from skgmmot.mixture._squarem import Extrapolation
 
 _FALLING = 0.01  # a weight that falls faster than this an iteration is not settled
 _REST = 1e-3  # change of the objective below which a component may starve
 _TRIAL_ITERATIONS = 5  # after which a refit may be given up
-_SPLIT_ITERATIONS = 6  # that tell candidates apart
-_MOST_SPLITS = 2  # that are refitted
 _PATIENCE = 50  # iterations of the present gain that must reach the goal
 
 
@@ -93,18 +90,15 @@ def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
 
 
 def run_with_moves(problem: Problem, parameters: Parameters, control: Control) -> Fit:
-    """`run`, then moves: drop or split a component, refit, keep what rises.
+    """`run`, then deletion moves: drop a component, refit, keep what rises.
 
     Every subset of components is a local optimum of the penalised objective. The
-    cheapest components are dropped first. Where some starved, those left may have to
-    share the rows anew: splits are tried. A kept move is one step: its refit has up to
+    cheapest components are tried first. A kept move is one step: its refit has up to
     max_iter iterations of its own.
     """
     fit = run(problem, parameters, control)
-    while fit.converged:
+    while fit.converged and len(fit.state.parameters.weights) > 1:
         moved = _best_move(problem, fit.state, control)
-        if moved is None and fit.n_starved > 0:
-            moved = _best_split(problem, fit.state, control)
         if moved is None:
             return _polished(problem, fit, control)
         bounds = [*fit.bounds, fit.state.objective]
@@ -129,48 +123,19 @@ def _polished(problem: Problem, fit: Fit, control: Control) -> Fit:
 
 def _best_move(problem: Problem, state: State, control: Control) -> Fit | None:
     """The first refit without a component that raises the objective, or None."""
-    if len(state.parameters.weights) == 1:
-        return None
     order = problem.penalty.removal_order(state.moments, state.parameters.weights)
     goal = state.objective + control.tol
     trial_control = control._replace(report=None, previous=-np.inf, goal=goal)
     bare = problem._replace(prune=False)  # without removals E-steps cost less
     for component in order:
         candidate = drop(state.parameters, problem.kind, component)
-        trial = _attempt(bare, candidate, trial_control)
-        if trial is not None and trial.state.objective > goal:
+        try:
+            trial = run(bare, candidate, trial_control)
+        except ValueError:  # the refit collapsed: no move
+            continue
+        if trial.state.objective > goal:
             kept = evaluate(problem, trial.state.parameters)
             kept, n_starved = remove(problem, kept)
             if kept.objective > goal:
                 return trial._replace(state=kept, n_starved=n_starved)
     return None
-
-
-def _best_split(problem: Problem, state: State, control: Control) -> Fit | None:
-    """The refit with a component in two halves that raises the objective most."""
-    if len(state.parameters.weights) >= problem.n_offered:
-        return None
-    goal = state.objective + control.tol
-    bare = problem._replace(prune=False)
-    quiet = control._replace(report=None, previous=-np.inf)
-    trials = []
-    for candidate in splits(bare, state, 2.0 * problem.min_mass):
-        trial = _attempt(bare, candidate, quiet._replace(max_iter=_SPLIT_ITERATIONS))
-        if trial is not None:
-            trials.append(trial)
-    trials.sort(key=lambda trial: -trial.state.objective)
-    for trial in trials[:_MOST_SPLITS]:
-        fit = _attempt(bare, trial.state.parameters, quiet._replace(goal=goal))
-        if fit is None or fit.state.objective <= goal:
-            continue
-        if fit.state.moments.counts.min() >= problem.min_mass:
-            return fit._replace(state=evaluate(problem, fit.state.parameters))
-    return None
-
-
-def _attempt(problem: Problem, parameters: Parameters, control: Control) -> Fit | None:
-    """`run`, or None where a covariance collapses."""
-    try:
-        return run(problem, parameters, control)
-    except ValueError:
-        return None
