@@ -5,7 +5,7 @@ from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_process import MEMORY, STARTUP
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
-from benchmarks._sections_transport import COSTS, MAPS
+from benchmarks._sections_transport import COSTS, MAPS, PLANS
 
 SECTIONS = {
     "em": EM,
@@ -17,6 +17,7 @@ SECTIONS = {
     "coupled": COUPLED,
     "costs": COSTS,
     "maps": MAPS,
+    "plans": PLANS,
     "pairwise": PAIRWISE,
     "gradient": GRADIENT,
     "flow": FLOW,

@@ -128,7 +128,9 @@ class MemoryBlocks:
 
     def fourth_moment(self, center: np.ndarray, units: np.ndarray) -> float:
         """Σ_i w_i |(x_i - center) / units|⁴, the units one for each feature."""
-        return _rows.fourth_moment(self._x, self._sample_weight, center, units)
+        return self._kernels.fourth_moment(
+            self._x, self._sample_weight, center, units, self.n_threads
+        )
 
     # Rows themselves
 

@@ -56,18 +56,6 @@ def mean_and_variances(
     return mean, _sum_of(lambda block: (block - mean) ** 2, x, weights) / mass
 
 
-def fourth_moment(
-    x: np.ndarray, weights: np.ndarray | None, center: np.ndarray, units: np.ndarray
-) -> float:
-    """Σ_i w_i |(x_i - center) / units|⁴, the units one for each feature."""
-
-    def powers(block: np.ndarray) -> np.ndarray:
-        squares = (((block - center) / units) ** 2).sum(axis=1)
-        return squares[:, None] ** 2
-
-    return float(_sum_of(powers, x, weights)[0])
-
-
 def _sum_of(
     function: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,

@@ -237,3 +237,14 @@ def best_mixture_on_a_line(x, n_components, least, reg_covar, n_steps=300):
         if enough and (best is None or value > best[0]):
             best = value, mixture
     return best
+
+
+def fourth_moment(X, sample_weight, center, units):
+    """sum_i w_i |(x_i - center) / units|^4, row by row."""
+    total = 0.0
+    for i, x in enumerate(X.astype(np.float64)):
+        square = sum(
+            ((a - c) / u) ** 2 for a, c, u in zip(x, center, units, strict=True)
+        )
+        total += (1.0 if sample_weight is None else sample_weight[i]) * square**2
+    return total

@@ -110,9 +110,7 @@ def importers_of(name):
 
 
 def test_blocks_are_the_only_door_to_rows():
-    # Bures distances take the kernels for pairs of components: no rows there.
-    pairs = {str(Path("linalg", "_bures.py"))}
-    assert importers_of("kernels_for") - pairs == {"_blocks.py"}
+    assert importers_of("kernels_for") == {"_blocks.py"}
 
 
 def test_rows_in_memory_are_read_by_blocks_alone():

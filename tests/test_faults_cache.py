@@ -29,7 +29,8 @@ def test_no_folder_for_a_cache_and_no_home(tmp_path):
         ROOT / "skgmmot", package, ignore=shutil.ignore_patterns("__pycache__")
     )
     # A file in the folder's place: nobody can write there, the administrator included.
-    (package / "kernels" / "__pycache__").write_text("")
+    for folder in ("kernels", "kernels/numba", "linalg"):
+        (package / folder / "__pycache__").write_text("")
     closed = os.devnull + "/no"
     nowhere = {"NUMBA_CACHE_DIR": closed, "HOME": None, "XDG_CACHE_HOME": closed}
     code = SCORE + "print(mixture.score.__func__.__code__.co_filename)"
@@ -42,7 +43,7 @@ def test_a_cache_that_closes_after_the_import(tmp_path):
     folder = tmp_path / "cache"
     closing = f"""
 import shutil
-import skgmmot.kernels._cpu
+import skgmmot.kernels.numba
 shutil.rmtree({str(folder)!r})
 open({str(folder)!r}, "w").close()
 """
@@ -53,7 +54,7 @@ def reach(folder):
     """Begin a process that compiles, or finds compiled, one small kernel."""
     code = """
 import numpy as np
-from skgmmot.kernels._weights import _reach
+from skgmmot.transport._interior import _reach
 print(_reach(np.array([-2.0, 1.0])))
 """
     return start_child(code, preamble="", env=cache(folder))
@@ -92,6 +93,6 @@ def test_a_damaged_cache_is_replaced(tmp_path, shared_cache, end, damage):
 
 
 def test_the_cache_can_be_switched_off(tmp_path):
-    code = "import skgmmot.kernels._weights as w; print(type(w._reach._cache))"
+    code = "import skgmmot.transport._interior as w; print(type(w._reach._cache))"
     environment = {**cache(tmp_path), "SKGMMOT_CACHE": "0"}
     assert "NullCache" in run_child(code, preamble="", env=environment)

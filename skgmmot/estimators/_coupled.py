@@ -25,19 +25,11 @@ from skgmmot.estimators._validation import (
 from skgmmot.linalg._covariances import ILL_DEFINED, TYPES
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import is_diagonal
-from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
-from skgmmot.mixture._coupled_fit import (
-    CoupledFitProblem,
-    matched,
-    run_from_best,
-    side_of,
-)
-from skgmmot.mixture._coupled_starts import (
-    Recipe,
-    given_parameters,
-    starts,
-)
 from skgmmot.mixture._fit import Control
+from skgmmot.mixture.coupled._fit import matched, run_from_best
+from skgmmot.mixture.coupled._m_step import transport_plans
+from skgmmot.mixture.coupled._records import CoupledProblem, Link
+from skgmmot.mixture.coupled._starts import Recipe, given_parameters, starts
 from skgmmot.transport._plan import TransportPlan
 
 _SATURATED = 0.01  # transported mass below which a warning is due
@@ -326,17 +318,17 @@ class CoupledGaussianMixture(CoupledPredictions):
             given.append(given_parameters(kind, mixture))
         return tuple(given)
 
-    def _problem(self, sides: Any, scale: float, reg_m: Any) -> Any:
-        coupling = CouplingProblem(
+    def _problem(self, sides: Any, scale: float, reg_m: Any) -> CoupledProblem:
+        return CoupledProblem(
+            TYPES[self.covariance_type],
+            (Link(0, 1, metric=float(scale)),),
             float(self.transport_weight),
             reg=float(self.reg),
             reg_m=reg_m,
-            cost_scale=float(scale),
-            frozen=self.frozen,
+            frozen=(self.frozen == "source", self.frozen == "target"),
             reg_covar=float(self.reg_covar),
+            blocks=tuple(blocks_of(x, weights, self.n_jobs) for x, weights in sides),
         )
-        blocks = tuple(blocks_of(x, weights, self.n_jobs) for x, weights in sides)
-        return CoupledFitProblem(blocks, TYPES[self.covariance_type], coupling)
 
     def _points(self, sides: Any, sizes: Any, given: Any, rng: Any, number: int) -> Any:
         """Starting points, one for each way to start."""
@@ -389,14 +381,14 @@ class CoupledGaussianMixture(CoupledPredictions):
 
     def _store(self, problem: Any, fit: Any, given: Any, dtype: Any) -> None:
         """Keep what a fit found, components of both sides in corresponding order."""
-        point, coupling = fit.state.point, problem.coupling
-        plan = coupling_objective(side_of(point[0]), side_of(point[1]), coupling)
+        point = fit.state.point
+        (plan,) = transport_plans(point, problem)
         free = all(mixture is None for mixture in given)
         if free and len(point[0].weights) == len(point[1].weights):
             point, plan = matched(point, plan)
         if not fit.converged:
             warn_of_no_convergence(stacklevel=5)
-        self.cost_scale_ = coupling.cost_scale
+        self.cost_scale_ = problem.links[0].unit
         self.source_, self.target_ = (
             self._fitted_side(parameters, dtype) for parameters in point
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from skgmmot._threads import run_ranges
-from skgmmot.kernels import kernels_for
+from skgmmot.linalg._pairs import compiled_pair_norms
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -198,7 +198,7 @@ def add_bures_rows(
 def norms_for(d: int, n_pairs: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
     if 2 < d <= _LARGEST_COMPILED and d * n_pairs >= _WORTH_COMPILING:
-        return kernels_for(np.empty(0)).nuclear_norms
+        return compiled_pair_norms
     return pair_norms
 
 

@@ -14,7 +14,7 @@ from skgmmot.transport._alignment import (
     mean_images,
 )
 from skgmmot.transport._mw2 import checked_pair, common_dtype
-from skgmmot.transport._plan import solve_plan, weight_derivative
+from skgmmot.transport._plan import Penalty, solve_plan, weight_derivative
 from skgmmot.transport._simplex import cleaned, normalised, simplex
 
 _EPS = np.finfo(np.float64).eps
@@ -63,7 +63,7 @@ class _Problem(NamedTuple):
     points: np.ndarray
     weights: np.ndarray
     reg: float
-    reg_m: object
+    reg_m: Penalty
     step: float
     rates: np.ndarray
     length: float
@@ -274,10 +274,11 @@ def _coupled(
         coupling = cleaned(coupling)
         loss = float(np.vdot(coupling, costs))
     else:
-        kind = {"reg": problem.reg, "reg_m": problem.reg_m}
-        plan = solve_plan(costs, weights, problem.weights, **kind)
+        reg, reg_m = problem.reg, problem.reg_m
+        plan = solve_plan(costs, weights, problem.weights, reg=reg, reg_m=reg_m)
         coupling, loss = plan.coupling, plan.value
-        potential = weight_derivative(plan, problem.weights.sum(), **kind)
+        mass = float(problem.weights.sum())
+        potential = weight_derivative(plan, mass, reg=reg, reg_m=reg_m)
     potential = potential / problem.length
     return _State(weights, *placed, coupling, potential, loss, gap)
 
