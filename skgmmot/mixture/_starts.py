@@ -7,7 +7,7 @@ import numpy as np
 
 from skgmmot._rows import mean_and_variances
 from skgmmot.linalg._covariances import CovarianceType, Diag, Full
-from skgmmot.linalg._spd import whiteners
+from skgmmot.linalg._spd import is_singular, whiteners
 from skgmmot.mixture import _seeding
 from skgmmot.mixture._em import Parameters, Problem, estimate
 
@@ -119,13 +119,11 @@ def _flat(
     n_components, d = len(scatters), average.shape[-1]
     within = form.dense(average[None], 1, d)[0]
     wide = np.flatnonzero(np.diag(within) > 0.0)
+    within = within[wide[:, None], wide]
+    if len(wide) == 0 or is_singular(within):  # all rows lie in a subspace
+        return np.zeros(n_components, dtype=bool)
     dense = form.dense(scatters, n_components, d)[:, wide[:, None], wide]
-    try:
-        inverse = whiteners(within[wide[:, None], wide])[0]
-    except np.linalg.LinAlgError:  # all rows lie in a subspace
-        return np.zeros(n_components, dtype=bool)
-    if len(wide) == 0:
-        return np.zeros(n_components, dtype=bool)
+    inverse = whiteners(within)[0]
     return ~(np.linalg.eigvalsh(inverse @ dense @ inverse.T)[:, 0] > _FLAT)
 
 
