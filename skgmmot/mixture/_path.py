@@ -176,22 +176,20 @@ class Search:
         with_deletion = self.problem._replace(prune=True)
         state = evaluate(with_deletion, fit.state.parameters)
         candidates = removals(self.problem, state)
-        if len(candidates) > 1 and not self._is_past_the_best(len(candidates[0].weights)):
+        if len(candidates) > 1 and not self._is_past_the_best(fit):
             trials = self._trials(candidates, _REMOVAL)
             candidates = [trial.state.parameters for trial in trials] or candidates
         return self._refit(candidates[0])
 
-    def _is_past_the_best(self, size: int) -> bool:
-        """Whether smaller mixtures can hardly be the best: none is then tried twice.
+    def _is_past_the_best(self, fit: Fit) -> bool:
+        """Whether smaller mixtures can hardly be the best: no two are then tried.
 
         A component less saves no more than the price of its parameters.
         """
-        if size + 1 not in self.found:
-            return False
-        shape = self.found[size + 1].state.parameters.means.shape
-        free = [n_parameters(self.problem.kind, k, shape[1]) for k in (size, size + 1)]
-        saved = self.criterion.price(self.mass) * (free[1] - free[0])
-        return self.score(size + 1) > self.score(self.best()) + saved
+        kind, (size, d) = self.problem.kind, fit.state.parameters.means.shape
+        free = n_parameters(kind, size, d) - n_parameters(kind, size - 1, d)
+        value = self.criterion.value(self.problem, fit.state, self.mass)
+        return value > self.score(self.best()) + self.criterion.price(self.mass) * free
 
     def _descend(self, fit: Fit, least: int = 1) -> None:
         """Every size from a fit down; until nothing is bettered, where least > 1."""
