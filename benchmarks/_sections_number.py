@@ -95,7 +95,7 @@ def _sklearn(case):
 
 NUMBER = Section(
     "The number of components",
-    f"The mixture with the lowest BIC of at most {_LARGEST} components: one default fit,"
+    f"The mixture with the lowest BIC of at most {_LARGEST} components: a default fit,"
     f" and scikit-learn with every number from 1 to {_LARGEST}, the best of {_STARTS}"
     " starts each. Features are standardised; of the tables `cancer` and `digits`, 5"
     " and 10 principal components. A lower BIC of the search on `wine` is that of"

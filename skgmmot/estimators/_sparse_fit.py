@@ -36,6 +36,8 @@ class SparseFit(FittedMixture):
     Its parameters are those of SparseGaussianMixture.
     """
 
+    path_: ComponentPath
+
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
