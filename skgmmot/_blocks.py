@@ -108,7 +108,7 @@ class MemoryBlocks:
         full: bool,
     ) -> Moments:
         total = None
-        step = max(1, _ONE_HOT_ENTRIES // len(means))
+        step = max(1, _ONE_HOT_ENTRIES // max(means.shape))
         for start in range(0, self.n_rows, step):
             rows = slice(start, start + step)
             given = responsibilities_of(rows)

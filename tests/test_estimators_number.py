@@ -228,6 +228,8 @@ def test_many_rows_are_searched_by_a_sample(monkeypatch):
     assert found.n_components_ == expected.n_components_ == 4
     assert found.lower_bound_ == pytest.approx(expected.lower_bound_, abs=1e-5)
     assert found.path_.criterion.min() == pytest.approx(found.bic(X), rel=1e-10)
+    start = SparseGaussianMixture(8, max_iter=0, random_state=0).fit(X)
+    assert (start.n_components_, start.n_iter_) == (8, 0)
 
 
 # The offer, starts and continuing
