@@ -214,7 +214,7 @@ def partitions(n, n_groups):
     return found
 
 
-def best_mixture_on_a_line(x, n_components, least, reg_covar, n_steps=300):
+def best_mixture_on_a_line(x, n_components, least, reg_covar, n_steps=100):
     """The best optimum of EM on sorted numbers, from every contiguous partition.
 
     Only ends where every component has at least `least` rows count.

@@ -70,10 +70,10 @@ def test_a_wide_feature_does_not_hide_one_that_tells(ratio, seed):
     np.testing.assert_allclose(np.sort(plain.means_[:, 1]), [0.0, 10.0], atol=0.3)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_best_of_all_sizes_on_a_line(seed):
     rng = np.random.default_rng(seed)
-    x = np.concatenate([rng.normal(c, 1.0, 6) for c in (0.0, 6.0)])
+    x = np.concatenate([rng.normal(c, 1.0, 5) for c in (0.0, 6.0)])
     settings = {"reg_covar": 1e-2, "min_component_samples": 3, "tol": 1e-9}
     mixture = SparseGaussianMixture(3, random_state=seed, **settings).fit(x[:, None])
     for size in (1, 2):
