@@ -120,7 +120,7 @@ class Full:
 
     @staticmethod
     def root_scales(scales: np.ndarray) -> np.ndarray:
-        """Units of A from the units of the features."""
+        """Units of a root from the units of the features."""
         return scales[:, None]
 
     @staticmethod
@@ -137,6 +137,15 @@ class Full:
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept."""
         return values[keep]
+
+    @staticmethod
+    def halves(
+        covariances: np.ndarray, component: int, shift: np.ndarray
+    ) -> np.ndarray:
+        """Covariances after a component became two at its mean ± shift, one last."""
+        halved = np.concatenate([covariances, covariances[component][None]])
+        halved[[component, -1]] -= np.outer(shift, shift)
+        return halved
 
     @staticmethod
     def dense(
@@ -202,6 +211,13 @@ class Tied(Full):
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept: the shared ones."""
         return values
+
+    @staticmethod
+    def halves(
+        covariances: np.ndarray, component: int, shift: np.ndarray
+    ) -> np.ndarray:
+        """Covariances after a component became two: the shared one."""
+        return covariances
 
     @staticmethod
     def dense(
@@ -281,7 +297,7 @@ class Diag:
 
     @staticmethod
     def root_scales(scales: np.ndarray) -> np.ndarray:
-        """Units of a from the units of the features."""
+        """Units of a root from the units of the features."""
         return scales
 
     @staticmethod
@@ -298,6 +314,15 @@ class Diag:
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept."""
         return values[keep]
+
+    @staticmethod
+    def halves(
+        covariances: np.ndarray, component: int, shift: np.ndarray
+    ) -> np.ndarray:
+        """Variances after a component became two at its mean ± shift, one last."""
+        halved = np.concatenate([covariances, covariances[component][None]])
+        halved[[component, -1]] -= shift**2
+        return halved
 
     @staticmethod
     def dense(
@@ -341,7 +366,7 @@ class Spherical(Diag):
 
     @staticmethod
     def root_scales(scales: np.ndarray) -> np.ndarray:
-        """Unit of a from the units of the features: their root mean square."""
+        """Unit of a root from the units of the features: their root mean square."""
         return np.sqrt(np.mean(scales**2))
 
     @staticmethod
@@ -357,6 +382,15 @@ class Spherical(Diag):
     ) -> np.ndarray:
         """Log det W of each component, (K,)."""
         return n_features * np.log(factors)
+
+    @staticmethod
+    def halves(
+        covariances: np.ndarray, component: int, shift: np.ndarray
+    ) -> np.ndarray:
+        """Variances after a component became two at its mean ± shift, one last."""
+        halved = np.append(covariances, covariances[component])
+        halved[[component, -1]] -= np.mean(shift**2)
+        return halved
 
     @staticmethod
     def dense(
