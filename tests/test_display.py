@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
 
+from skgmmot import SparseGaussianMixture
 from skgmmot.datasets import make_mixture, make_shifted_mixtures
 from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
 
@@ -332,6 +333,24 @@ def test_path_display_says_what_it_expected(data):
     mixture = GaussianMixture(2, random_state=0).fit(data.X)
     with pytest.raises(TypeError, match="one with path_, got GaussianMixture; fit a"):
         PathDisplay.from_estimator(mixture)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "icl", "aic"])
+def test_path_display_reads_the_paths_of_fits(pyplot, data, criterion):
+    mixture = SparseGaussianMixture(6, sparsity=criterion, random_state=0).fit(data.X)
+    display = PathDisplay.from_estimator(mixture)
+    assert display.chosen.tolist() == [mixture.n_components_]
+    assert display.ax_.get_ylabel() == criterion.upper()
+    ((size, value),) = rings(display.ax_)
+    assert_allclose(value, mixture.path_.criterion.min())
+    ((_, value),) = rings(display.likelihood_ax_)
+    assert_allclose(value, len(data.X) * mixture.score(data.X), rtol=1e-9)
+    assert_allclose(
+        value, len(data.X) * mixture.path_.mixture(int(size)).score(data.X), rtol=1e-9
+    )
+    priced = SparseGaussianMixture(6, sparsity=1.0, random_state=0).fit(data.X)
+    with pytest.raises(TypeError, match="with sparsity='bic', 'icl' or 'aic'"):
+        PathDisplay.from_estimator(priced)
 
 
 def given_to(display, data, fitted):

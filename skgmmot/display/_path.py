@@ -65,16 +65,16 @@ class PathDisplay:
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> from skgmmot import PathDisplay
-    >>> path = SimpleNamespace(
-    ...     n_components=[3, 2, 1],
-    ...     log_likelihood=[-410.0, -414.0, -480.0],
-    ...     criterion=[880.0, 862.0, 972.0],
+    >>> from skgmmot import PathDisplay, SparseGaussianMixture
+    >>> from skgmmot.datasets import make_mixture
+    >>> X = make_mixture(500, n_components=3, random_state=0).X
+    >>> types = ("full", "diag")
+    >>> display = PathDisplay.from_estimators(
+    ...     SparseGaussianMixture(6, covariance_type=t, random_state=0).fit(X)
+    ...     for t in types
     ... )
-    >>> display = PathDisplay([path], criterion_name="BIC").plot()
-    >>> display.chosen
-    array([2])
+    >>> display.labels[display.best], int(display.chosen[display.best])
+    ('full', 3)
     """
 
     def __init__(
