@@ -22,8 +22,9 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
-from skgmmot.linalg._covariances import ILL_DEFINED, TYPES
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import as_mixture, narrowed
+from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.linalg._spd import is_diagonal
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture.coupled._fit import matched, run_from_best

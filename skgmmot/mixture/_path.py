@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from skgmmot._blocks import blocks_of
-from skgmmot.linalg._covariances import ILL_DEFINED
+from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._criteria import Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate
 from skgmmot.mixture._fit import Control, Fit, run

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED
+from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._squarem import Extrapolation

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED, safe_counts
+from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
 from skgmmot.linalg._spd import symmetrise, transpose
 from skgmmot.mixture._em import Parameters
 
