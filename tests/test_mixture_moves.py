@@ -159,3 +159,17 @@ def test_extent_does_not_depend_on_units():
     )
     found = extent(problem, state._replace(parameters=other))
     np.testing.assert_allclose(found, extent(problem, state), rtol=1e-9)
+
+
+def test_a_single_component_is_split_along_what_its_features_share():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((300, 3)) + 2.0 * rng.standard_normal((300, 1))
+    for units in (np.ones(3), np.array([1e-3, 1.0, 1e3])):
+        kind, scaled = TYPES["full"], rows * units
+        problem = Problem(blocks_of(scaled, None, 1), kind)
+        covariance = np.cov(scaled.T, bias=True)[None]
+        factors = kind.precisions_cholesky(covariance)
+        whole = Parameters(np.ones(1), scaled.mean(axis=0)[None], covariance, factors)
+        (halves,) = splits(problem, evaluate(problem, whole), 0.0)
+        apart = (halves.means[1] - halves.means[0]) / scaled.std(axis=0)
+        np.testing.assert_allclose(np.abs(apart), 1.46, atol=0.1)

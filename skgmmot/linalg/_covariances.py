@@ -108,13 +108,9 @@ class Full:
         return values[keep]
 
     @staticmethod
-    def halves(
-        covariances: np.ndarray, component: int, shift: np.ndarray
-    ) -> np.ndarray:
-        """Covariances after a component became two at its mean ± shift, one last."""
-        halved = np.concatenate([covariances, covariances[component][None]])
-        halved[[component, -1]] -= np.outer(shift, shift)
-        return halved
+    def spread(shift: np.ndarray) -> np.ndarray:
+        """Covariance of two points at ± shift."""
+        return np.outer(shift, shift)
 
     @staticmethod
     def dense(
@@ -180,13 +176,6 @@ class Tied(Full):
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept: the shared ones."""
         return values
-
-    @staticmethod
-    def halves(
-        covariances: np.ndarray, component: int, shift: np.ndarray
-    ) -> np.ndarray:
-        """Covariances after a component became two: the shared one."""
-        return covariances
 
     @staticmethod
     def dense(
@@ -285,13 +274,9 @@ class Diag:
         return values[keep]
 
     @staticmethod
-    def halves(
-        covariances: np.ndarray, component: int, shift: np.ndarray
-    ) -> np.ndarray:
-        """Variances after a component became two at its mean ± shift, one last."""
-        halved = np.concatenate([covariances, covariances[component][None]])
-        halved[[component, -1]] -= shift**2
-        return halved
+    def spread(shift: np.ndarray) -> np.ndarray:
+        """Variances of two points at ± shift."""
+        return shift**2
 
     @staticmethod
     def dense(
@@ -353,13 +338,9 @@ class Spherical(Diag):
         return n_features * np.log(factors)
 
     @staticmethod
-    def halves(
-        covariances: np.ndarray, component: int, shift: np.ndarray
-    ) -> np.ndarray:
-        """Variances after a component became two at its mean ± shift, one last."""
-        halved = np.append(covariances, covariances[component])
-        halved[[component, -1]] -= np.mean(shift**2)
-        return halved
+    def spread(shift: np.ndarray) -> np.ndarray:
+        """Mean variance of two points at ± shift."""
+        return np.mean(shift**2)
 
     @staticmethod
     def dense(

@@ -38,6 +38,8 @@ def splits(problem: Problem, state: State, least_mass: float) -> list[Parameters
     scatters = form.estimate(state.moments, problem.reg_covar)
     scatters = form.dense(scatters, n_components, d)
     within = np.einsum("k,kij->ij", parameters.weights, scatters)
+    if n_components == 1:  # in its own units every axis is as long
+        within = np.diag(np.diag(within))
     inverse = whiteners(within)[0]
     root = np.linalg.inv(inverse)
     values, vectors = np.linalg.eigh(inverse @ scatters @ inverse.T)
@@ -60,7 +62,9 @@ def _halved(
     weights[[component, -1]] *= 0.5
     means[component] += shift
     means[-1] -= shift
-    covariances = kind.halves(parameters.covariances, component, shift)
+    covariances = kind.take(parameters.covariances, index)
+    if covariances is not parameters.covariances:  # a tied one is shared, and stays
+        covariances[[component, -1]] -= kind.spread(shift)
     return Parameters(
         weights, means, covariances, kind.precisions_cholesky(covariances)
     )
