@@ -74,8 +74,8 @@ class SparseGaussianMixture(SparseFit):
         Precisions to start from, of the shape of `precisions_`.
     min_component_samples : float, default=None
         But with sparsity=0, components with fewer effective rows Σ_i ω_i r_ij are
-        removed, the lightest first. None: 5 (n_features + 1) for full and tied
-        covariances, 10 for diag and spherical; 0: none is.
+        removed, the lightest first. None: for full covariances 3 (n_features + 1) with
+        a criterion and 5 (n_features + 1) with a price, for others 10; 0: none is.
     refit : bool, default=False
         Continue by EM without penalty on the components that are left: the penalty
         biases small weights. Without effect where a criterion chooses.

@@ -27,6 +27,10 @@ from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import Given, start_parameters
 from skgmmot.mixture._stepwise import step
 
+# Rows for each feature, and one, that a full covariance needs. A criterion charges
+# for its parameters; a price does not, and must be kept from spikes.
+_ROWS_IF_CHOSEN = 3
+_ROWS_IF_PRICED = 5
 _WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
 
 
@@ -102,7 +106,8 @@ class SparseFit(FittedMixture):
         """The penalised problem that the parameters describe."""
         minimum = self.min_component_samples
         if minimum is None:
-            minimum = 5 * (blocks.n_features + 1) if self._kind.full_form else 10
+            factor = _ROWS_IF_PRICED if self._price > 0.0 else _ROWS_IF_CHOSEN
+            minimum = self._kind.least_rows(blocks.n_features, factor)
         d, mass = blocks.n_features, blocks.mass
         setting = Setting(self._price, self.n_components, d, mass, self._kind)
         return Problem(

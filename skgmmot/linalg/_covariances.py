@@ -36,6 +36,11 @@ class Full:
         return n_components * n_features * (n_features + 1) // 2
 
     @staticmethod
+    def least_rows(n_features: int, factor: int) -> int:
+        """Effective rows that a component needs; here in proportion to its shape."""
+        return factor * (n_features + 1)
+
+    @staticmethod
     def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
         """Maximum-likelihood covariances plus reg_covar on the diagonal."""
         counts = safe_counts(moments.counts)
@@ -143,6 +148,11 @@ class Tied(Full):
         return n_features * (n_features + 1) // 2
 
     @staticmethod
+    def least_rows(n_features: int, factor: int) -> int:
+        """Few: a covariance that all share cannot collapse onto them."""
+        return 10
+
+    @staticmethod
     def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
         """Pooled covariance plus reg_covar on the diagonal."""
         pooled = centered_seconds(moments).sum(axis=0)
@@ -207,6 +217,11 @@ class Diag:
     def n_parameters(n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
         return n_components * n_features
+
+    @staticmethod
+    def least_rows(n_features: int, factor: int) -> int:
+        """Effective rows that a component needs: few hold a variance."""
+        return 10
 
     @staticmethod
     def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
