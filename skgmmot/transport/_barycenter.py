@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from skgmmot._checks import check_integer, check_real, real_array
 from skgmmot.linalg._mixture import Mixture, as_mixture
+from skgmmot.linalg._spd import factor, is_singular, symmetrise
 from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
 from skgmmot.transport._gaussian_barycenter import gaussian_barycenters
 from skgmmot.transport._pairwise import checked_mixtures
@@ -19,6 +20,8 @@ from skgmmot.transport._simplex import cleaned, normalised, simplex
 _MAX_TUPLES = 200_000
 # A vertex of the programme has no entries between 0 and this, but for rounding.
 _SMALLEST_MASS = 1e-12
+# Singular sides are approached slowly: the last points move on to this part of tol.
+_POLISH, _POLISH_STEPS = 1e-3, 300
 # The cost of a tuple is right to the square of this.
 _COST_TOL = 1e-7
 
@@ -34,6 +37,21 @@ class _Sides(NamedTuple):
     def parts(self):
         """Slices of the mixtures."""
         return [slice(*ends) for ends in pairwise(self.stops)]
+
+
+class _Start(NamedTuple):
+    """Where a descent starts; masses are those of a given start, or None."""
+
+    masses: np.ndarray | None
+    points: np.ndarray
+
+
+class _Descent(NamedTuple):
+    """Where a descent ended, and its objective."""
+
+    masses: np.ndarray
+    points: np.ndarray
+    loss: float
 
 
 def mw2_barycenter(
@@ -66,8 +84,8 @@ def mw2_barycenter(
         A linear programme over all tuples of components, one of each mixture; or a
         descent from a start, which finds a local minimum.
     init : mixture-like, default=None
-        Start of the descent, in place of `n_components`. None: components of the given
-        mixtures, drawn far from each other.
+        Start of the descent, in place of `n_components`; the result does not cost more.
+        None: components of the given mixtures, drawn far from each other.
     tol : float, default=1e-6
         The descent stops where a round lowers the objective by less than this part.
     max_iter : int, default=200
@@ -98,7 +116,9 @@ def mw2_barycenter(
     cost of which is the coefficient of the tuple in a multi-marginal programme; see
     Delon and Desolneux (2020), section 5.1. The descent alternates between plans,
     barycentres of Gaussians along them, and the weights, which are free too: a linear
-    programme over plans and weights at once. Neither step raises the objective.
+    programme over plans and weights at once. Neither step raises the objective. A
+    singular covariance stays within what it spans: such components are widened to the
+    mean of the covariances that they stand for, and the descent goes on from there.
 
     References
     ----------
@@ -132,7 +152,7 @@ def mw2_barycenter(
     else:
         sides = _sides(mixtures, shares)
         start = _checked_start(sides, n_components, init, random_state)
-        masses, points = _descend(sides, start, tol, max_iter)
+        masses, points = _best_descent(sides, start, tol, max_iter)
     means, covariances = as_gaussians(points)
     parts = masses / masses.sum(), means, covariances
     return Mixture(*(array.astype(dtype) for array in parts))
@@ -215,7 +235,7 @@ def _solve(costs, matrix, right):
 
 
 def _checked_start(sides, n_components, init, random_state):
-    """Return the points from which the descent starts."""
+    """Return masses (None: free) and points from which the descent starts."""
     if init is not None:
         if n_components is not None:
             raise ValueError("give n_components or init, not both.")
@@ -226,10 +246,10 @@ def _checked_start(sides, n_components, init, random_state):
                 f"init must have {sides.points.shape[2]} features, as the mixtures; "
                 f"got {points.shape[2]}."
             )
-        return points
+        return _Start(normalised(init.weights), points)
     if n_components is None:
         n_components = int(np.diff(sides.stops).max())
-    return _seeds(sides, n_components, check_random_state(random_state))
+    return _Start(None, _seeds(sides, n_components, check_random_state(random_state)))
 
 
 def _seeds(sides, n_components, rng, n_trials=8):
@@ -251,14 +271,46 @@ def _seeds(sides, n_components, rng, n_trials=8):
     return sides.points[chosen]
 
 
-def _descend(sides, points, tol, max_iter):
+def _best_descent(
+    sides: _Sides, start: _Start, tol: float, max_iter: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Descend; again from wider components while that lowers the objective."""
+    best = _descend(sides, _widened(sides, start.points), None, tol, max_iter)
+    if start.masses is not None:
+        used = start.masses > 0.0
+        masses, points = normalised(start.masses[used]), start.points[used]
+        costs = align(points[:, None], sides.points)[1]
+        if best.loss > _plans(sides, masses, costs)[0]:
+            best = _descend(sides, points, masses, tol, max_iter)
+    for _ in range(max_iter):
+        wider = _widened(sides, best.points)
+        if wider is best.points:
+            break
+        following = _descend(sides, wider, None, tol, max_iter)
+        if following.loss >= (1.0 - tol) * best.loss:
+            break
+        best = following
+    images, costs = align(best.points[:, None], sides.points)
+    placed = best.points, images, costs
+    points = _move(sides, best.masses, placed, _POLISH * tol, _POLISH_STEPS)[0]
+    return best.masses, points
+
+
+def _descend(
+    sides: _Sides,
+    points: np.ndarray,
+    masses: np.ndarray | None,
+    tol: float,
+    max_iter: int,
+) -> _Descent:
     """Alternate between plans, points and weights; the objective never rises.
 
     The points are moved before the weights are freed: at the start the best weights
     would be 0 for most points.
     """
     images, costs = align(points[:, None], sides.points)
-    masses = _nearest_masses(sides, costs)
+    if masses is None:
+        masses = _nearest_masses(sides, costs)
     loss = np.inf
     for _ in range(max_iter):
         points, images, costs = _move(sides, masses, (points, images, costs), tol)
@@ -271,7 +323,26 @@ def _descend(sides, points, tol, max_iter):
         masses = masses / masses.sum()
         if start - loss <= tol * loss:
             break
-    return masses, points
+    return _Descent(masses, points, loss)
+
+
+def _widened(sides: _Sides, points: np.ndarray) -> np.ndarray:
+    """Give singular components the mean covariance of what goes to them.
+
+    It is of full rank on all that these components span; the images of a factor never
+    leave what the factor spans. The points themselves where none is singular.
+    """
+    singular = is_singular(as_gaussians(points)[1])
+    if not singular.any():
+        return points
+    costs = align(points[:, None], sides.points)[1]
+    masses = _nearest_masses(sides, costs)
+    shares = _plans(sides, masses, costs)[1] / masses[:, None]
+    covariances = as_gaussians(sides.points)[1]
+    mean = symmetrise(np.einsum("kl,lpq->kpq", shares[singular], covariances))
+    points = points.copy()
+    points[singular, 1:] = factor(mean)
+    return points
 
 
 def _nearest_masses(sides, costs):

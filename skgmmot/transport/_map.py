@@ -19,6 +19,7 @@ from skgmmot.linalg._spd import (
 )
 from skgmmot.transport._mw2 import checked_pair, mw2_plan
 from skgmmot.transport._plan import TransportPlan
+from skgmmot.transport._support import clipped_slopes, largest_slope
 
 METHODS = ("barycentric", "random", "most_likely")
 # Part of the mean variance that makes a singular covariance have posteriors.
@@ -79,9 +80,12 @@ class MixtureMap:
     coupling : ndarray of shape (K0, K1)
         Not negative; the rows need not sum to the weights. Points of a component whose
         row has no mass stay in place.
+    max_slope : float, default=None
+        Bound on the singular values of the maps T_kl of pairs.
     """
 
-    def __init__(self, source, target, coupling):
+    def __init__(self, source, target, coupling, max_slope=None):
+        self.max_slope = max_slope
         kept = source.weights > 0.0
         self.source = type(source)(*(array[kept] for array in source))
         self.target = target
@@ -111,14 +115,31 @@ class MixtureMap:
     def mean_map(self):
         """(linear, shifts): Σ_l p_kl T_kl, one affine map per source component."""
         maps = mean_ratios if self.diagonal else mean_maps
-        linear = maps(
-            self.source.covariances, self.target.covariances, self.conditional
-        )
+        if self.max_slope is None:
+            linear = maps(
+                self.source.covariances, self.target.covariances, self.conditional
+            )
+        else:
+            linear = self._mean_clipped()
         shifts = self.conditional @ self.target.means.astype(np.float64)
         stays = ~self.conditional.any(axis=1)
         linear[stays] = self._identity()
         shifts[stays] = self.gaussians.means[stays]
         return linear, shifts
+
+    def _mean_clipped(self):
+        """Σ_l p_kl T_kl of maps that are clipped pair by pair."""
+        linear = np.zeros((len(self.conditional), *self._identity().shape))
+        rows, columns = np.nonzero(self.conditional)
+        maps, _ = self._maps(rows, columns)
+        chances = self.conditional[rows, columns]
+        np.add.at(linear, rows, chances.reshape(-1, *[1] * (maps.ndim - 1)) * maps)
+        return linear
+
+    @cached_property
+    def steepest(self):
+        """Largest singular value of the maps of pairs that carry mass."""
+        return largest_slope(self.pairs[3])
 
     @cached_property
     def pairs(self):
@@ -155,12 +176,13 @@ class MixtureMap:
         linear = np.empty((len(rows), *self._identity().shape))
         shifts = np.empty((len(rows), self.source.means.shape[1]))
         maps = pair_ratios if self.diagonal else pair_maps
-        linear[moved] = maps(
+        chosen = maps(
             self.source.covariances,
             self.target.covariances,
             rows[moved],
             columns[moved],
         )
+        linear[moved] = clipped_slopes(chosen, self.max_slope)
         shifts[moved] = self.target.means[columns[moved]]
         linear[~moved] = self._identity()
         shifts[~moved] = self.source.means[rows[~moved]]
