@@ -133,7 +133,13 @@ def move_supported(
     return moved
 
 
-def _shrunk(X, gaussians, move, move_as_whole, found):
+def _shrunk(
+    X: np.ndarray,
+    gaussians: Gaussians,
+    move: Callable[[np.ndarray], np.ndarray],
+    move_as_whole: Callable[[np.ndarray], np.ndarray],
+    found: tuple[Nearest, np.ndarray, float],
+) -> np.ndarray:
     """The map at the edge of the nearest ellipsoid, and from there on the whole's."""
     nearest, outside, edge = found
     centers = gaussians.means[nearest.labels[outside]]
@@ -166,7 +172,7 @@ def clipped_slopes(linear: np.ndarray, max_slope: float | None) -> np.ndarray:
     if linear.ndim == 2:
         return np.clip(linear, -max_slope, max_slope)
     left, values, right = np.linalg.svd(linear)
-    steep = (values > max_slope).any(axis=-1)
+    steep = np.asarray((values > max_slope).any(axis=-1))
     clipped = (left * np.minimum(values, max_slope)[..., None, :]) @ right
     return np.where(steep[..., None, None], clipped, linear)
 
