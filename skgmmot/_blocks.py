@@ -1,66 +1,216 @@
-"""Where sums over rows are made. EM sees summed moments and nothing else of the data.
+"""The only door to rows: sums over them, samples of them, and what is asked of each.
 
-`blocks_of(X)` chooses by the type of the data; what it returns offers the sums that a
-fit needs. Arrays in memory are one block, whose rows the kernels share among threads.
+`blocks_of(X)` chooses by the type of the data; what it returns offers all that fits,
+starts and predictions need. Arrays in memory are one block, whose rows the kernels
+share among threads.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from skgmmot.kernels import Moments, kernels_for
+from skgmmot import _rows
+from skgmmot.kernels import Gaussians, Moments, kernels_for
 
 _ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
 
 
-def add_moments(first, second):
+def add_moments(first: Moments, second: Moments) -> Moments:
     """Moments of two blocks together: they add up."""
-    return Moments(*(a + b for a, b in zip(first, second, strict=True)))
+    pairs: Any = zip(first, second, strict=True)
+    return Moments(*(a + b for a, b in pairs))
 
 
 class MemoryBlocks:
-    """Rows in memory, with their weights (None: all 1)."""
+    """Rows in memory, (n, d) in float64 or float32, with their weights.
 
-    def __init__(self, x, sample_weight=None, n_threads=None):
-        self.x = x
-        self.sample_weight = sample_weight
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_features)
+    sample_weight : ndarray of shape (n_rows,), default=None
+        None: all 1. They count in sums, not in what is returned for each row.
+    n_threads : int, default=None
+        None: the usable cores.
+
+    Attributes
+    ----------
+    mass : float
+        Sum of the weights.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self._x = x
+        self._sample_weight = sample_weight
         self.n_threads = n_threads
         self._kernels = kernels_for(x)
         self.mass = float(len(x) if sample_weight is None else sample_weight.sum())
 
-    def moments(self, gaussians, deletion=False):
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self._x)
+
+    @property
+    def n_features(self) -> int:
+        """How many features a row has."""
+        return self._x.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Floating type of the rows."""
+        return self._x.dtype
+
+    # Sums over the rows
+
+    def moments(self, gaussians: Gaussians, deletion: bool = False) -> Moments:
         """Moments under a mixture, about its means."""
         return self._kernels.moments(
-            self.x, self.sample_weight, gaussians, deletion, self.n_threads
+            self._x, self._sample_weight, gaussians, deletion, self.n_threads
         )
 
-    def given_moments(self, responsibilities, means, full):
-        """Moments under given responsibilities (n, K), unweighted, about `means`."""
+    def given_moments(
+        self, responsibilities: Any, means: np.ndarray, full: bool
+    ) -> Moments:
+        """Moments about `means` under given responsibilities, unweighted.
+
+        `responsibilities` is (n_rows, K), or what gives slices of that when indexed.
+        """
         return self._sum_given(lambda rows: responsibilities[rows], means, full)
 
-    def nearest_moments(self, means, full):
+    def nearest_moments(self, means: np.ndarray, full: bool) -> Moments:
         """Moments of the rows, each given to its nearest mean, about the means."""
         columns = np.arange(len(means))
 
-        def one_hot(rows):
-            labels, _ = self._kernels.nearest(self.x[rows], means, self.n_threads)
+        def one_hot(rows: slice) -> np.ndarray:
+            labels, _ = self._kernels.nearest(self._x[rows], means, self.n_threads)
             return (labels[:, None] == columns).astype(np.float64)
 
         return self._sum_given(one_hot, means, full)
 
-    def _sum_given(self, responsibilities_of, means, full):
+    def _sum_given(
+        self,
+        responsibilities_of: Callable[[slice], np.ndarray],
+        means: np.ndarray,
+        full: bool,
+    ) -> Moments:
         total = None
         step = max(1, _ONE_HOT_ENTRIES // len(means))
-        for start in range(0, len(self.x), step):
+        for start in range(0, self.n_rows, step):
             rows = slice(start, start + step)
             given = responsibilities_of(rows)
-            if self.sample_weight is not None:
-                given = given * self.sample_weight[rows, None]
+            if self._sample_weight is not None:
+                given = given * self._sample_weight[rows, None]
             part = self._kernels.given_moments(
-                self.x[rows], given, means, full, self.n_threads
+                self._x[rows], given, means, full, self.n_threads
             )
             total = part if total is None else add_moments(total, part)
+        if total is None:
+            raise ValueError("X: expected at least one row, got none.")
         return total
 
+    def mean_and_variances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted mean and variances of the features, (d,) each, in float64."""
+        return _rows.mean_and_variances(self._x, self._sample_weight)
 
-def blocks_of(x, sample_weight=None, n_threads=None):
-    """The sums of a data set, by the type of the data."""
+    def fourth_moment(self, center: np.ndarray, units: np.ndarray) -> float:
+        """Σ_i w_i |(x_i - center) / units|⁴, the units one for each feature."""
+        return self._kernels.fourth_moment(
+            self._x, self._sample_weight, center, units, self.n_threads
+        )
+
+    # Rows themselves
+
+    def sample_rows(
+        self,
+        n_components: int,
+        random_state: np.random.RandomState,
+        least: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows in canonical order with their weights; of many, a systematic sample.
+
+        Parameters
+        ----------
+        n_components : int
+            More components need more rows.
+        random_state : RandomState
+            Gives one uniform where rows are drawn.
+        least : int, default=None
+            Rows up to which all are taken; None: 20 000.
+
+        Returns
+        -------
+        rows : ndarray of shape (n, n_features)
+        weights : ndarray of shape (n,)
+            Weights of all rows, or how often each was drawn.
+        """
+        return _rows.sample_rows(
+            self._x, self._sample_weight, n_components, random_state, least
+        )
+
+    def rows(self) -> np.ndarray:
+        """All rows as one array; blocks that are not in memory refuse."""
+        return self._x
+
+    def in_canonical_order(self) -> "MemoryBlocks":
+        """The same rows in the order of their values; needs all rows at once."""
+        order = _rows.canonical_order(self._x)
+        weights = self._sample_weight
+        weights = None if weights is None else weights[order]
+        return MemoryBlocks(self._x[order], weights, self.n_threads)
+
+    # What is asked of each row
+
+    def log_density(self, gaussians: Gaussians) -> np.ndarray:
+        """Log density of each row, (n_rows,)."""
+        return self._kernels.log_density(self._x, gaussians, self.n_threads)
+
+    def labels(self, gaussians: Gaussians) -> np.ndarray:
+        """The component with the largest posterior, (n_rows,)."""
+        return self._kernels.labels(self._x, gaussians, self.n_threads)
+
+    def draw_labels(self, gaussians: Gaussians, uniforms: np.ndarray) -> np.ndarray:
+        """A component drawn from each posterior by uniforms (n_rows,), (n_rows,)."""
+        return self._kernels.draw_labels(self._x, gaussians, uniforms, self.n_threads)
+
+    def posteriors(self, gaussians: Gaussians) -> np.ndarray:
+        """Posterior probabilities of the components, (n_rows, K)."""
+        return self._kernels.posteriors(self._x, gaussians, self.n_threads)
+
+    def nearest(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Index of the nearest center, (n_rows,), and squared distance, (n_rows,)."""
+        return self._kernels.nearest(self._x, centers, self.n_threads)
+
+    def apply_maps(
+        self, gaussians: Gaussians, linear: np.ndarray, shifts: np.ndarray
+    ) -> np.ndarray:
+        """Σ_k p_k(x) (A_k (x - m_k) + b_k), p the posteriors, (n_rows, n_features)."""
+        return self._kernels.apply_maps(
+            self._x, gaussians, linear, shifts, self.n_threads
+        )
+
+    def apply_selected(
+        self,
+        index: np.ndarray,
+        centers: np.ndarray,
+        linear: np.ndarray,
+        shifts: np.ndarray,
+    ) -> np.ndarray:
+        """A_i (x - c_i) + b_i with i = index[row], (n_rows, n_features)."""
+        return self._kernels.apply_selected(
+            self._x, index, centers, linear, shifts, self.n_threads
+        )
+
+
+def blocks_of(
+    x: np.ndarray,
+    sample_weight: np.ndarray | None = None,
+    n_threads: int | None = None,
+) -> MemoryBlocks:
+    """The door to the rows of a data set, by the type of the data."""
     return MemoryBlocks(x, sample_weight, n_threads)

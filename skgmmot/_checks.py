@@ -1,13 +1,25 @@
-"""Checks of single arguments, whose errors name the argument and what it was."""
+"""Checks of arguments, and the one form of the errors that refuse them.
 
+Every error says which argument it is about, what was expected and what was given, and
+where that is not plain what to do: "name: expected ..., got ...; do ...". Errors that
+scikit-learn's public tests match keep scikit-learn's wording.
+"""
+
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 
+def message(name: str, expected: str, got: object, mend: str = "") -> str:
+    """Return the words of an error: "name: expected ..., got ...; mend"."""
+    return f"{name}: expected {expected}, got {got}" + (f"; {mend}" if mend else "")
+
+
 @contextmanager
-def naming(name, expected):
+def naming(name: str, expected: str) -> Iterator[None]:
     """Let errors of a conversion say which argument it was, and what was expected."""
     try:
         yield
@@ -15,41 +27,78 @@ def naming(name, expected):
         if name in str(error):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: expected {expected}. {error}") from error
+        raise kind(message(name, expected, "something else", str(error))) from error
 
 
-def is_real(value, low=-np.inf, high=np.inf):
-    """Whether a value is a number from low to high, both finite or not included."""
+def is_real(value: object, low: float = -np.inf, high: float = np.inf) -> bool:
+    """Whether a value is a finite number from low to high, both included."""
     if not isinstance(value, Real):
         return False
-    return bool(low <= value <= high and np.isfinite(value))
+    number = float(value)
+    return bool(low <= number <= high and np.isfinite(number))
 
 
-def is_integer(value, low):
-    """Whether a value is an integer, at least low."""
-    return isinstance(value, Integral) and value >= low
+def is_integer(value: object, low: int) -> bool:
+    """Whether a value is an integer, at least low; True and False are none."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        return False
+    return int(value) >= low
 
 
-def check_real(value, name, low=0.0):
-    """A finite number from low on, as a float."""
-    if not is_real(value, low):
-        raise ValueError(
-            f"{name} must be a finite number, at least {low:g}; got {value!r}."
-        )
+def check_real(
+    value: Any, name: str, low: float = 0.0, high: float = np.inf, mend: str = ""
+) -> float:
+    """Return a finite number from low to high as a float."""
+    if not is_real(value, low, high):
+        expected = f"a finite number, at least {low:g}"
+        if high < np.inf:
+            expected = f"a number between {low:g} and {high:g}"
+        raise ValueError(message(name, expected, repr(value), mend))
     return float(value)
 
 
-def check_integer(value, name, low=0):
-    """An integer from low on."""
+def check_integer(value: Any, name: str, low: int = 0) -> int:
+    """Return an integer from low on."""
     if not is_integer(value, low):
-        raise ValueError(f"{name} must be an integer, at least {low}; got {value!r}.")
+        expected = f"an integer, at least {low}"
+        raise ValueError(message(name, expected, repr(value)))
     return int(value)
 
 
-def real_array(values, name):
-    """Real numbers as a float64 array; NaN and infinity are left to the caller."""
-    with naming(name, "an array of real numbers"):
+def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:
+    """Return one of the words that are allowed."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        words = ", ".join(map(repr, choices))
+        raise ValueError(message(name, f"one of {words}", repr(value)))
+    return value
+
+
+def check_shape(
+    array: np.ndarray, name: str, shape: tuple[int, ...], mend: str = ""
+) -> np.ndarray:
+    """Return an array of the given shape."""
+    if array.shape != shape:
+        raise ValueError(message(name, f"shape {shape}", array.shape, mend))
+    return array
+
+
+def check_size(
+    array: np.ndarray, name: str, largest: float, reason: str, mend: str
+) -> np.ndarray:
+    """Return an array without values beyond what computations can bear."""
+    size = max(float(array.max()), -float(array.min())) if array.size else 0.0
+    if size > largest:
+        expected = f"values within {largest:g}, {reason}"
+        raise ValueError(message(name, expected, f"one of size {size:.3g}", mend))
+    return array
+
+
+def real_array(values: Any, name: str) -> np.ndarray:
+    """Return real numbers as a float64 array; NaN and infinity are left to callers."""
+    expected = "an array of real numbers"
+    with naming(name, expected):
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} must be real numbers; got type {array.dtype}.")
+            raise TypeError(message(name, expected, f"type {array.dtype}"))
         return array.astype(np.float64)

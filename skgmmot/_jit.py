@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
-from numba.core.caching import FunctionCache
+
+from skgmmot._jit_cache import keep_on_disk
 
 # The flags that leave NaN and infinity true, as log-sum-exp needs (no nnan, no ninf).
 _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -16,8 +18,9 @@ _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
 _EXACT = {"contract"}
 
 
-def _stamp():
-    """A digest of the sources of everything compiled: files that name this one.
+def _stamp() -> str:
+    """A digest of the sources of everything compiled: files that name this one,
+    and those of emitters.
 
     Numba's cache looks at the file of a function alone, not at the files of what it
     calls: the digest in its name makes it look at all of them.
@@ -25,45 +28,29 @@ def _stamp():
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         source = path.read_bytes()
-        if b"_jit" in source:
+        if b"_jit" in source or path.parent.name == "numba":
             digest.update(source)
     return digest.hexdigest()[:12]
 
 
-class _Cache(FunctionCache):
-    """Numba's cache on disk, for which a damaged or full folder is no error."""
-
-    def load_overload(self, sig, target_context):
-        """The compiled function, or None where there is none that can be read."""
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:
-            with suppress(Exception):
-                self.flush()  # an empty index in place of the damaged one
-            return None
-
-    def save_overload(self, sig, data):
-        """Save, or let the next process compile again."""
-        with suppress(Exception):
-            super().save_overload(sig, data)
-
-
-def _compiled(fastmath, allocates=False):
+def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
     cache = os.environ.get("SKGMMOT_CACHE", "1") != "0"
     stamp = _stamp()
 
-    def decorate(function):
-        settings = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    def decorate(function: Callable) -> Any:
+        settings: dict[str, Any] = {
+            "nogil": True,
+            "fastmath": fastmath,
+            "error_model": "numpy",
+        }
         # Counting references costs more than the arithmetic of a small tile.
         settings["_nrt"] = allocates
-        if numba.config.DISABLE_JIT:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
         compiled = numba.njit(**settings)(function)
         if cache:
-            # RuntimeError: there is no folder where a cache can be written
-            with suppress(RuntimeError):
-                compiled._cache = _Cache(function)
+            keep_on_disk(compiled, function)
         return compiled
 
     return decorate

@@ -7,8 +7,8 @@ forked child; no OpenMP or TBB region is ever entered.
 
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
@@ -24,25 +24,25 @@ _WORTH_A_THREAD = 2_000_000  # operations below which a second thread costs more
 class _Share:
     """A caller and its helpers, who are at work."""
 
-    def __init__(self, n_helpers):
+    def __init__(self, n_helpers: int) -> None:
         self.n_helpers = n_helpers
 
 
 class _Pool:
     """The process's pool. Nothing of it hangs on an estimator."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.forget()
 
-    def forget(self):
+    def forget(self) -> None:
         """Drop the threads without waiting: after a fork they are not there."""
         self._lock = threading.Lock()
-        self._executor = None
+        self._executor: ThreadPoolExecutor | None = None
         self._size = 0
         # Weak: a share whose caller was interrupted before it could release it is gone.
-        self._shares = WeakSet()
+        self._shares: WeakSet[_Share] = WeakSet()
 
-    def share(self, wanted, cores):
+    def share(self, wanted: int, cores: int | None) -> _Share:
         """Return a caller's share of the cores, with at most `wanted` helpers.
 
         Callers that work at the same time share them; None: as many as wanted.
@@ -54,15 +54,15 @@ class _Pool:
             self._shares.add(share)
         return share
 
-    def release(self, share):
+    def release(self, share: _Share) -> None:
         """Give a share back."""
         with self._lock:
             self._shares.discard(share)
 
-    def helpers(self, size):
+    def helpers(self, size: int) -> ThreadPoolExecutor:
         """Return an executor with at least `size` threads."""
         with self._lock:
-            if self._size < size:
+            if self._executor is None or self._size < size:
                 self._executor = ThreadPoolExecutor(size, "skgmmot")
                 self._size = size
             return self._executor
@@ -74,12 +74,12 @@ if hasattr(os, "register_at_fork"):
 
 
 @lru_cache(maxsize=1)
-def _cores_of_process(pid):
+def _cores_of_process(pid: int) -> int:
     """Affinity and cgroup, which take a tenth of a millisecond to ask for."""
     return joblib.cpu_count()
 
 
-def usable_cores():
+def usable_cores() -> int:
     """Cores that this process may use: affinity, cgroup and OMP_NUM_THREADS.
 
     One in a daemonic process, which is one of several workers, as joblib counts too.
@@ -93,7 +93,7 @@ def usable_cores():
     return max(1, cores)
 
 
-def count_threads(n_jobs):
+def count_threads(n_jobs: int | None) -> int:
     """Most threads for an `n_jobs` in joblib's sense: None and -1 all usable cores."""
     if n_jobs is None:
         return usable_cores()
@@ -102,7 +102,7 @@ def count_threads(n_jobs):
     return max(1, int(n_jobs))
 
 
-def _submit(take, n_helpers, helpers):
+def _submit(take: Callable[[], None], n_helpers: int, helpers: list[Future]) -> None:
     """Hand `take` to the pool; with fewer threads where the system gives no more."""
     if n_helpers == 0:
         return
@@ -114,7 +114,9 @@ def _submit(take, n_helpers, helpers):
         pass
 
 
-def run_ranges(work, n_ranges, n_jobs, operations):
+def run_ranges(
+    work: Callable[[int], None], n_ranges: int, n_jobs: int | None, operations: float
+) -> None:
     """Call work(i) for i in range(n_ranges), on threads where that pays.
 
     Ranges are handed out one by one; each writes to places of its own, so that results
@@ -135,12 +137,12 @@ def run_ranges(work, n_ranges, n_jobs, operations):
         _pool.release(share)
 
 
-def _run(work, n_ranges, n_helpers):
+def _run(work: Callable[[int], None], n_ranges: int, n_helpers: int) -> None:
     """Call work(i) for all ranges on this thread and on helpers."""
     numbers = count()  # next() is one step of the interpreter: no two threads share it
     stop = threading.Event()
 
-    def take():
+    def take() -> None:
         try:
             while not stop.is_set() and (i := next(numbers)) < n_ranges:
                 work(i)
@@ -148,7 +150,7 @@ def _run(work, n_ranges, n_helpers):
             stop.set()
             raise
 
-    helpers = []
+    helpers: list[Future] = []
     try:
         _submit(take, n_helpers, helpers)
         take()

@@ -1,14 +1,18 @@
 """Made-up samples whose truth is known, and the stacking of two domains."""
 
-from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from skgmmot._checks import check_integer, check_real, message, real_array
+
 __all__ = ["make_mixture", "make_shifted_mixtures", "make_spiral", "stack_domains"]
 
 
-def make_spiral(n_samples=10000, *, noise=0.02, random_state=None):
+def make_spiral(
+    n_samples: int = 10000, *, noise: float = 0.02, random_state: Any = None
+) -> np.ndarray:
     r"""Draw points along a spiral in the unit square.
 
     The problem on which sparse weights are tried: no number of Gaussians is
@@ -60,8 +64,8 @@ def make_spiral(n_samples=10000, *, noise=0.02, random_state=None):
            [0.32, 0.5 ],
            [0.5 , 0.2 ]])
     """
-    _check_count("n_samples", n_samples)
-    _check_at_least_zero("noise", noise)
+    check_integer(n_samples, "n_samples", 1)
+    check_real(noise, "noise")
     random_state = check_random_state(random_state)
     t = np.linspace(0.0, 2.0 * np.pi, n_samples, endpoint=False)
     X = np.column_stack((0.5 + 0.4 * (t / 7.0) * np.cos(t), 0.5 + 0.3 * np.sin(t)))
@@ -69,14 +73,14 @@ def make_spiral(n_samples=10000, *, noise=0.02, random_state=None):
 
 
 def make_mixture(
-    n_samples=1000,
+    n_samples: int = 1000,
     *,
-    n_components=5,
-    n_features=2,
-    separation=6.0,
-    weights=None,
-    random_state=None,
-):
+    n_components: int = 5,
+    n_features: int = 2,
+    separation: float = 6.0,
+    weights: Any = None,
+    random_state: Any = None,
+) -> Bunch:
     """Draw a sample of a Gaussian mixture with full covariances.
 
     In every direction the standard deviation of a component lies between 0.5
@@ -132,10 +136,10 @@ def make_mixture(
     >>> weights.shape, means.shape, covariances.shape
     ((3,), (3, 4), (3, 4, 4))
     """
-    _check_count("n_samples", n_samples)
-    _check_count("n_components", n_components)
-    _check_count("n_features", n_features)
-    _check_at_least_zero("separation", separation)
+    check_integer(n_samples, "n_samples", 1)
+    check_integer(n_components, "n_components", 1)
+    check_integer(n_features, "n_features", 1)
+    check_real(separation, "separation")
     weights = _check_shares("weights", weights, n_components)
     random_state = check_random_state(random_state)
     means = _separated_points(n_components, n_features, separation, random_state)
@@ -146,16 +150,16 @@ def make_mixture(
 
 
 def make_shifted_mixtures(
-    n_samples=1000,
+    n_samples: int | tuple[int, int] = 1000,
     *,
-    n_components=3,
-    n_features=2,
-    separation=6.0,
-    shift=3.0,
-    weights=None,
-    growth=None,
-    random_state=None,
-):
+    n_components: int = 3,
+    n_features: int = 2,
+    separation: float = 6.0,
+    shift: float = 3.0,
+    weights: Any = None,
+    growth: Any = None,
+    random_state: Any = None,
+) -> Bunch:
     r"""Draw two samples whose mixture components correspond one to one.
 
     Component k of the target is component k of the source moved by
@@ -234,15 +238,13 @@ def make_shifted_mixtures(
     array([0.75, 0.75, 1.5 ])
     """
     n_source, n_target = _check_two_counts("n_samples", n_samples)
-    _check_count("n_components", n_components)
-    _check_count("n_features", n_features)
-    _check_at_least_zero("shift", shift)
-    _check_at_least_zero("separation", separation)
+    check_integer(n_components, "n_components", 1)
+    check_integer(n_features, "n_features", 1)
+    check_real(shift, "shift")
+    check_real(separation, "separation")
     if separation == 0:
-        raise ValueError(
-            "separation must be above 0, got 0: where all source means are equal "
-            "no component can be told from another. Pass a positive number."
-        )
+        mend = "components with equal means cannot be told apart"
+        raise ValueError(message("separation", "a number above 0", separation, mend))
     weights = _check_shares("weights", weights, n_components)
     target_weights = _grown_shares(weights, growth)
     random_state = check_random_state(random_state)
@@ -271,7 +273,7 @@ def make_shifted_mixtures(
     )
 
 
-def stack_domains(X_source, X_target):
+def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
     """Stack the rows of two domains and label them.
 
     The form in which the domain-aware estimators take two samples: source rows
@@ -317,55 +319,54 @@ def stack_domains(X_source, X_target):
     """
     frames = [hasattr(X, "iloc") for X in (X_source, X_target)]
     if frames[0] != frames[1]:
+        got = f"{type(X_source).__name__} and {type(X_target).__name__}"
+        mend = "pass X.to_numpy() for the DataFrame"
         raise TypeError(
-            "X_source and X_target must be of one kind, two arrays or two "
-            f"DataFrames; got {type(X_source).__name__} and "
-            f"{type(X_target).__name__}. Pass X.to_numpy() for the DataFrame, or "
-            "make the array a DataFrame with the same columns."
+            message("X_source, X_target", "two arrays or two DataFrames", got, mend)
         )
     X_source = _check_rows("X_source", X_source)
     X_target = _check_rows("X_target", X_target)
     if X_source.shape[1] != X_target.shape[1]:
-        raise ValueError(
-            "X_source and X_target must have the same features; got "
-            f"{X_source.shape[1]} columns in X_source and {X_target.shape[1]} in "
-            "X_target. Select the columns that both share."
+        got = (
+            f"{X_source.shape[1]} columns in X_source, {X_target.shape[1]} in X_target"
         )
+        mend = "select the columns that both share"
+        raise ValueError(message("X_source, X_target", "the same features", got, mend))
     sample_domain = np.repeat([1, -1], [X_source.shape[0], X_target.shape[0]])
     if frames[0]:
         return _stack_frames(X_source, X_target), sample_domain
     return np.concatenate((X_source, X_target)), sample_domain
 
 
-def _stack_frames(X_source, X_target):
+def _stack_frames(X_source: Any, X_target: Any) -> Any:
     """Stack two DataFrames, refusing what pandas would silently align."""
     import pandas as pd
 
     if list(X_source.columns) != list(X_target.columns):
-        raise ValueError(
-            "X_source and X_target must have the same columns in the same order; "
-            f"got {list(X_source.columns)} and {list(X_target.columns)}. Pass "
-            "X_target[X_source.columns]."
-        )
+        expected = "the same columns in the same order"
+        got = f"{list(X_source.columns)} and {list(X_target.columns)}"
+        mend = "pass X_target[X_source.columns]"
+        raise ValueError(message("X_source, X_target", expected, got, mend))
     return pd.concat([X_source, X_target])
 
 
-def _check_rows(name, X):
+def _check_rows(name: str, X: Any) -> Any:
     """Two-dimensional rows; anything that has a shape keeps its kind."""
     if hasattr(X, "tocsr"):
-        raise TypeError(f"{name} must be dense, got a sparse matrix. Pass X.toarray().")
+        mend = "pass X.toarray()"
+        raise TypeError(message(name, "a dense array", "a sparse matrix", mend))
     if not hasattr(X, "shape"):
-        X = _numbers(name, X)
+        X = real_array(X, name)
     if len(X.shape) != 2 or X.shape[0] == 0:
-        raise ValueError(
-            f"{name} must have two dimensions and at least one row, got shape "
-            f"{tuple(X.shape)}. Use X.reshape(-1, 1) for one feature, "
-            "X.reshape(1, -1) for one row."
-        )
+        expected = "two dimensions and at least one row"
+        mend = "X.reshape(-1, 1) is for one feature, X.reshape(1, -1) for one row"
+        raise ValueError(message(name, expected, f"shape {tuple(X.shape)}", mend))
     return X
 
 
-def _separated_points(n_points, n_features, distance, random_state):
+def _separated_points(
+    n_points: int, n_features: int, distance: float, random_state: Any
+) -> np.ndarray:
     """Random points whose smallest distance from each other is `distance`.
 
     Each point is the best of ten candidates, the one farthest from those that
@@ -383,7 +384,9 @@ def _separated_points(n_points, n_features, distance, random_state):
     return points * (distance / closest if n_points > 1 else 0.0)
 
 
-def _random_covariances(n_components, n_features, random_state):
+def _random_covariances(
+    n_components: int, n_features: int, random_state: Any
+) -> np.ndarray:
     """Covariances with random axes and standard deviations from 0.5 to 1."""
     axes, _ = np.linalg.qr(
         random_state.standard_normal((n_components, n_features, n_features))
@@ -393,13 +396,19 @@ def _random_covariances(n_components, n_features, random_state):
     return factors @ factors.transpose(0, 2, 1)
 
 
-def _random_directions(n_directions, n_features, random_state):
+def _random_directions(
+    n_directions: int, n_features: int, random_state: Any
+) -> np.ndarray:
     """Unit vectors, uniform on the sphere."""
     normal = random_state.standard_normal((n_directions, n_features))
     return normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def _draw(n_samples, mixture, random_state):
+def _draw(
+    n_samples: int,
+    mixture: tuple[np.ndarray, np.ndarray, np.ndarray],
+    random_state: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a mixture, in random order, and their components."""
     weights, means, covariances = mixture
     labels = random_state.choice(len(weights), size=n_samples, p=weights)
@@ -409,66 +418,45 @@ def _draw(n_samples, mixture, random_state):
     return rows, labels.astype(np.int64)
 
 
-def _grown_shares(weights, growth):
+def _grown_shares(weights: np.ndarray, growth: Any) -> np.ndarray:
     """Shares after each component grew by its factor."""
     if growth is None:
         return weights
-    growth = _numbers("growth", growth)
+    growth = real_array(growth, "growth")
     wrong = not np.all((growth >= 0) & (growth < np.inf)) or not growth.any()
     if growth.shape != weights.shape or wrong:
-        raise ValueError(
-            f"growth must hold {len(weights)} factors, one for each component, none "
-            f"negative and one at least above 0; got {growth.tolist()}."
+        expected = (
+            f"{len(weights)} factors, one for each component, none negative and at "
+            "least one above 0"
         )
+        raise ValueError(message("growth", expected, growth.tolist()))
     grown = weights * growth
     return grown / grown.sum()
 
 
-def _check_shares(name, shares, n_components):
+def _check_shares(name: str, shares: Any, n_components: int) -> np.ndarray:
     """Positive shares with sum 1; None gives equal ones."""
     if shares is None:
         return np.full(n_components, 1.0 / n_components)
-    shares = _numbers(name, shares)
+    shares = real_array(shares, name)
     if (
         shares.shape != (n_components,)
         or not np.all(shares > 0)
         or abs(shares.sum() - 1.0) > 1e-6
     ):
-        raise ValueError(
-            f"{name} must hold {n_components} shares, one for each component, all "
-            f"above 0 and with sum 1; got {shares.tolist()}. Divide by their sum."
+        expected = (
+            f"{n_components} shares, one for each component, all above 0 and with sum 1"
         )
+        mend = "divide them by their sum"
+        raise ValueError(message(name, expected, shares.tolist(), mend))
     return shares / shares.sum()
 
 
-def _numbers(name, values):
-    """An array of real numbers."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.empty(0, dtype=object)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must be an array of numbers, got {values!r}.")
-    return array.astype(np.float64)
-
-
-def _check_count(name, value):
-    """An int of at least 1."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
-
-
-def _check_two_counts(name, value):
+def _check_two_counts(name: str, value: Any) -> tuple[int, int]:
     """One count for both domains, or one for each."""
     counts = value if isinstance(value, tuple) else (value, value)
     if len(counts) != 2:
-        raise ValueError(f"{name} must be an int or two of them, got {value!r}.")
+        raise ValueError(message(name, "an integer or two of them", repr(value)))
     for count in counts:
-        _check_count(name, count)
+        check_integer(count, name, 1)
     return counts
-
-
-def _check_at_least_zero(name, value):
-    """A finite number that is not negative."""
-    if not isinstance(value, Real) or not 0 <= value < np.inf:
-        raise ValueError(f"{name} must be a number of at least 0, got {value!r}.")

@@ -1,11 +1,12 @@
 """Pictures of mixtures and of the coupling between two of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import is_integer, real_array
+from skgmmot._checks import check_shape, is_integer, message, real_array
 from skgmmot.linalg import as_mixture
 
 __all__ = ["CouplingDisplay", "MixtureDisplay"]
@@ -58,7 +59,15 @@ class MixtureDisplay:
     ('feature 2', 1)
     """
 
-    def __init__(self, weights, means, covariances, *, X=None, feature_names=None):
+    def __init__(
+        self,
+        weights: Any,
+        means: Any,
+        covariances: Any,
+        *,
+        X: Any = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.weights = real_array(weights, "weights")
         self.means = real_array(means, "means")
         self.covariances = real_array(covariances, "covariances")
@@ -70,12 +79,20 @@ class MixtureDisplay:
             ("means", (n_components, 2)),
             ("covariances", (n_components, 2, 2)),
         ):
-            _check_shape(name, getattr(self, name), expected)
+            check_shape(getattr(self, name), name, expected)
         if self.X is not None:
-            _check_shape("X", self.X, (*self.X.shape[:1], 2))
+            check_shape(self.X, "X", (*self.X.shape[:1], 2))
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, features=(0, 1), ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        features: Any = (0, 1),
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw two features of a mixture.
 
         Parameters
@@ -110,7 +127,7 @@ class MixtureDisplay:
         pair = _two_features(features, names)
         if X is not None:
             X = np.asarray(X)
-            _check_shape("X", X, (len(X), means.shape[1]))
+            check_shape(X, "X", (len(X), means.shape[1]))
             X = X[:, pair]
         display = cls(
             weights,
@@ -123,14 +140,14 @@ class MixtureDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Any = None,
         *,
-        n_std=2.0,
-        colors=None,
-        labels=True,
-        ellipse_kwargs=None,
-        scatter_kwargs=None,
-    ):
+        n_std: float = 2.0,
+        colors: Sequence[Any] | None = None,
+        labels: bool = True,
+        ellipse_kwargs: dict[str, Any] | None = None,
+        scatter_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the ellipses, and the points if there are any.
 
         The fill of an ellipse is the denser, the larger the component's share.
@@ -165,10 +182,9 @@ class MixtureDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         self.scatter_ = None
         if self.X is not None:
-            self.scatter_ = self._plot_points(ax, scatter_kwargs or {})
+            self.scatter_ = self._plot_points(ax, self.X, scatter_kwargs or {})
         if colors is None:
             colors = [f"C{k % 10}" for k in range(10)]
-        self.ellipses_ = []
         # Large components first, so that small ones lie on top of them.
         order = np.argsort(-self.weights, kind="stable")
         drawn = {}
@@ -177,14 +193,14 @@ class MixtureDisplay:
             drawn[k] = _ellipse(self.means[k], self.covariances[k], n_std, style)
             ax.add_patch(drawn[k])
             if labels:
-                _halo_text(ax, *self.means[k], str(k))
+                _halo_text(ax, self.means[k], str(k))
         self.ellipses_ = [drawn[k] for k in range(len(order))]
         ax.autoscale_view()
         if self.feature_names is not None:
             ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
         return self
 
-    def _style(self, component, color):
+    def _style(self, component: int, color: Any) -> dict[str, Any]:
         """Fill by share, outline always visible."""
         from matplotlib.colors import to_rgba
 
@@ -196,11 +212,13 @@ class MixtureDisplay:
             "zorder": 2,
         }
 
-    def _plot_points(self, ax, scatter_kwargs):
+    def _plot_points(
+        self, ax: Any, X: np.ndarray, scatter_kwargs: dict[str, Any]
+    ) -> Any:
         """Points that neither vanish when they are few nor cover when many."""
-        size = np.clip(20000 / len(self.X), 1.0, 14.0)
+        size = np.clip(20000 / len(X), 1.0, 14.0)
         style = {"s": size, "color": "0.55", "linewidth": 0, "zorder": 1}
-        return ax.scatter(self.X[:, 0], self.X[:, 1], **(style | scatter_kwargs))
+        return ax.scatter(X[:, 0], X[:, 1], **(style | scatter_kwargs))
 
 
 class CouplingDisplay:
@@ -246,22 +264,24 @@ class CouplingDisplay:
     '0.25'
     """
 
-    def __init__(self, coupling, *, source_weights=None, target_weights=None):
+    def __init__(
+        self, coupling: Any, *, source_weights: Any = None, target_weights: Any = None
+    ) -> None:
         self.coupling = real_array(coupling, "coupling")
         if self.coupling.ndim != 2:
+            expected = "two dimensions, one row for each source component"
             raise ValueError(
-                "coupling must have two dimensions, one row for each source "
-                f"component, got shape {self.coupling.shape}."
+                message("coupling", expected, f"shape {self.coupling.shape}")
             )
         self.source_weights = source_weights
         self.target_weights = target_weights
         for axis, name in enumerate(("source_weights", "target_weights")):
             if getattr(self, name) is not None:
                 setattr(self, name, real_array(getattr(self, name), name))
-                _check_shape(name, getattr(self, name), (self.coupling.shape[axis],))
+                check_shape(getattr(self, name), name, (self.coupling.shape[axis],))
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs):
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the coupling of a fitted estimator.
 
         Parameters
@@ -293,10 +313,11 @@ class CouplingDisplay:
         if not hasattr(estimator, "coupling_"):
             if hasattr(estimator, "fit"):
                 check_is_fitted(estimator, "coupling_")
+            mend = "pass a bare matrix to CouplingDisplay(...).plot()"
             raise TypeError(
-                "from_estimator needs an object with coupling_, got "
-                f"{type(estimator).__name__}. Pass a bare matrix, such as the "
-                "coupling of a TransportPlan, to CouplingDisplay(...).plot()."
+                message(
+                    "estimator", "one with coupling_", type(estimator).__name__, mend
+                )
             )
         shares = {
             f"{side}_weights": as_mixture(getattr(estimator, f"{side}_"), side).weights
@@ -307,14 +328,14 @@ class CouplingDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Any = None,
         *,
-        cmap="Blues",
-        values_format=".2f",
-        text=True,
-        margins=True,
-        im_kwargs=None,
-    ):
+        cmap: Any = "Blues",
+        values_format: str = ".2f",
+        text: bool = True,
+        margins: bool = True,
+        im_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the heat map.
 
         Parameters
@@ -362,28 +383,23 @@ class CouplingDisplay:
         self.margins_ = self._plot_margins(ax) if margins else None
         return self
 
-    def _plot_text(self, ax, values_format):
+    def _plot_text(self, ax: Any, values_format: str) -> np.ndarray:
         """Write masses in black or white, whichever is read better."""
         cells = np.full(self.coupling.shape, None, dtype=object)
         nothing = format(0.0, values_format)
+        size = np.clip(80 / max(self.coupling.shape), 5, 10)
         for (k, column), mass in np.ndenumerate(self.coupling):
-            written = format(mass, values_format)
-            if written == nothing:
+            label = format(mass, values_format)
+            if label == nothing:
                 continue
             *rgb, _ = self.image_.cmap(self.image_.norm(mass))
             luminance = np.dot(rgb, [0.299, 0.587, 0.114])
-            cells[k, column] = ax.text(
-                column,
-                k,
-                written,
-                ha="center",
-                va="center",
-                fontsize=np.clip(80 / max(self.coupling.shape), 5, 10),
-                color="black" if luminance > 0.55 else "white",
-            )
+            color = "black" if luminance > 0.55 else "white"
+            style = {"ha": "center", "va": "center", "fontsize": size, "color": color}
+            cells[k, column] = ax.text(column, k, label, **style)
         return cells
 
-    def _plot_margins(self, ax):
+    def _plot_margins(self, ax: Any) -> tuple[Any, Any]:
         """Bars of what is moved, strokes of the weights, on both sides."""
         from mpl_toolkits.axes_grid1 import make_axes_locatable
 
@@ -410,29 +426,28 @@ class CouplingDisplay:
         right.set(
             xlim=(0, None), xticks=[sent.max()], xticklabels=[f"{sent.max():.2g}"]
         )
-        above.set(
-            ylim=(0, None),
-            yticks=[received.max()],
-            yticklabels=[f"{received.max():.2g}"],
-        )
+        label = f"{received.max():.2g}"
+        above.set(ylim=(0, None), yticks=[received.max()], yticklabels=[label])
         above.set_ylabel("share", fontsize="small", color=_INK)
         right.set_xlabel("share", fontsize="small", color=_INK)
         return right, above
 
 
-def _axes(ax):
+def _axes(ax: Any) -> Any:
     """The axes to draw on, in a new figure if there are none."""
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
+        mend = 'pip install "skgmmot[plot]"'
         raise ImportError(
-            "Drawing needs matplotlib, which is not installed. Install it by: "
-            'pip install "skgmmot[plot]"'
+            message("matplotlib", "an installed package", "none", mend)
         ) from error
     return plt.subplots()[1] if ax is None else ax
 
 
-def _ellipse(mean, covariance, n_std, style):
+def _ellipse(
+    mean: Any, covariance: np.ndarray, n_std: float, style: dict[str, Any]
+) -> Any:
     """The line at `n_std` standard deviations around a mean."""
     from matplotlib.patches import Ellipse
 
@@ -443,24 +458,16 @@ def _ellipse(mean, covariance, n_std, style):
     return Ellipse(mean, width=axes[1], height=axes[0], angle=angle, **style)
 
 
-def _halo_text(ax, x, y, text):
+def _halo_text(ax: Any, place: np.ndarray, text: str) -> None:
     """Small text that can be read on points and fills alike."""
     from matplotlib.patheffects import withStroke
 
-    ax.text(
-        x,
-        y,
-        text,
-        ha="center",
-        va="center",
-        fontsize="small",
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        zorder=3,
-        clip_on=True,
-    )
+    style = {"ha": "center", "va": "center", "fontsize": "small", "zorder": 3}
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    ax.text(*place, text, path_effects=halo, clip_on=True, **style)
 
 
-def _feature_names(estimator, X, n_features):
+def _feature_names(estimator: Any, X: Any, n_features: int) -> list[str]:
     """Names the estimator was fitted with, else those of X, else numbers."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None and hasattr(X, "columns"):
@@ -470,7 +477,7 @@ def _feature_names(estimator, X, n_features):
     return [str(name) for name in names]
 
 
-def _two_features(features, names):
+def _two_features(features: Any, names: list[str]) -> list[int]:
     """Two columns, given by number or by name."""
     features = list(features) if isinstance(features, Iterable) else [features]
     known = [
@@ -480,17 +487,12 @@ def _two_features(features, names):
         for feature in features
     ]
     if len(features) != 2 or not all(known):
-        raise ValueError(
-            f"features must be two of the {len(names)} features of the mixture, by "
-            f"column number or by name ({', '.join(names[:8])}); got {features}."
+        expected = (
+            f"two of the {len(names)} features of the mixture, by column number or by "
+            f"name ({', '.join(names[:8])})"
         )
+        raise ValueError(message("features", expected, features))
     return [
         names.index(feature) if isinstance(feature, str) else feature % len(names)
         for feature in features
     ]
-
-
-def _check_shape(name, array, expected):
-    """Shapes of what is drawn agree with each other."""
-    if array.shape != expected:
-        raise ValueError(f"{name} must have shape {expected}, got {array.shape}.")

@@ -30,6 +30,68 @@ def costs(source, target):
     return table
 
 
+def framed_costs(first, second, matrix, shift, metric):
+    """Costs after x -> A x + b of the first, squares divided by `metric`."""
+    kept = np.isfinite(metric)
+    scales = 1 / np.sqrt(metric[kept])
+
+    def seen(mixture, matrix, shift):
+        weights, means, covariances = mixture
+        by = (matrix * 1.0)[kept] * scales[:, None]
+        return (
+            weights,
+            np.array([by @ mean + scales * shift[kept] for mean in means]),
+            np.array([by @ covariance @ by.T for covariance in covariances]),
+        )
+
+    d = len(metric)
+    return costs(seen(first, matrix, shift), seen(second, np.eye(d), np.zeros(d)))
+
+
+def linked_weights(tables, links, counts, frozen, reg, reg_m):
+    """Least of sum of OT - sum of n log pi over all plans and weights, by SLSQP.
+
+    `tables` are costs in nats, one a link; `counts` are weights where frozen.
+    Returns the value and the weights.
+    """
+    sizes = [len(n) for n in counts]
+    shapes = {f"plan{i}": table.shape for i, table in enumerate(tables)}
+    shapes |= {f"w{t}": (size,) for t, size in enumerate(sizes)}
+    variables = Variables(**shapes)
+
+    def value(x):
+        v, total = variables.split(x), 0.0
+        for i, (a, b) in enumerate(links):
+            w = v[f"w{a}"], v[f"w{b}"]
+            pair = None if reg_m is None else (reg_m[a], reg_m[b])
+            total += transport_value(v[f"plan{i}"], tables[i], *w, reg, pair)
+        for t, n in enumerate(counts):
+            total -= 0.0 if frozen[t] else n @ np.log(v[f"w{t}"])
+        return total
+
+    def equalities(x):
+        v, found = variables.split(x), []
+        for t, n in enumerate(counts):
+            found.append(v[f"w{t}"] - n if frozen[t] else [v[f"w{t}"].sum() - 1])
+        for i, (a, b) in enumerate(links):
+            if reg_m is None:
+                found.append(v[f"plan{i}"].sum(1) - v[f"w{a}"])
+                found.append((v[f"plan{i}"].sum(0) - v[f"w{b}"])[:-1])
+        return np.concatenate(found)
+
+    start = {f"w{t}": n for t, n in enumerate(counts)}
+    for i, (a, b) in enumerate(links):
+        start[f"plan{i}"] = np.outer(counts[a], counts[b])
+    x = variables.join(start)
+    result = minimize(
+        value, x, bounds=[(1e-12, None)] * len(x), method="SLSQP",
+        constraints={"type": "eq", "fun": equalities},
+        options={"maxiter": 1000, "ftol": 1e-13},
+    )  # fmt: skip
+    v = variables.split(result.x)
+    return result.fun, [v[f"w{t}"] for t in range(len(counts))]
+
+
 def kl(f, g):
     """Generalised Kullback-Leibler divergence."""
     return np.sum(xlogy(f, f / g) - f + g)

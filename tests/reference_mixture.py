@@ -175,3 +175,14 @@ def nearest(X, centers):
         labels.append(int(np.argmin(squares)))
         distances.append(min(squares))
     return np.array(labels), np.array(distances)
+
+
+def fourth_moment(X, sample_weight, center, units):
+    """sum_i w_i |(x_i - center) / units|^4, row by row."""
+    total = 0.0
+    for i, x in enumerate(X.astype(np.float64)):
+        square = sum(
+            ((a - c) / u) ** 2 for a, c, u in zip(x, center, units, strict=True)
+        )
+        total += (1.0 if sample_weight is None else sample_weight[i]) * square**2
+    return total

@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skgmmot import SparseGaussianMixture
-from skgmmot.kernels import _cpu
+from skgmmot.kernels.numba import _primitives
 
 KINDS = (ValueError, TypeError, InvalidParameterError, NotFittedError)
 # What Python and NumPy say of their own operations names nothing that a user knows.
@@ -20,6 +20,20 @@ FOREIGN = re.compile(
     "|could not convert|unexpected keyword|object is not callable|ufunc|inhomogeneous"
     "|cannot be interpreted|has no len|not subscriptable|ambiguous|required argument"
 )
+# The form of the package's own errors, made by skgmmot._checks.message.
+FORM = re.compile(r"[\w\[\], ]+: expected .+, got ", re.DOTALL)
+# What stays in scikit-learn's words, raised by it or matched by its public tests.
+SKLEARN = re.compile(
+    "The '.*' parameter of|The parameter '|Expected 2D array|Input .* contains"
+    "|Found array with|X has .* features, but|Complex data not supported"
+    "|Sparse data was passed|Negative values in data|Sample weights must be"
+    "|sample_weight.shape|precision' should be|Invalid value for 'n_samples'"
+    "|Expected n_samples|cannot be used to seed|Seed must be|is not fitted yet"
+    "|not fitted yet|should be a 1d array|Singleton array|ill-defined empirical"
+    "|Cannot clone object"
+)
+# To be brought to the form with the solver of plans.
+PENDING = re.compile("^(reg_m must be|reg must be a finite)")
 # scikit-learn's own words for data that are no table of numbers.
 DATA_WORDS = {"X": ("X",), "sample_weight": ("ample",), "random_state": ("ran", "eed")}
 
@@ -34,6 +48,9 @@ def assert_refused(call, name):
     assert any(word in message for word in names), message
     assert len(message) > 20, message
     assert "expected" in message or not FOREIGN.search(message), message
+    assert FORM.match(message) or SKLEARN.search(message) or (PENDING.match(message)), (
+        message
+    )
     return message
 
 
@@ -41,7 +58,7 @@ def assert_refused(call, name):
 def no_work():
     """No kernel may run: what is refused is refused before any work."""
     begun = AssertionError("work was begun before the arguments were checked")
-    with mock.patch.object(_cpu, "run_ranges", side_effect=begun):
+    with mock.patch.object(_primitives, "run_ranges", side_effect=begun):
         yield
 
 

@@ -96,3 +96,31 @@ def test_input_is_not_checked_by_assert(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
     assert not lines, f"gone under python -O: lines {lines}"
+
+
+def importers_of(name):
+    """Files of the package that import a name, as paths below its root."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and name in [alias.name for alias in node.names]
+    }
+
+
+def test_blocks_are_the_only_door_to_rows():
+    assert importers_of("kernels_for") == {"_blocks.py"}
+
+
+def test_rows_in_memory_are_read_by_blocks_alone():
+    assert importers_of("sample_rows") == set()
+    reaching = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("_x", "_sample_weight")
+        and path.name != "_blocks.py"
+    ]
+    assert not reaching

@@ -78,8 +78,8 @@ FUNCTIONS = {
     "mw2_interpolation": (
         mw2_interpolation,
         {"source": SOURCE, "target": TARGET, "t": 0.5},
-        {"t": (-0.1, 1.1, NAN, "1", None, (1.0,)),
-         "plan": (*COUPLINGS, np.ones((2, 3)), np.zeros((2, 3)))},
+        {"t": (-0.1, 1.1, NAN, "1", None, (1.0,)), "plan": COUPLINGS,
+         "max_growth": (0.5, NAN, np.inf, "2", None)},
     ),
     "mw2_barycenter": (
         mw2_barycenter,
@@ -158,7 +158,7 @@ def test_lists_of_mixtures_name_the_element(function, mixture):
 def test_a_gradient_at_a_singular_source_names_the_component():
     flat = Mixture(SOURCE[0], SOURCE[1], SOURCE[2] * [[[1.0]], [[0.0]]])
     message = assert_refused(lambda: mw2_gradient(flat, TARGET), "source")
-    assert "covariance 1 is singular" in message
+    assert "a singular covariance 1" in message
 
 
 DRAWN = {

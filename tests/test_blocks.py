@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference_mixture as reference
 
-from skgmmot import _blocks
+from skgmmot import _blocks, _rows
 from skgmmot._blocks import MemoryBlocks, add_moments, blocks_of
 from skgmmot.kernels import Gaussians
 
@@ -83,3 +83,83 @@ def test_size_of_a_block_of_responsibilities_does_not_matter(monkeypatch, entrie
     monkeypatch.setattr(_blocks, "_ONE_HOT_ENTRIES", entries)
     found = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
     assert_moments(found, expected)
+
+
+def test_what_blocks_say_of_their_rows():
+    blocks = blocks_of(X.astype(np.float32), WEIGHTS, 2)
+    assert (blocks.n_rows, blocks.n_features, blocks.n_threads) == (230, 3, 2)
+    assert blocks.dtype == np.float32
+    np.testing.assert_array_equal(blocks.rows(), X.astype(np.float32))
+
+
+@pytest.mark.parametrize("block_rows", [7, 2**14])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, block_rows):
+    monkeypatch.setattr(_rows, "_BLOCK_ROWS", block_rows)
+    blocks = blocks_of(X, weights)
+    mean, variances = blocks.mean_and_variances()
+    expected = np.average(X, axis=0, weights=weights)
+    np.testing.assert_allclose(mean, expected, rtol=1e-12)
+    squares = (X - expected) ** 2
+    expected = np.average(squares, axis=0, weights=weights)
+    np.testing.assert_allclose(variances, expected, rtol=1e-12)
+    center, units = np.array([0.5, -1.0, 2.0]), np.array([1.0, 0.1, 30.0])
+    total = 0.0
+    for x, weight in zip(X, np.ones(230) if weights is None else weights, strict=True):
+        total += (
+            weight * sum((x[j] - center[j]) ** 2 / units[j] ** 2 for j in range(3)) ** 2
+        )
+    assert blocks.fourth_moment(center, units) == pytest.approx(total, rel=1e-12)
+
+
+def test_a_sample_of_few_rows_is_all_of_them_in_order():
+    rows, weights = blocks_of(X, WEIGHTS).sample_rows(3, np.random.RandomState(0))
+    order = np.lexsort(X.T[::-1])
+    np.testing.assert_array_equal(rows, X[order])
+    np.testing.assert_array_equal(weights, WEIGHTS[order])
+
+
+def test_a_sample_of_many_rows_keeps_their_shares(monkeypatch):
+    monkeypatch.setattr(_rows, "_ROWS_PER_COMPONENT", 1)
+    blocks = blocks_of(X, WEIGHTS)
+    rows, repeats = blocks.sample_rows(3, np.random.RandomState(0), 100)
+    assert repeats.sum() == 100
+    cdf = np.cumsum(WEIGHTS[np.lexsort(X.T[::-1])]) / WEIGHTS.sum()
+    places = [
+        int(np.flatnonzero((X[np.lexsort(X.T[::-1])] == row).all(1))[0]) for row in rows
+    ]
+    # A systematic sample is within one draw of the share of any stretch of rows.
+    drawn = np.zeros(len(X))
+    drawn[places] = repeats
+    assert np.abs(np.cumsum(drawn) - 100.0 * cdf).max() <= 1.0
+
+
+def test_blocks_in_canonical_order_keep_weights_with_their_rows():
+    ordered = blocks_of(X, WEIGHTS, 1).in_canonical_order()
+    np.testing.assert_array_equal(ordered.rows(), X[np.lexsort(X.T[::-1])])
+    assert_moments(ordered.moments(GAUSSIANS), blocks_of(X, WEIGHTS).moments(GAUSSIANS))
+
+
+def test_rows_are_asked_one_by_one():
+    blocks = blocks_of(X, WEIGHTS)
+    squares = ((X[:, None] - MEANS) ** 2).sum(axis=2)
+    logs = np.log(0.25) - 0.5 * squares
+    density = np.logaddexp.reduce(logs, axis=1)
+    shares = np.exp(logs - density[:, None])
+    np.testing.assert_allclose(blocks.log_density(GAUSSIANS), density, rtol=1e-11)
+    np.testing.assert_allclose(blocks.posteriors(GAUSSIANS), shares, atol=1e-12)
+    labels = shares.argmax(axis=1)
+    np.testing.assert_array_equal(blocks.labels(GAUSSIANS), labels)
+    np.testing.assert_array_equal(blocks.nearest(MEANS)[0], squares.argmin(axis=1))
+    np.testing.assert_allclose(blocks.nearest(MEANS)[1], squares.min(axis=1))
+    uniforms = np.random.default_rng(1).uniform(size=len(X))
+    drawn = (np.cumsum(shares, axis=1) < uniforms[:, None]).sum(axis=1)
+    np.testing.assert_array_equal(blocks.draw_labels(GAUSSIANS, uniforms), drawn)
+    linear, shifts = RNG.standard_normal((2, 4, 3))
+    mapped = linear * (X[:, None] - MEANS) + shifts
+    expected = (shares[:, :, None] * mapped).sum(axis=1)
+    moved = blocks.apply_maps(GAUSSIANS, linear, shifts)
+    np.testing.assert_allclose(moved, expected, rtol=1e-10, atol=1e-10)
+    moved = blocks.apply_selected(labels, MEANS, linear[:, :, None] * np.eye(3), shifts)
+    expected = mapped[np.arange(len(X)), labels]
+    np.testing.assert_allclose(moved, expected, rtol=1e-10, atol=1e-10)

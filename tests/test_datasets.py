@@ -158,24 +158,36 @@ def test_shifted_mixtures_growth_and_sizes():
 @pytest.mark.parametrize(
     ("make", "parameters", "message"),
     [
-        (make_spiral, {"n_samples": 0}, "n_samples must be an int of at least 1"),
-        (make_spiral, {"n_samples": 2.5}, "n_samples must be an int"),
-        (make_spiral, {"noise": -1.0}, "noise must be a number of at least 0"),
-        (make_mixture, {"n_components": True}, "n_components must be an int"),
-        (make_mixture, {"n_features": 0}, "n_features must be an int of at least 1"),
-        (make_mixture, {"separation": np.nan}, "separation must be a number"),
-        (make_mixture, {"weights": [0.5, 0.5]}, "weights must hold 5 shares"),
+        (
+            make_spiral,
+            {"n_samples": 0},
+            "n_samples: expected an integer, at least 1, got 0",
+        ),
+        (make_spiral, {"n_samples": 2.5}, "n_samples: expected an integer"),
+        (make_spiral, {"noise": -1.0}, "noise: expected a finite number, at least 0"),
+        (make_mixture, {"n_components": True}, "n_components: expected an integer"),
+        (
+            make_mixture,
+            {"n_features": 0},
+            "n_features: expected an integer, at least 1",
+        ),
+        (make_mixture, {"separation": np.nan}, "separation: expected a finite number"),
+        (make_mixture, {"weights": [0.5, 0.5]}, "weights: expected 5 shares"),
         (
             make_mixture,
             {"n_components": 2, "weights": [0.7, 0.7]},
-            "with sum 1; got",
+            "with sum 1, got",
         ),
-        (make_shifted_mixtures, {"n_samples": (1, 2, 3)}, "an int or two of them"),
-        (make_shifted_mixtures, {"separation": 0}, "separation must be above 0"),
-        (make_shifted_mixtures, {"shift": -1}, "shift must be a number"),
-        (make_shifted_mixtures, {"growth": [1, -1, 1]}, "growth must hold 3 factors"),
-        (make_shifted_mixtures, {"growth": [0, 0, 0]}, "one at least above 0"),
-        (make_shifted_mixtures, {"growth": [1, 1]}, "growth must hold 3 factors"),
+        (make_shifted_mixtures, {"n_samples": (1, 2, 3)}, "an integer or two of them"),
+        (
+            make_shifted_mixtures,
+            {"separation": 0},
+            "separation: expected a number above 0",
+        ),
+        (make_shifted_mixtures, {"shift": -1}, "shift: expected a finite number"),
+        (make_shifted_mixtures, {"growth": [1, -1, 1]}, "growth: expected 3 factors"),
+        (make_shifted_mixtures, {"growth": [0, 0, 0]}, "at least one above 0"),
+        (make_shifted_mixtures, {"growth": [1, 1]}, "growth: expected 3 factors"),
     ],
 )
 def test_makers_say_what_they_expected(make, parameters, message):
@@ -228,16 +240,16 @@ def test_stack_refuses_two_kinds():
 
 def test_stack_refuses_sparse():
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match="X_target must be dense"):
+    with pytest.raises(TypeError, match="X_target: expected a dense array"):
         stack_domains(np.ones((1, 2)), sparse.csr_array(np.ones((1, 2))))
 
 
 @pytest.mark.parametrize(
     ("X_source", "X_target", "message"),
     [
-        (np.ones((2, 3)), np.ones((2, 4)), "3 columns in X_source and 4 in X_target"),
-        (np.ones(3), np.ones((2, 3)), "X_source must have two dimensions"),
-        (np.ones((2, 3)), np.ones((0, 3)), "X_target must have two dimensions"),
+        (np.ones((2, 3)), np.ones((2, 4)), "3 columns in X_source, 4 in X_target"),
+        (np.ones(3), np.ones((2, 3)), "X_source: expected two dimensions"),
+        (np.ones((2, 3)), np.ones((0, 3)), "X_target: expected two dimensions"),
     ],
 )
 def test_stack_says_what_it_expected(X_source, X_target, message):

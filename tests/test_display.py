@@ -107,14 +107,14 @@ def test_mixture_display_draws_singular_covariances(pyplot):
 
 @pytest.mark.parametrize("features", [(0,), (0, 4), (0, "CD4"), (0, 1, 2)])
 def test_mixture_display_refuses_unknown_features(data, features):
-    with pytest.raises(ValueError, match="features must be two of the 4 features"):
+    with pytest.raises(ValueError, match="features: expected two of the 4 features"):
         MixtureDisplay.from_estimator(data.mixture, features=features)
 
 
 def test_mixture_display_refuses_other_shapes(data):
-    with pytest.raises(ValueError, match=r"means must have shape \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"means: expected shape \(3, 2\)"):
         MixtureDisplay(*data.mixture)
-    with pytest.raises(ValueError, match=r"X must have shape \(200, 4\)"):
+    with pytest.raises(ValueError, match=r"X: expected shape \(200, 4\)"):
         MixtureDisplay.from_estimator(data.mixture, data.X[:, :3])
 
 
@@ -168,11 +168,13 @@ def test_coupling_display_can_be_bare(pyplot):
 
 
 def test_coupling_display_says_what_it_expected(data):
-    with pytest.raises(ValueError, match="coupling must have two dimensions"):
+    with pytest.raises(ValueError, match="coupling: expected two dimensions"):
         CouplingDisplay([1.0])
-    with pytest.raises(ValueError, match=r"source_weights must have shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"source_weights: expected shape \(2,\)"):
         CouplingDisplay(np.eye(2), source_weights=[1.0])
-    with pytest.raises(TypeError, match="needs an object with coupling_, got Bunch"):
+    with pytest.raises(
+        TypeError, match="estimator: expected one with coupling_, got Bunch"
+    ):
         CouplingDisplay.from_estimator(data)
     with pytest.raises(NotFittedError):
         CouplingDisplay.from_estimator(BaseCoupled())

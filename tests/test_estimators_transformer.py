@@ -125,6 +125,24 @@ def test_transport_weights_follow_the_formula_and_average_to_one(problem):
     assert np.ptp(factors) > 0.0
 
 
+@pytest.mark.parametrize("map_to", ["target", "source"])
+def test_transport_weights_are_one_on_average_under_the_fitted_mixture(map_to):
+    data = make_shifted_mixtures(
+        150, n_components=3, n_features=1, separation=2.0, growth=[1, 3, 1],
+        random_state=0,
+    )  # fmt: skip
+    X, sample_domain = stack_domains(data.X_source, data.X_target)
+    mixture = SparseGaussianMixture(3, sparsity=0.0, random_state=0)
+    mover = GMMOTTransformer(mixture, reg=0.1, reg_m=1.0, map_to=map_to)
+    mover.fit(X, sample_domain=sample_domain)
+    left = mover.source_ if map_to == "target" else mover.target_
+    grid, width = np.linspace(-60.0, 60.0, 200_001, retstep=True)
+    density = np.exp(left.score_samples(grid[:, None]))
+    weights = mover.transport_weights(grid[:, None])
+    assert np.ptp(weights) > 0.1
+    assert width * (density @ weights) == pytest.approx(1.0, rel=1e-9)
+
+
 def test_strength_moves_part_of_the_way(problem, fitted):
     data, X, sample_domain = problem
     half = GMMOTTransformer(two_components(), strength=0.25)
@@ -249,7 +267,7 @@ def test_bad_labels_are_refused_in_words(problem, labels, message):
 def test_a_domain_without_weight_is_refused(problem):
     _, X, sample_domain = problem
     weights = (sample_domain > 0).astype(float)
-    with pytest.raises(ValueError, match="weights of the target rows sum to 0"):
+    with pytest.raises(ValueError, match="weights of the target rows that sum to 0"):
         GMMOTTransformer(two_components()).fit(
             X, sample_domain=sample_domain, sample_weight=weights
         )

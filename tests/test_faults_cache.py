@@ -29,7 +29,8 @@ def test_no_folder_for_a_cache_and_no_home(tmp_path):
         ROOT / "skgmmot", package, ignore=shutil.ignore_patterns("__pycache__")
     )
     # A file in the folder's place: nobody can write there, the administrator included.
-    (package / "kernels" / "__pycache__").write_text("")
+    for folder in ("kernels", "kernels/numba", "linalg"):
+        (package / folder / "__pycache__").write_text("")
     closed = os.devnull + "/no"
     nowhere = {"NUMBA_CACHE_DIR": closed, "HOME": None, "XDG_CACHE_HOME": closed}
     code = SCORE + "print(mixture.score.__func__.__code__.co_filename)"
@@ -42,7 +43,7 @@ def test_a_cache_that_closes_after_the_import(tmp_path):
     folder = tmp_path / "cache"
     closing = f"""
 import shutil
-import skgmmot.kernels._cpu
+import skgmmot.kernels.numba
 shutil.rmtree({str(folder)!r})
 open({str(folder)!r}, "w").close()
 """

@@ -1,15 +1,19 @@
-"""The primitives on the CPU against double loops, and where they could break."""
+"""The primitives against double loops, and where they could break.
+
+Of the twin that is in use: with SKGMMOT_KERNELS=numpy, of the readable one.
+"""
 
 import numpy as np
 import pytest
 import reference_mixture as reference
 from strategies import spd_stack
 
-from skgmmot.kernels import Gaussians, Moments, _cpu, _tiles, kernels_for
+from skgmmot.kernels import Gaussians, Moments, kernels_for
 
 DIMENSIONS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 33]
 FORMS = ["full", "diagonal"]
 RTOL = 1e-10
+kernels = kernels_for(np.empty((0, 1)))
 
 
 def gaussians_of(mixture, form):
@@ -69,14 +73,14 @@ def test_primitives_equal_the_reference(d, form):
     X, mixture, gaussians = make_problem(d, 30, d, 4, form)
     rng = np.random.default_rng(d)
     weights = rng.uniform(0.5, 2.0, len(X))
-    assert_close(_cpu.log_density(X, gaussians), reference.log_densities(X, mixture))
+    assert_close(kernels.log_density(X, gaussians), reference.log_densities(X, mixture))
     expected = reference.posteriors(X, mixture)
-    assert_close(_cpu.posteriors(X, gaussians), expected)
-    np.testing.assert_array_equal(_cpu.labels(X, gaussians), expected.argmax(axis=1))
-    found = _cpu.moments(X, weights, gaussians, deletion=True)
+    assert_close(kernels.posteriors(X, gaussians), expected)
+    np.testing.assert_array_equal(kernels.labels(X, gaussians), expected.argmax(axis=1))
+    found = kernels.moments(X, weights, gaussians, deletion=True)
     assert_moments(found, X, weights, mixture, form)
     assert_close(found.deletion, reference.deletion_sums(X, weights, mixture))
-    assert not _cpu.moments(X, weights, gaussians).deletion.any()
+    assert not kernels.moments(X, weights, gaussians).deletion.any()
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])
@@ -86,21 +90,12 @@ def test_rows_are_held_back_and_added(d, form, spread):
     # Apart, a component has few rows in a tile, and they wait for those of the next.
     X, mixture, gaussians = make_problem(d, 900, d, 6, form, spread)
     weights = np.random.default_rng(d).uniform(size=len(X))
-    found = _cpu.moments(X, weights, gaussians)
+    found = kernels.moments(X, weights, gaussians)
     assert_moments(found, X, weights, mixture, form)
     responsibilities = reference.posteriors(X, mixture) * weights[:, None]
-    given = _cpu.given_moments(X, responsibilities, mixture[1], form == "full")
+    given = kernels.given_moments(X, responsibilities, mixture[1], form == "full")
     for name in ("counts", "sums", "seconds"):
         assert_close(getattr(given, name), getattr(found, name))
-
-
-@pytest.mark.parametrize("n", [1, 127, 128, 129, 300, 12_345])
-@pytest.mark.parametrize("n_ranges", [1, 2, 7])
-def test_ranges_end_with_tiles(n, n_ranges):
-    bounds = _cpu._bounds(n, n_ranges)
-    assert (bounds[0], bounds[-1], len(bounds)) == (0, n, n_ranges + 1)
-    assert bounds == sorted(bounds)
-    assert all(end % _tiles.TILE == 0 for end in bounds[:-1])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -113,7 +108,7 @@ def test_maps_equal_the_reference(d, form):
         linear = linear * np.eye(d)
     given = linear if form == "full" else np.diagonal(linear, axis1=1, axis2=2)
     assert_close(
-        _cpu.apply_maps(X, gaussians, given, shifts),
+        kernels.apply_maps(X, gaussians, given, shifts),
         reference.apply_maps(X, mixture, linear, shifts),
     )
     index = rng.integers(3, size=len(X))
@@ -121,7 +116,7 @@ def test_maps_equal_the_reference(d, form):
         linear[i] @ (x - mixture[1][i]) + shifts[i]
         for x, i in zip(X, index, strict=True)
     ]
-    found = _cpu.apply_selected(X, index, mixture[1], given, shifts)
+    found = kernels.apply_selected(X, index, mixture[1], given, shifts)
     assert_close(found, np.array(expected))
 
 
@@ -129,7 +124,7 @@ def test_maps_equal_the_reference(d, form):
 def test_nearest_equals_the_reference(d):
     rng = np.random.default_rng(d)
     X, centers = rng.standard_normal((140, d)), rng.standard_normal((5, d))
-    labels, distances = _cpu.nearest(X, centers)
+    labels, distances = kernels.nearest(X, centers)
     expected = reference.nearest(X, centers)
     np.testing.assert_array_equal(labels, expected[0])
     assert_close(distances, expected[1])
@@ -141,7 +136,7 @@ def test_given_moments_equal_the_reference(form):
     X, mixture, _ = make_problem(0, 150, 5, 3, form)
     given = np.random.default_rng(1).dirichlet(np.ones(3), len(X))
     given[:40, 1] = 0.0
-    found = _cpu.given_moments(X, given, mixture[1], form == "full")
+    found = kernels.given_moments(X, given, mixture[1], form == "full")
     counts, sums, outers = reference.given_moments(X, given, mixture[1])
     assert_close(found.counts, counts)
     assert_close(found.sums, sums)
@@ -158,23 +153,23 @@ def test_sizes_around_the_tile_fewer_rows_than_components_one_component(
     n, n_components, form
 ):
     X, mixture, gaussians = make_problem(n, n, 3, n_components, form)
-    found = _cpu.moments(X, None, gaussians, deletion=n_components > 1)
+    found = kernels.moments(X, None, gaussians, deletion=n_components > 1)
     assert_moments(found, X, None, mixture, form)
     if n_components > 1:
         assert_close(found.deletion, reference.deletion_sums(X, None, mixture))
-    assert_close(_cpu.posteriors(X, gaussians), reference.posteriors(X, mixture))
-    assert_close(_cpu.log_density(X, gaussians), reference.log_densities(X, mixture))
+    assert_close(kernels.posteriors(X, gaussians), reference.posteriors(X, mixture))
+    assert_close(kernels.log_density(X, gaussians), reference.log_densities(X, mixture))
 
 
 @pytest.mark.parametrize("n", [1023, 1024, 1025, 40_001])
 def test_no_row_is_lost_where_ranges_are_cut(n):
     X, mixture, gaussians = make_problem(0, n, 2, 3, "full")
-    found = _cpu.moments(X, None, gaussians)
+    found = kernels.moments(X, None, gaussians)
     # The sums of rows one by one, from another primitive.
-    shares = _cpu.posteriors(X, gaussians)
+    shares = kernels.posteriors(X, gaussians)
     assert_close(found.counts, shares.sum(axis=0))
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-14)
-    likelihood = _cpu.log_density(X, gaussians).sum()
+    likelihood = kernels.log_density(X, gaussians).sum()
     np.testing.assert_allclose(found.log_likelihood, likelihood, rtol=1e-12)
     for k in range(3):
         shifted = X - mixture[1][k]
@@ -186,19 +181,19 @@ def test_no_row_is_lost_where_ranges_are_cut(n):
 @pytest.mark.parametrize("form", FORMS)
 def test_no_rows_give_empty_sums(form):
     X, _, gaussians = make_problem(0, 3, 2, 2, form)
-    found = _cpu.moments(X[:0], None, gaussians)
+    found = kernels.moments(X[:0], None, gaussians)
     assert found.mass == found.log_likelihood == 0.0
     assert not found.counts.any()
     assert not found.seconds.any()
-    assert _cpu.posteriors(X[:0], gaussians).shape == (0, 2)
+    assert kernels.posteriors(X[:0], gaussians).shape == (0, 2)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_repeated_points(form):
     X, mixture, gaussians = make_problem(1, 3, 4, 3, form)
     repeated = np.repeat(X, 50, axis=0)
-    found = _cpu.moments(repeated, None, gaussians, deletion=True)
-    once = _cpu.moments(X, np.full(3, 50.0), gaussians, deletion=True)
+    found = kernels.moments(repeated, None, gaussians, deletion=True)
+    once = kernels.moments(X, np.full(3, 50.0), gaussians, deletion=True)
     for a, b in zip(found, once, strict=True):
         assert_close(a, b, 1e-12)
     assert_moments(once, X, np.full(3, 50.0), mixture, form)
@@ -208,10 +203,10 @@ def test_repeated_points(form):
 def test_weight_zero_is_a_row_that_is_not_there(form):
     X, mixture, gaussians = make_problem(2, 200, 3, 3, form)
     weights = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
-    found = _cpu.moments(X, weights, gaussians, deletion=True)
+    found = kernels.moments(X, weights, gaussians, deletion=True)
     assert_moments(found, X, weights, mixture, form)
     kept = weights > 0
-    expected = _cpu.moments(X[kept], weights[kept], gaussians, deletion=True)
+    expected = kernels.moments(X[kept], weights[kept], gaussians, deletion=True)
     for a, b in zip(found, expected, strict=True):
         assert_close(a, b, 1e-12)
 
@@ -221,13 +216,13 @@ def test_weight_zero_is_a_row_that_is_not_there(form):
 def test_moments_scale_with_the_weights(form, scale):
     X, _, gaussians = make_problem(3, 200, 3, 3, form)
     weights = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
-    found = _cpu.moments(X, scale * weights, gaussians, deletion=True)
-    expected = _cpu.moments(X, weights, gaussians, deletion=True)
+    found = kernels.moments(X, scale * weights, gaussians, deletion=True)
+    expected = kernels.moments(X, weights, gaussians, deletion=True)
     for a, b in zip(found, expected, strict=True):
         assert_close(np.asarray(a) / scale, b, 1e-12)
-    shares = _cpu.posteriors(X, gaussians) * weights[:, None]
+    shares = kernels.posteriors(X, gaussians) * weights[:, None]
     means = gaussians.means
-    found = _cpu.given_moments(X, scale * shares, means, form == "full")
+    found = kernels.given_moments(X, scale * shares, means, form == "full")
     assert_close(found.seconds / scale, expected.seconds, 1e-10)
 
 
@@ -242,7 +237,7 @@ def test_near_singular_covariance():
     gaussians = Gaussians(offsets, np.zeros((1, 2)), whitener)
     y = np.column_stack([X[:, 0], (X[:, 1] - X[:, 0]) / s])
     expected = offsets[0] - 0.5 * (y**2).sum(axis=1)
-    np.testing.assert_allclose(_cpu.log_density(X, gaussians), expected, rtol=1e-9)
+    np.testing.assert_allclose(kernels.log_density(X, gaussians), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -253,8 +248,12 @@ def test_units_do_not_matter(form):
     whiteners = gaussians.whiteners / units
     scaled = Gaussians(gaussians.offsets, mixture[1] * units, whiteners)
     assert np.isfinite(covariances).all()
-    assert_close(_cpu.log_density(X * units, scaled), _cpu.log_density(X, gaussians))
-    assert_close(_cpu.posteriors(X * units, scaled), _cpu.posteriors(X, gaussians))
+    assert_close(
+        kernels.log_density(X * units, scaled), kernels.log_density(X, gaussians)
+    )
+    assert_close(
+        kernels.posteriors(X * units, scaled), kernels.posteriors(X, gaussians)
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -263,15 +262,17 @@ def test_huge_offset(form):
     X, means = X + 1e8, mixture[1] + 1e8
     mixture = mixture[0], means, mixture[2]
     gaussians = gaussians_of(mixture, form)
-    assert_close(_cpu.log_density(X, gaussians), reference.log_densities(X, mixture))
-    found = _cpu.moments(X, None, gaussians, deletion=True)
+    assert_close(kernels.log_density(X, gaussians), reference.log_densities(X, mixture))
+    found = kernels.moments(X, None, gaussians, deletion=True)
     assert_moments(found, X, None, mixture, form)
     # The same rows without the offset: nothing is lost by it.
     back = X - 1e8
     near = gaussians._replace(means=means - 1e8)
-    for a, b in zip(found, _cpu.moments(back, None, near, deletion=True), strict=True):
+    for a, b in zip(
+        found, kernels.moments(back, None, near, deletion=True), strict=True
+    ):
         assert_close(a, b)
-    labels, distances = _cpu.nearest(X, means)
+    labels, distances = kernels.nearest(X, means)
     expected = reference.nearest(back, means - 1e8)
     np.testing.assert_array_equal(labels, expected[0])
     assert_close(distances, expected[1])
@@ -281,11 +282,11 @@ def test_huge_offset(form):
 def test_float32_rows_are_read_exactly_and_added_in_float64(form):
     X, mixture, gaussians = make_problem(7, 150, 5, 3, form)
     single = X.astype(np.float32)
-    found = _cpu.moments(single, None, gaussians, deletion=True)
+    found = kernels.moments(single, None, gaussians, deletion=True)
     assert all(np.asarray(part).dtype == np.float64 for part in found)
     assert_moments(found, single.astype(np.float64), None, mixture, form)
     expected = reference.log_densities(single.astype(np.float64), mixture)
-    density = _cpu.log_density(single, gaussians)
+    density = kernels.log_density(single, gaussians)
     assert density.dtype == np.float64
     assert_close(density, expected)
 
@@ -312,26 +313,27 @@ def test_layout_does_not_matter(form, layout):
     weights = np.random.default_rng(0).uniform(size=len(X))
     other_weights = np.repeat(weights, 2)[::2]
     for a, b in zip(
-        _cpu.moments(other, other_weights, gaussians, deletion=True),
-        _cpu.moments(X, weights, gaussians, deletion=True),
+        kernels.moments(other, other_weights, gaussians, deletion=True),
+        kernels.moments(X, weights, gaussians, deletion=True),
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
-    for primitive in (_cpu.log_density, _cpu.posteriors, _cpu.labels):
+    for primitive in (kernels.log_density, kernels.posteriors, kernels.labels):
         np.testing.assert_array_equal(
             primitive(other, gaussians), primitive(X, gaussians)
         )
     np.testing.assert_array_equal(
-        _cpu.nearest(other, mixture[1][:, ::-1]), _cpu.nearest(X, mixture[1][:, ::-1])
+        kernels.nearest(other, mixture[1][:, ::-1]),
+        kernels.nearest(X, mixture[1][:, ::-1]),
     )
 
 
 def test_arguments_are_not_written_to():
     X, mixture, gaussians = make_problem(9, 50, 3, 3, "full")
     copies = [a.copy() for a in (X, *gaussians)]
-    _cpu.moments(X, None, gaussians, deletion=True)
-    _cpu.posteriors(X, gaussians)
-    _cpu.apply_maps(X, gaussians, gaussians.whiteners, mixture[1])
+    kernels.moments(X, None, gaussians, deletion=True)
+    kernels.posteriors(X, gaussians)
+    kernels.apply_maps(X, gaussians, gaussians.whiteners, mixture[1])
     for array, copy in zip((X, *gaussians), copies, strict=True):
         np.testing.assert_array_equal(array, copy)
         assert array.flags.writeable
@@ -344,16 +346,16 @@ def test_far_away_points_stay_finite(form, distance):
     directions = np.random.default_rng(0).standard_normal((200, 3)).clip(-5, 5)
     X = distance * directions
     X[::7] = -X[::7]
-    posterior = _cpu.posteriors(X, gaussians)
+    posterior = kernels.posteriors(X, gaussians)
     assert np.isfinite(posterior).all()
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-14)
-    assert np.isfinite(_cpu.log_density(X, gaussians)).all()
-    labels = _cpu.labels(X, gaussians)
+    assert np.isfinite(kernels.log_density(X, gaussians)).all()
+    labels = kernels.labels(X, gaussians)
     assert ((labels >= 0) & (labels < 4)).all()
-    draws = _cpu.draw_labels(X, gaussians, np.linspace(0, 1, 200, endpoint=False))
+    draws = kernels.draw_labels(X, gaussians, np.linspace(0, 1, 200, endpoint=False))
     assert ((draws >= 0) & (draws < 4)).all()
     zeros = np.zeros_like(gaussians.whiteners)
-    images = _cpu.apply_maps(X / 1e3, gaussians, zeros, mixture[1])
+    images = kernels.apply_maps(X / 1e3, gaussians, zeros, mixture[1])
     assert np.isfinite(images).all()
 
 
@@ -362,16 +364,16 @@ def test_component_of_weight_zero_takes_no_part(form):
     X, mixture, _ = make_problem(11, 100, 2, 3, form)
     weights = np.array([0.4, 0.0, 0.6])
     gaussians = gaussians_of((weights, *mixture[1:]), form)
-    posterior = _cpu.posteriors(X, gaussians)
+    posterior = kernels.posteriors(X, gaussians)
     assert not posterior[:, 1].any()
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, rtol=1e-14)
-    assert not (_cpu.labels(X, gaussians) == 1).any()
+    assert not (kernels.labels(X, gaussians) == 1).any()
     uniforms = np.linspace(0, 1, len(X), endpoint=False)
-    assert not (_cpu.draw_labels(X, gaussians, uniforms) == 1).any()
-    found = _cpu.moments(X, None, gaussians, deletion=True)
+    assert not (kernels.draw_labels(X, gaussians, uniforms) == 1).any()
+    found = kernels.moments(X, None, gaussians, deletion=True)
     assert found.counts[1] == 0.0
     assert found.deletion[1] == 0.0
-    far = _cpu.posteriors(X + 1e200, gaussians)
+    far = kernels.posteriors(X + 1e200, gaussians)
     np.testing.assert_allclose(far.sum(axis=1), 1.0, rtol=1e-14)
 
 
@@ -379,7 +381,7 @@ def test_deletion_keeps_its_digits_where_a_posterior_is_nearly_one():
     X, mixture, gaussians = make_problem(12, 60, 2, 2, "full", spread=8.0)
     expected = reference.deletion_sums(X, None, mixture)
     assert expected.min() < -500.0  # 1 - r is far below the rounding of r
-    found = _cpu.moments(X, None, gaussians, deletion=True).deletion
+    found = kernels.moments(X, None, gaussians, deletion=True).deletion
     assert_close(found, expected)
 
 
@@ -389,7 +391,7 @@ def test_draws_follow_the_posterior():
     uniforms = (np.arange(n) + 0.5) / n
     for x in X:
         rows = np.repeat(x[None], n, axis=0)
-        drawn = _cpu.draw_labels(rows, gaussians, uniforms)
+        drawn = kernels.draw_labels(rows, gaussians, uniforms)
         assert (np.diff(drawn) >= 0).all()  # inverse CDF: monotone in the uniforms
         shares = np.bincount(drawn, minlength=3) / n
         expected = reference.posteriors(x[None], mixture)[0]
@@ -403,14 +405,16 @@ def test_same_bits_for_every_number_of_threads(form):
     uniforms = np.random.default_rng(1).uniform(size=len(X))
     shares = np.random.default_rng(2).dirichlet(np.ones(16), len(X))
     calls = [
-        lambda t: _cpu.moments(X, weights, gaussians, True, t),
-        lambda t: _cpu.given_moments(X, shares, mixture[1], form == "full", t),
-        lambda t: [_cpu.log_density(X, gaussians, t)],
-        lambda t: [_cpu.posteriors(X, gaussians, t)],
-        lambda t: [_cpu.labels(X, gaussians, t)],
-        lambda t: [_cpu.draw_labels(X, gaussians, uniforms, t)],
-        lambda t: _cpu.nearest(X, mixture[1], t),
-        lambda t: [_cpu.apply_maps(X, gaussians, gaussians.whiteners, mixture[1], t)],
+        lambda t: kernels.moments(X, weights, gaussians, True, t),
+        lambda t: kernels.given_moments(X, shares, mixture[1], form == "full", t),
+        lambda t: [kernels.log_density(X, gaussians, t)],
+        lambda t: [kernels.posteriors(X, gaussians, t)],
+        lambda t: [kernels.labels(X, gaussians, t)],
+        lambda t: [kernels.draw_labels(X, gaussians, uniforms, t)],
+        lambda t: kernels.nearest(X, mixture[1], t),
+        lambda t: [
+            kernels.apply_maps(X, gaussians, gaussians.whiteners, mixture[1], t)
+        ],
     ]
     for call in calls:
         expected = call(1)
@@ -419,57 +423,24 @@ def test_same_bits_for_every_number_of_threads(form):
                 assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-def exponentials(values):
-    """exp of many values through the loop over tiles that the kernels use."""
-    padded = np.zeros(-(-len(values) // _tiles.TILE) * _tiles.TILE)
-    padded[: len(values)] = values
-    rows = padded.reshape(-1, _tiles.TILE).copy()
-    zeros, total = np.zeros(_tiles.TILE), np.empty(_tiles.TILE)
-    _tiles.exponentiate(rows, zeros, total)
-    np.testing.assert_allclose(total, rows.sum(axis=0), rtol=1e-13)
-    return rows.ravel()[: len(values)]
-
-
-def test_exponential_is_right_over_its_range():
-    rng = np.random.default_rng(0)
-    x = -np.concatenate(
-        [rng.uniform(0, 708, 30_000), 10.0 ** rng.uniform(-320, 2.8, 30_000)]
-    )
-    expected = np.exp(x)
-    np.testing.assert_allclose(exponentials(x), expected, rtol=1e-15)
-
-
-def test_exponential_at_the_ends_of_its_range():
-    x = np.array([0.0, -0.0, -708.0, -708.8, -745.0, -1e4, -1e308, -np.inf])
-    found = exponentials(x)
-    assert found[0] == found[1] == 1.0  # the largest component is found by this
-    np.testing.assert_allclose(found[2], np.exp(-708.0), rtol=1e-15)
-    assert not found[3:].any()
-    rows = np.full((1, _tiles.TILE), np.nan)
-    _tiles.exponentiate(rows, np.zeros(_tiles.TILE), np.empty(_tiles.TILE))
-    assert np.isnan(rows).all()
-
-
-def test_logarithm_is_right_from_1_on():
-    rng = np.random.default_rng(0)
-    total = 1.0 + np.concatenate([10.0 ** rng.uniform(-17, 6, 1276), [0, 1, 2, 3]])
-    rows, found = total.reshape(-1, _tiles.TILE), np.empty((10, _tiles.TILE))
-    for row, out in zip(rows, found, strict=True):
-        _tiles.log_of_sums(np.zeros(_tiles.TILE), row, out)
-    np.testing.assert_allclose(found, np.log(rows), rtol=1e-15)
-    assert not found[rows == 1.0].any()
-
-
-def test_kernels_are_chosen_by_the_type_of_the_data():
-    assert kernels_for(np.zeros((2, 2))) is _cpu
-    with pytest.raises(TypeError, match=r"expected a NumPy array, got list.*asarray"):
-        kernels_for([[1.0]])
-
-
 def test_moments_of_two_parts_add_up_to_those_of_the_whole():
     X, _, gaussians = make_problem(15, 300, 4, 3, "full")
-    parts = [_cpu.moments(part, None, gaussians, True) for part in (X[:77], X[77:])]
-    whole = _cpu.moments(X, None, gaussians, True)
+    parts = [kernels.moments(part, None, gaussians, True) for part in (X[:77], X[77:])]
+    whole = kernels.moments(X, None, gaussians, True)
     for a, b, c in zip(*parts, whole, strict=True):
         assert_close(np.asarray(a) + b, c, 1e-12)
     assert isinstance(whole, Moments)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 3, 8])
+@pytest.mark.parametrize("n", [0, 1, 3000])
+def test_fourth_moments_equal_the_reference(n, d, dtype):
+    rng = np.random.default_rng(d)
+    X, center = rng.normal(size=(n, d)).astype(dtype), rng.normal(size=d)
+    weights, units = rng.uniform(size=n), rng.uniform(0.5, 2.0, d)
+    for units[-1] in (1.0, np.inf):
+        for given in (weights, None):
+            found = kernels.fourth_moment(X, given, center, units)
+            expected = reference.fourth_moment(X, given, center, units)
+            np.testing.assert_allclose(found, expected, rtol=1e-12)

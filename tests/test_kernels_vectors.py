@@ -4,9 +4,10 @@ import numba
 import numpy as np
 import pytest
 
-from skgmmot.kernels import _vectors as vectors
+from skgmmot.kernels.numba import _constants as constants
+from skgmmot.kernels.numba import _emit_densities, _emit_elementary, _emit_sums
 
-TILE = vectors.TILE
+TILE = constants.TILE
 K = 3
 OFFSETS = np.array([-0.7, -np.inf, 1.5])
 
@@ -36,7 +37,7 @@ def check(operation, *arguments, rtol=1e-13):
 
 
 def workspace(d, dtype=float):
-    return np.empty((2 * d, vectors.GROUP), dtype)
+    return np.empty((2 * d, constants.GROUP), dtype)
 
 
 def mixture(d, seed=0):
@@ -51,8 +52,8 @@ def test_densities_of_full_whiteners(d):
     r, largest = np.zeros((K, TILE)), rng.normal(size=TILE) - 3.0
     arguments = [tile, means, whiteners, OFFSETS, r, largest, workspace(d)]
     first = [np.copy(a) for a in arguments]
-    compiled(vectors.densities_full, 7)(*first)
-    vectors.densities_full.twin(*arguments)
+    compiled(_emit_densities.densities_full, 7)(*first)
+    _emit_densities.densities_full.twin(*arguments)
     np.testing.assert_allclose(first[4], r, rtol=1e-13)
     np.testing.assert_allclose(first[5], largest, rtol=1e-13)
 
@@ -62,13 +63,15 @@ def test_densities_of_diagonal_whiteners(d):
     rng, tile, means, whiteners = mixture(d)
     diagonals = np.ascontiguousarray(np.abs(whiteners[:, -1]))
     r, largest = np.zeros((K, TILE)), rng.normal(size=TILE)
-    check(vectors.densities_diagonal, tile, means, diagonals, OFFSETS, r, largest)
+    check(
+        _emit_densities.densities_diagonal, tile, means, diagonals, OFFSETS, r, largest
+    )
 
 
 def test_a_component_without_weight_has_no_density():
     _, tile, means, whiteners = mixture(2)
     r, largest = np.zeros((K, TILE)), np.zeros(TILE)
-    full = compiled(vectors.densities_full, 7)
+    full = compiled(_emit_densities.densities_full, 7)
     full(tile, means, whiteners, OFFSETS, r, largest, workspace(2))
     assert (r[1] == -np.inf).all()
     assert np.isfinite(r[::2]).all()
@@ -77,18 +80,18 @@ def test_a_component_without_weight_has_no_density():
 def test_distances_beyond_all_numbers_are_cut():
     _, tile, means, whiteners = mixture(2)
     r, largest = np.zeros((K, TILE)), np.full(TILE, -np.inf)
-    full = compiled(vectors.densities_full, 7)
+    full = compiled(_emit_densities.densities_full, 7)
     full(1e200 * tile, means, whiteners, np.zeros(K), r, largest, workspace(2))
-    assert (r == -0.5 * vectors.LARGEST).all()
+    assert (r == -0.5 * constants.LARGEST).all()
     assert (largest == r[0]).all()
 
 
 def test_exponentials_and_logarithms():
     rng = np.random.default_rng(1)
     r, largest = rng.uniform(-800, 0, (K, TILE)), rng.uniform(0, 3, TILE)
-    check(vectors.exp_of_gaps, r, largest, rng.uniform(size=TILE), rtol=2e-15)
+    check(_emit_elementary.exp_of_gaps, r, largest, rng.uniform(size=TILE), rtol=2e-15)
     total, out = 10.0 ** rng.uniform(0, 5, TILE), np.empty(TILE)
-    check(vectors.log_of_sums, largest, total, np.zeros_like(out), rtol=2e-15)
+    check(_emit_elementary.log_of_sums, largest, total, np.zeros_like(out), rtol=2e-15)
 
 
 def test_sums_of_what_a_deletion_loses():
@@ -98,9 +101,11 @@ def test_sums_of_what_a_deletion_loses():
     total, weight = r.sum(axis=0), rng.integers(0, 3, TILE) * 1.0
     for part in (r, 1e-20 * r):  # tiny ones keep their digits
         sums = np.array([1.0, 0.0, 0.0])
-        check(vectors.add_deletion, part, 1, best, others, total, weight, sums)
+        check(_emit_elementary.add_deletion, part, 1, best, others, total, weight, sums)
         alone = np.full(TILE, 2)
-        check(vectors.add_deletion, part, 1, alone, others, total, weight, sums)
+        check(
+            _emit_elementary.add_deletion, part, 1, alone, others, total, weight, sums
+        )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
@@ -109,13 +114,13 @@ def test_live_rows_are_marked(share):
     r = rng.uniform(size=(K, TILE)) * (rng.uniform(size=(K, TILE)) < share)
     scale, row_weight = rng.uniform(size=TILE), rng.integers(0, 2, TILE) * 1.0
     masks = np.zeros(TILE // 16, np.int64)
-    check(vectors.mark_live, r, 1, scale, row_weight, masks)
+    check(_emit_sums.mark_live, r, 1, scale, row_weight, masks)
 
 
 def test_lowest_bit():
-    call = compiled(vectors.lowest_bit, 1)
+    call = compiled(_emit_sums.lowest_bit, 1)
     for mask in (1, 2, 12, 1 << 15, 0b1010000):
-        assert call(mask) == vectors.lowest_bit.twin(mask)
+        assert call(mask) == _emit_sums.lowest_bit.twin(mask)
 
 
 @pytest.mark.parametrize("d", [1, 2, 4, 8, 9, 15, 24])
@@ -131,7 +136,11 @@ def test_densities_in_float32(d, form):
     operands = (tile, means, np.ascontiguousarray(whiteners), OFFSETS, r, largest)
     single = [np.copy(a) for a in operands]
     single[2:] = [single[2].astype("f4"), OFFSETS, r.astype("f4"), largest.astype("f4")]
-    operation = vectors.densities_full if form == "full" else vectors.densities_diagonal
+    operation = (
+        _emit_densities.densities_full
+        if form == "full"
+        else _emit_densities.densities_diagonal
+    )
     operation.twin(*operands)
     if form == "full":
         single.append(workspace(d, "f4"))
@@ -145,7 +154,7 @@ def test_densities_in_float32_stay_finite():
     tile = np.full((3, TILE), 3e38, np.float32)
     r, largest = np.zeros((K, TILE), "f4"), np.full(TILE, -np.inf, "f4")
     operands = tile, means, whiteners.astype("f4"), np.zeros(K), r, largest
-    compiled(vectors.densities_full, 7)(*operands, workspace(3, "f4"))
+    compiled(_emit_densities.densities_full, 7)(*operands, workspace(3, "f4"))
     assert (r == np.float32(-0.5e37)).all()
 
 
@@ -154,12 +163,12 @@ def test_exponentials_in_float32():
     r = np.float32(gaps).reshape(K, TILE)
     expected = np.exp(r.astype(np.float64))
     total = np.empty(TILE)
-    compiled(vectors.exp_of_gaps, 3)(r, np.zeros(TILE, np.float32), total)
+    compiled(_emit_elementary.exp_of_gaps, 3)(r, np.zeros(TILE, np.float32), total)
     np.testing.assert_allclose(r, expected, rtol=3e-7, atol=2e-38)
     assert r[-1, -2:].tolist() == [1.0, 0.0]
     np.testing.assert_allclose(total, r.astype(np.float64).sum(axis=0), rtol=1e-15)
     r[:] = np.nan
-    compiled(vectors.exp_of_gaps, 3)(r, np.zeros(TILE, np.float32), total)
+    compiled(_emit_elementary.exp_of_gaps, 3)(r, np.zeros(TILE, np.float32), total)
     assert np.isnan(r).all()
     assert np.isnan(total).all()
 
@@ -179,8 +188,8 @@ def test_sums_of_few_features(dtype, d, count):
     *operands, firsts = weighted_rows(d, count, dtype)
     seconds = np.ones((K, d, d))
     expected = (firsts.copy(), seconds.copy())
-    vectors.add_sums.twin(*operands, *expected)
-    compiled(vectors.add_sums, 7)(*operands, firsts, seconds)
+    _emit_sums.add_sums.twin(*operands, *expected)
+    compiled(_emit_sums.add_sums, 7)(*operands, firsts, seconds)
     np.testing.assert_allclose(firsts, expected[0], rtol=1e-12)
     np.testing.assert_allclose(np.tril(seconds), np.tril(expected[1]), rtol=1e-12)
 
@@ -190,7 +199,7 @@ def test_sums_of_few_features(dtype, d, count):
 @pytest.mark.parametrize("count", [0, 16, TILE])
 def test_sums_of_squares(dtype, d, count):
     *operands, firsts = weighted_rows(d, count, dtype)
-    check(vectors.add_sums, *operands, firsts, np.ones((K, d)))
+    check(_emit_sums.add_sums, *operands, firsts, np.ones((K, d)))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -209,8 +218,8 @@ def test_sums_of_outer_products(dtype, d, count):
     ]
     seconds = np.zeros((K, width, width))
     expected = [np.copy(operand) for operand in (*operands, seconds)]
-    vectors.add_outers.twin(*expected)
-    compiled(vectors.add_outers, 7)(*operands, seconds)
+    _emit_sums.add_outers.twin(*expected)
+    compiled(_emit_sums.add_outers, 7)(*operands, seconds)
     np.testing.assert_allclose(firsts, expected[-2], rtol=1e-12)
     np.testing.assert_allclose(np.tril(seconds), np.tril(expected[-1]), atol=1e-12)
     assert not seconds[[0, 2]].any()

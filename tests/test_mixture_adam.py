@@ -7,10 +7,11 @@ from strategies import spd_stack
 
 from skgmmot import SparseGaussianMixture
 from skgmmot._blocks import blocks_of
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._adam import gradients, run_adam
-from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._fit import Control
+from skgmmot.mixture._penalty import RootPenalty
 
 NAMES = ["full", "tied", "diag", "spherical"]
 K, D = 3, 2
@@ -51,7 +52,7 @@ def test_gradients_by_finite_differences(name, price):
     parameters = Parameters(
         softmax(point[0]), point[1], kind.covariances(point[2]), point[2]
     )
-    problem = Problem(blocks_of(X, rows), kind, price=price)
+    problem = Problem(blocks_of(X, rows), kind, penalty=RootPenalty(price))
     found = gradients(problem, evaluate(problem, parameters), point[2])
     step = 1e-4
     for part, gradient in enumerate(found):
@@ -72,7 +73,9 @@ def test_ascent_rises_and_keeps_its_parameters_together(name):
     parameters = Parameters(
         softmax(point[0]), point[1], kind.covariances(point[2]), point[2]
     )
-    problem = Problem(blocks_of(X, rows), kind, price=0.05, reg_covar=1e-3)
+    problem = Problem(
+        blocks_of(X, rows), kind, penalty=RootPenalty(0.05), reg_covar=1e-3
+    )
     fit = run_adam(problem, parameters, Control(0.0, 100), 0.02, np.ones(D))
     assert len(fit.bounds) == 100
     assert not fit.converged

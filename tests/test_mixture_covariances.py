@@ -7,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 from strategies import spd_stack
 
 from skgmmot.kernels import Moments
-from skgmmot.mixture._covariances import ILL_DEFINED, TYPES, safe_counts
+from skgmmot.linalg._covariances import ILL_DEFINED, TYPES, safe_counts
 
 NAMES = ["full", "tied", "diag", "spherical"]
 K, D = 3, 4

@@ -6,10 +6,11 @@ import reference_mixture as reference
 from sklearn.mixture import GaussianMixture
 
 from skgmmot._blocks import blocks_of
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._adam import gradients
-from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate, m_step
 from skgmmot.mixture._fit import Control, run, run_with_moves
+from skgmmot.mixture._penalty import RootPenalty
 from skgmmot.mixture._removal import remove
 
 NAMES = ["full", "tied", "diag", "spherical"]
@@ -45,7 +46,9 @@ def as_tuple(parameters, kind):
 def test_one_step_equals_the_reference(name, weighted, price):
     X, kind, parameters = make_start(name)
     rows = np.random.default_rng(1).uniform(0.5, 2.0, len(X)) if weighted else None
-    problem = Problem(blocks_of(X, rows), kind, price=price, reg_covar=1e-3)
+    problem = Problem(
+        blocks_of(X, rows), kind, penalty=RootPenalty(price), reg_covar=1e-3
+    )
     state = evaluate(problem, parameters)
     mixture = as_tuple(parameters, kind)
     objective = reference.objective(X, mixture, price, rows)
@@ -87,7 +90,9 @@ def test_the_objective_never_falls(name, price, accelerate):
     for seed in range(3):
         X, kind, start = make_start(name, seed, n=800, n_components=4)
         prune = price > 0.0  # a component that vanishes would collapse on a row
-        problem = Problem(blocks_of(X), kind, price=price, prune=prune, n_asked=4)
+        problem = Problem(
+            blocks_of(X), kind, penalty=RootPenalty(price), prune=prune, n_offered=4
+        )
         fit = run(problem, start, Control(0.0, 150, accelerate))
         bounds = [*fit.bounds, fit.state.objective]
         assert np.diff(bounds).min() > -1e-12 * abs(bounds[-1])
@@ -96,7 +101,9 @@ def test_the_objective_never_falls(name, price, accelerate):
 @pytest.mark.parametrize("name", NAMES)
 def test_superfluous_components_go_without_a_fall(name):
     X, kind, start = make_start(name, 3, n=800, n_components=8)
-    problem = Problem(blocks_of(X), kind, price=0.1, prune=True, n_asked=8)
+    problem = Problem(
+        blocks_of(X), kind, penalty=RootPenalty(0.1), prune=True, n_offered=8
+    )
     fit = run(problem, start, Control(0.0, 200, True))
     assert len(fit.state.parameters.weights) < 8
     bounds = [*fit.bounds, fit.state.objective]
@@ -108,7 +115,7 @@ def test_superfluous_components_go_without_a_fall(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_acceleration_reaches_the_limit_of_the_plain_steps(name, price):
     X, kind, start = make_start(name, 1, n=200)
-    problem = Problem(blocks_of(X), kind, price=price)
+    problem = Problem(blocks_of(X), kind, penalty=RootPenalty(price))
     plain = run(problem, start, Control(1e-14, 3000))
     fast = run(problem, start, Control(1e-14, 600, True))
     assert fast.state.objective == pytest.approx(plain.state.objective, abs=1e-9)
@@ -120,7 +127,7 @@ def test_acceleration_reaches_the_limit_of_the_plain_steps(name, price):
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_vanishes_at_the_optimum(name, price):
     X, kind, start = make_start(name, 2, n=300)
-    problem = Problem(blocks_of(X), kind, price=price)
+    problem = Problem(blocks_of(X), kind, penalty=RootPenalty(price))
     fit = run(problem, start, Control(1e-15, 5000, True))
     before = evaluate(problem, start)
     slopes = gradients(problem, fit.state, fit.state.parameters.factors)
@@ -157,9 +164,14 @@ def test_every_iteration_is_reported():
 
 def test_starved_components_go_one_at_a_time_and_one_is_always_left():
     X, kind, start = make_start("full", n=40, n_components=4)
-    # With n_asked so large no component is light enough to be called superfluous.
+    # With n_offered so large no component is light enough to be called superfluous.
     problem = Problem(
-        blocks_of(X), kind, price=1e-9, min_mass=1e6, prune=True, n_asked=1000
+        blocks_of(X),
+        kind,
+        penalty=RootPenalty(1e-9),
+        min_mass=1e6,
+        prune=True,
+        n_offered=1000,
     )
     state, n_starved = remove(problem, evaluate(problem, start))
     assert n_starved == 1
@@ -171,7 +183,7 @@ def test_starved_components_go_one_at_a_time_and_one_is_always_left():
 
 def test_nothing_is_removed_where_nothing_may_be():
     X, kind, start = make_start("full", n=40, n_components=4)
-    problem = Problem(blocks_of(X), kind, price=10.0, min_mass=1e6)
+    problem = Problem(blocks_of(X), kind, penalty=RootPenalty(10.0), min_mass=1e6)
     state = evaluate(problem, start)
     assert remove(problem, state) == (state, 0)
 
@@ -192,7 +204,12 @@ def test_deletion_moves_raise_the_objective():
     means = np.linspace(0.5, 9.5, 8)[:, None]
     start = Parameters(ones / 8, means, ones, ones)
     problem = Problem(
-        blocks_of(X), kind, price=0.05, min_mass=10.0, prune=True, n_asked=8
+        blocks_of(X),
+        kind,
+        penalty=RootPenalty(0.05),
+        min_mass=10.0,
+        prune=True,
+        n_offered=8,
     )
     control = Control(1e-7, 1000, True)
     without_moves = run(problem, start, control)

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import reference_mixture as reference
 
-from skgmmot.mixture import _seeding
+from skgmmot import _rows
+from skgmmot._rows import canonical_order, sample_rows
 from skgmmot.mixture._seeding import (
     RandomResponsibilities,
-    canonical_order,
     draw_from_data,
     kmeans,
     kmeans_plusplus,
-    sample_rows,
 )
 
 METHODS = [draw_from_data, kmeans_plusplus, kmeans]
@@ -76,8 +75,8 @@ def test_order_of_rows_does_not_matter(method):
 
 
 def test_weights_of_a_large_sample_are_repeats(monkeypatch):
-    monkeypatch.setattr(_seeding, "_SAMPLE_ROWS", 64)
-    monkeypatch.setattr(_seeding, "_ROWS_PER_COMPONENT", 1)
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", 64)
+    monkeypatch.setattr(_rows, "_ROWS_PER_COMPONENT", 1)
     data = np.random.default_rng(0)
     X = data.standard_normal((300, 2))
     weights = data.integers(1, 4, len(X)).astype(float)
@@ -94,7 +93,7 @@ def test_weights_of_a_large_sample_are_repeats(monkeypatch):
 
 
 def test_a_large_sample_keeps_shares(monkeypatch):
-    monkeypatch.setattr(_seeding, "_SAMPLE_ROWS", 500)
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", 500)
     X, centers = clusters(n=400)
     rows, repeats = sample_rows(X, None, 1, rng())
     labels = reference.nearest(rows, centers)[0]

@@ -8,7 +8,7 @@ from skgmmot import (
     GMMOTTransformer,
     SparseGaussianMixture,
 )
-from skgmmot.mixture._penalty import update_weights
+from skgmmot.mixture._penalty import RootPenalty
 from skgmmot.transport import (
     component_costs,
     mw2_flow,
@@ -73,7 +73,8 @@ def test_steps_of_adam_that_leave_the_range_end_it():
 def test_weights_at_any_price(price):
     shares = np.array([1e-20, 1.0, 0.0, 1e-300])
     for weights in ([0.5, 0.5, 0.0, 0.0], [1.0, 1e-40, 1e-300, 1e-5], [0.25] * 4):
-        updated = update_weights(shares / shares.sum(), np.array(weights), price)
+        penalty, start = RootPenalty(price), np.array(weights)
+        updated = penalty.update_weights(shares / shares.sum(), start)
         assert np.isfinite(updated).all()
         assert updated.sum() == pytest.approx(1.0)
 
@@ -97,12 +98,31 @@ def test_plans_and_flows_of_any_scale(scale, kind):
 @pytest.mark.parametrize("method", ["barycentric", "random", "most_likely"])
 def test_rows_at_the_end_of_the_range_have_finite_images(method):
     source, target = mixture(1e-20), mixture(1e20, (0.3, 0.7))
-    X = np.array([[1e308], [-1e308], [1e-20]])
+    X = np.array([[1e153], [-1e153], [1e-20]])
     moved = mw2_map(X, source, target, method=method, random_state=0)
     assert np.isfinite(moved).all()
     near = mw2_map(X[2:], source, target, method="barycentric")
     if method == "barycentric":
         np.testing.assert_array_equal(moved[2:], near)
+
+
+@pytest.mark.parametrize("size", [1.001e153, -1e200, 1e308])
+def test_rows_too_far_to_be_moved_are_refused(size):
+    source, target = mixture(1.0), mixture(2.0)
+    words = r"X: expected values within 1e\+153, whose .*; drop these rows"
+    with pytest.raises(ValueError, match=words):
+        mw2_map([[0.0], [size]], source, target)
+    X = np.concatenate([ROWS, ROWS + 3.0])
+    domain = np.repeat([1, -1], 60)
+    mover = GMMOTTransformer(SparseGaussianMixture(1)).fit(X, sample_domain=domain)
+    far = np.array([[0.0, size], [0.0, 0.0]])
+    for move in (mover.transform, mover.inverse_transform):
+        with pytest.raises(ValueError, match=words):
+            move(far)
+        with pytest.raises(ValueError, match=words):
+            move(far, sample_domain=[1, -1])
+        # a row that stays where it is may be anywhere
+        np.testing.assert_array_equal(move(far, sample_domain=[-1, 1])[0], far[0])
 
 
 @pytest.mark.parametrize("distance", [30.0, 37.5, 38.2, 60.0])

@@ -271,9 +271,9 @@ def test_too_many_tuples_are_refused_by_their_size():
     ("wrong", "match"),
     [
         ({"weights": [0.5, 0.5, 0.0]}, r"shape \(2,\)"),
-        ({"weights": [1.5, -0.5]}, "not negative"),
+        ({"weights": [1.5, -0.5]}, "none negative"),
         ({"weights": [0.0, 0.0]}, "one above 0"),
-        ({"method": "fast"}, "exact or fixed_point"),
+        ({"method": "fast"}, "method: expected one of 'exact', 'fixed_point'"),
         ({"n_components": 3}, "fixed_point"),
         ({"n_components": 0, "method": "fixed_point"}, "at least 1"),
         (
@@ -286,7 +286,7 @@ def test_too_many_tuples_are_refused_by_their_size():
                 "n_components": 2,
                 "method": "fixed_point",
             },
-            "not both",
+            "n_components: expected None where init is given, got 2",
         ),
     ],
 )

@@ -435,12 +435,16 @@ def test_layouts(problem, method):
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, np.nan])
 def test_bad_strength(problem, strength):
-    with pytest.raises(ValueError, match="strength must lie between 0 and 1; got"):
+    with pytest.raises(
+        ValueError, match="strength: expected a number between 0 and 1, got"
+    ):
         mw2_map(*problem, strength=strength)
 
 
 def test_bad_method(problem):
-    with pytest.raises(ValueError, match="method must be one of barycentric, random"):
+    with pytest.raises(
+        ValueError, match="method: expected one of 'barycentric', 'random'"
+    ):
         mw2_map(*problem, method="linear")
 
 
@@ -460,14 +464,18 @@ def test_rows_of_wrong_shape(problem, X):
 
 def test_numbers_of_features(problem):
     X, source, target = problem
-    with pytest.raises(ValueError, match="X has 3 features, but source and target h"):
+    with pytest.raises(
+        ValueError, match="X: expected 2 features, as source and target have, got 3"
+    ):
         mw2_map(np.zeros((2, 3)), source, target)
-    with pytest.raises(ValueError, match="same number of features; got 2 and 3"):
+    with pytest.raises(ValueError, match=r"same number of features on.*, got 2 and 3"):
         mw2_map(X, source, mixture(2, 3))
 
 
 def test_plan_of_wrong_shape(problem):
-    with pytest.raises(ValueError, match=r"an array of shape \(3, 4\), one row per"):
+    with pytest.raises(
+        ValueError, match=r"plan: expected shape \(3, 4\), got .*; give a row per"
+    ):
         mw2_map(*problem, plan=np.ones((4, 3)))
 
 
@@ -475,13 +483,15 @@ def test_plan_of_wrong_shape(problem):
 def test_bad_plan(problem, value):
     plan = np.full((3, 4), 1.0 / 12.0)
     plan[1, 2] = value
-    with pytest.raises(ValueError, match="plan must be finite and not negative"):
+    with pytest.raises(
+        ValueError, match="plan: expected masses that are finite and not negative"
+    ):
         mw2_map(*problem, plan=plan)
 
 
 def test_bad_mixture(problem):
     X, source, target = problem
-    with pytest.raises(ValueError, match="target: weights must sum to 1"):
+    with pytest.raises(ValueError, match="target: expected weights that sum to 1"):
         mw2_map(X, source, (2.0 * target[0], *target[1:]))
-    with pytest.raises(TypeError, match="source must be a Mixture"):
+    with pytest.raises(TypeError, match="source: expected a Mixture"):
         mw2_map(X, X, target)

@@ -532,7 +532,9 @@ def test_gradient_at_a_degenerate_plan_is_a_subgradient_in_the_weights():
 def test_singular_source_covariance_has_no_gradient(covariance):
     source, target = mixture(3, 2, 1), mixture(2, 2, 2)
     source[2][1] = covariance
-    with pytest.raises(ValueError, match="source: covariance 1 is singular"):
+    with pytest.raises(
+        ValueError, match=r"source: expected regular .* got a singular covariance 1"
+    ):
         mw2_gradient(source, target)
 
 
@@ -550,15 +552,18 @@ def wrong(field, index, value):
 
 
 BAD_MIXTURES = [
-    (([0.5, 0.4], np.zeros((2, 1)), np.ones((2, 1, 1))), "weights must sum to 1"),
-    (wrong(0, slice(None), [1.5, -0.5]), "weights must not be negative; weight 1"),
-    (wrong(0, 0, np.nan), "weights contain NaN or infinity"),
-    (wrong(1, (0, 1), np.inf), "means contain NaN or infinity"),
-    (wrong(2, (1, 0, 0), np.nan), "covariances contain NaN or infinity"),
-    (wrong(2, (1, 0, 1), 0.6), "covariance 1 is not symmetric"),
-    (wrong(2, (0, 0, 0), -1.0), "covariance 0 has a negative variance"),
-    (wrong(2, 0, [[1.0, 2.0], [2.0, 1.0]]), "covariance 0 is not positive semi-def"),
-    (([1.0], np.zeros(2), np.eye(2)), r"must have shapes \(K,\), \(K, d\) and"),
+    (([0.5, 0.4], np.zeros((2, 1)), np.ones((2, 1, 1))), "weights that sum to 1"),
+    (
+        wrong(0, slice(None), [1.5, -0.5]),
+        "weights that are not negative, got -0.5 as weight 1",
+    ),
+    (wrong(0, 0, np.nan), "finite weights, got NaN or infinity"),
+    (wrong(1, (0, 1), np.inf), "finite means, got NaN or infinity"),
+    (wrong(2, (1, 0, 0), np.nan), "finite covariances, got NaN or infinity"),
+    (wrong(2, (1, 0, 1), 0.6), "symmetric covariances, got covariance 1"),
+    (wrong(2, (0, 0, 0), -1.0), "not negative, got -1 in covariance 0"),
+    (wrong(2, 0, [[1.0, 2.0], [2.0, 1.0]]), "positive semi-def.*, got covariance 0"),
+    (([1.0], np.zeros(2), np.eye(2)), r"of shapes \(K,\), \(K, d\) and"),
     (([1.0], np.zeros((1, 2)), np.eye(3)[None]), r"got \(1,\), \(1, 2\) and \(1, 3, 3"),
     (([], np.zeros((0, 2)), np.zeros((0, 2, 2))), "at least one component"),
 ]
@@ -575,14 +580,14 @@ def test_bad_mixtures(function, bad, words):
 
 @every_function
 def test_two_dimensions(function):
-    with pytest.raises(ValueError, match="same number of features; got 2 and 3"):
+    with pytest.raises(ValueError, match=r"same number of features on.*, got 2 and 3"):
         function(mixture(2, 2), mixture(2, 3))
 
 
 @every_function
 @pytest.mark.parametrize("thing", [3.0, None, "mixture", np.ones((3, 3)), (1.0, 2.0)])
 def test_what_is_no_mixture(function, thing):
-    with pytest.raises(TypeError, match="target must be a Mixture, a tuple"):
+    with pytest.raises(TypeError, match="target: expected a Mixture, a tuple"):
         function(mixture(2, 2), thing)
 
 

@@ -150,11 +150,15 @@ def test_wrong_lists_are_refused():
     one, other = random_list(1, 2) + random_list(1, 3)
     with pytest.raises(ValueError, match="at least one"):
         pairwise_mw2([])
-    with pytest.raises(ValueError, match=r"mixtures\[1\] has 3"):
+    with pytest.raises(
+        ValueError, match=r"as in mixtures\[0\], got 3 in mixtures\[1\]"
+    ):
         pairwise_mw2([one, other])
-    with pytest.raises(ValueError, match="mixtures and others"):
+    with pytest.raises(ValueError, match="mixtures, others: expected the same number"):
         pairwise_mw2([one], [other])
-    with pytest.raises(ValueError, match=r"others\[0\]: weights must sum to 1"):
+    with pytest.raises(
+        ValueError, match=r"others\[0\]: expected weights that sum to 1"
+    ):
         pairwise_mw2([one], [([0.5], [[0.0]], [[[1.0]]])])
     with pytest.raises(TypeError, match=r"mixtures\[0\]"):
         pairwise_mw2([3.0])

@@ -1,18 +1,24 @@
 """What a fitted mixture can do: densities, labels, draws, criteria."""
 
+import warnings
+from collections.abc import Callable
 from numbers import Integral
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._checks import message
 from skgmmot.estimators._validation import check_rows, check_weights
-from skgmmot.kernels import kernels_for
+from skgmmot.kernels import Gaussians
+from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
-from skgmmot.mixture._covariances import TYPES
 from skgmmot.mixture._em import Parameters, gaussians_of
 
 
@@ -23,19 +29,18 @@ class FittedMixture(DensityMixin, BaseEstimator):
     """
 
     @property
-    def _kind(self):
+    def _kind(self) -> Any:
         return TYPES[self.covariance_type]
 
-    def _set_parameters(self, parameters, dtype=np.float64):
+    def _set_parameters(self, parameters: Any, dtype: Any = np.float64) -> None:
         """Store a mixture as fitted attributes of the data's floating type."""
         kind = self._kind
         self.weights_ = parameters.weights.astype(dtype)
         largest = np.abs(parameters.covariances).max()
         if largest > np.finfo(dtype).max:
-            raise ValueError(
-                f"X: expected variances in the range of {np.dtype(dtype)}, got one of "
-                f"{largest:.3g}; give X in float64, or divide it by its width."
-            )
+            expected = f"variances in the range of {np.dtype(dtype)}"
+            mend = "give X in float64, or divide it by its width"
+            raise ValueError(message("X", expected, f"one of {largest:.3g}", mend))
         with np.errstate(over="ignore"):
             precisions = np.nan_to_num(kind.precisions(parameters.factors))
         self.means_, self.covariances_, self.precisions_cholesky_, self.precisions_ = (
@@ -45,7 +50,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self.n_components_ = len(parameters.weights)
         self._fitted_type = self.covariance_type
 
-    def _get_parameters(self):
+    def _get_parameters(self) -> Parameters:
         """The fitted mixture, if it still is what the parameters and X speak of."""
         n_components, d = len(self.means_), self.n_features_in_
         expected = self._kind.shape(n_components, d)
@@ -55,12 +60,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
             or self.covariances_.shape != expected
             or self._fitted_type != self.covariance_type
         ):
-            raise ValueError(
-                f"expected a mixture of {d} features with covariance_type="
-                f"{self.covariance_type!r}, got a {self._fitted_type!r} one with "
-                f"means_ of shape {self.means_.shape} and covariances_ of shape "
-                f"{self.covariances_.shape}; fit it again, with warm_start=False."
+            expected = f"covariance_type={self.covariance_type!r} and {d} features"
+            got = (
+                f"covariance_type={self._fitted_type!r}, means_ of shape "
+                f"{self.means_.shape} and covariances_ of shape "
+                f"{self.covariances_.shape}"
             )
+            mend = "fit it again, with warm_start=False"
+            raise ValueError(message("fitted mixture", expected, got, mend))
         return Parameters(
             *(
                 np.asarray(values, dtype=np.float64)
@@ -73,25 +80,28 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         )
 
-    def _checked(self, X):
+    def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return check_rows(self, X)
 
-    def _gaussians(self):
+    def _gaussians(self) -> Gaussians:
         return gaussians_of(self._get_parameters(), self._kind)
 
-    def _labels(self, X):
-        return kernels_for(X).labels(X, self._gaussians(), self.n_jobs)
+    def _blocks(self, X: np.ndarray) -> MemoryBlocks:
+        return blocks_of(X, n_threads=self.n_jobs)
 
-    def _posteriors(self, X):
-        posteriors = kernels_for(X).posteriors(X, self._gaussians(), self.n_jobs)
+    def _labels(self, X: np.ndarray) -> np.ndarray:
+        return self._blocks(X).labels(self._gaussians())
+
+    def _posteriors(self, X: np.ndarray) -> np.ndarray:
+        posteriors = self._blocks(X).posteriors(self._gaussians())
         return posteriors.astype(X.dtype, copy=False)
 
-    def _log_density(self, X):
-        log_density = kernels_for(X).log_density(X, self._gaussians(), self.n_jobs)
+    def _log_density(self, X: np.ndarray) -> np.ndarray:
+        log_density = self._blocks(X).log_density(self._gaussians())
         return narrowed(log_density, X.dtype)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Label rows by the component with the largest posterior.
 
         Parameters
@@ -111,7 +121,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._labels(self._checked(X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         r"""Posterior probabilities of the components.
 
         .. math:: p_k(x) = w_k N(x; m_k, \Sigma_k) / \sum_l w_l N(x; m_l, \Sigma_l)
@@ -128,7 +138,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._posteriors(self._checked(X))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Log density of each row, in nats.
 
         Parameters
@@ -143,7 +153,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._log_density(self._checked(X))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Weighted mean of the log density, never penalised.
 
         Parameters
@@ -164,7 +174,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         weights = check_weights(sample_weight, log_density[:, None])
         return float(np.average(log_density, weights=weights))
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture.
 
         Parameters
@@ -181,8 +191,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral):
-            raise TypeError(f"n_samples: expected an integer, got {n_samples!r}.")
-        if n_samples < 1:
+            raise TypeError(message("n_samples", "an integer", repr(n_samples)))
+        if n_samples < 1:  # in scikit-learn's words, which its tests match
             raise ValueError(
                 f"Invalid value for 'n_samples': {n_samples}. The sampling requires at "
                 "least one sample."
@@ -197,18 +207,20 @@ class FittedMixture(DensityMixin, BaseEstimator):
             draws[labels == k] = draws[labels == k] @ root.T + means[k]
         return draws.astype(self.means_.dtype, copy=False), labels
 
-    def _n_parameters(self):
+    def _n_parameters(self) -> int:
         """Free parameters of the components that were kept."""
         n_components, d = self.means_.shape
         return n_components * (d + 1) - 1 + self._kind.n_parameters(n_components, d)
 
-    def _information(self, X, sample_weight, price):
+    def _information(
+        self, X: Any, sample_weight: Any, price: Callable[[float], float]
+    ) -> float:
         weights = check_weights(sample_weight, check_rows(self, X))
         mass = len(X) if weights is None else weights.sum()
         log_likelihood = mass * self.score(X, sample_weight=weights)
         return -2.0 * log_likelihood + price(mass) * self._n_parameters()
 
-    def bic(self, X, sample_weight=None):
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Bayesian information criterion, the lower the better.
 
         .. math:: -2 \log L + p \log \sum_i w_i
@@ -231,7 +243,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self._information(X, sample_weight, np.log)
 
-    def aic(self, X, sample_weight=None):
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Akaike information criterion, the lower the better.
 
         .. math:: -2 \log L + 2 p
@@ -255,20 +267,30 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return self._information(X, sample_weight, lambda mass: 2.0)
 
 
+def warn_of_no_convergence(stacklevel: int) -> None:
+    """Warn that the best start did not converge, in scikit-learn's words."""
+    warnings.warn(
+        "Best performing initialization did not converge. Try different init "
+        "parameters, or increase max_iter, tol, or check for degenerate data.",
+        ConvergenceWarning,
+        stacklevel=stacklevel,
+    )
+
+
 class Progress:
     """Messages of a fit, in scikit-learn's manner."""
 
-    def __init__(self, verbose, interval):
+    def __init__(self, verbose: int, interval: int) -> None:
         self.verbose = verbose
         self.interval = interval
 
-    def begin(self, number):
+    def begin(self, number: int) -> None:
         """Announce a start."""
         self.began = self.last = perf_counter()
         if self.verbose:
             print(f"Initialization {number}")
 
-    def step(self, iteration, change):
+    def step(self, iteration: int, change: float) -> None:
         """Report every `interval` iterations."""
         if not self.verbose or iteration % self.interval:
             return
@@ -282,7 +304,7 @@ class Progress:
         )
         self.last = now
 
-    def end(self, bound, converged):
+    def end(self, bound: float, converged: bool) -> None:
         """Report how a start ended."""
         if not self.verbose:
             return

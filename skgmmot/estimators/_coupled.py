@@ -2,18 +2,17 @@
 
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgmmot._blocks import blocks_of
-from skgmmot.estimators._base import Progress
+from skgmmot._checks import is_integer, is_real, message
+from skgmmot.estimators._base import Progress, warn_of_no_convergence
 from skgmmot.estimators._coupled_base import CoupledPredictions
 from skgmmot.estimators._domains import split_rows
+from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     N_JOBS,
@@ -23,23 +22,14 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
+from skgmmot.linalg._covariances import ILL_DEFINED, TYPES
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._spd import is_diagonal
-from skgmmot.mixture._coupled import CouplingProblem, coupling_objective
-from skgmmot.mixture._coupled_fit import (
-    CoupledFitProblem,
-    matched,
-    run_from_best,
-    side_of,
-)
-from skgmmot.mixture._coupled_starts import (
-    Recipe,
-    given_parameters,
-    starts,
-)
-from skgmmot.mixture._covariances import ILL_DEFINED, TYPES
 from skgmmot.mixture._fit import Control
-from skgmmot.mixture._seeding import mean_and_variances
+from skgmmot.mixture.coupled._fit import matched, run_from_best
+from skgmmot.mixture.coupled._m_step import transport_plans
+from skgmmot.mixture.coupled._records import CoupledProblem, Link
+from skgmmot.mixture.coupled._starts import Recipe, given_parameters, starts
 from skgmmot.transport._plan import TransportPlan
 
 _SATURATED = 0.01  # transported mass below which a warning is due
@@ -190,28 +180,28 @@ class CoupledGaussianMixture(CoupledPredictions):
 
     def __init__(
         self,
-        n_components=3,
+        n_components: int | tuple[int, int] = 3,
         *,
-        transport_weight=0.1,
-        reg=0.01,
-        reg_m=None,
-        cost_scale="auto",
-        covariance_type="full",
-        tol=1e-6,
-        reg_covar=1e-6,
-        max_iter=500,
-        n_init=1,
-        init_params="auto",
-        source_init=None,
-        target_init=None,
-        frozen=None,
-        accelerate="auto",
-        random_state=None,
-        warm_start=False,
-        n_jobs=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        transport_weight: float = 0.1,
+        reg: float = 0.01,
+        reg_m: Any = None,
+        cost_scale: float | str = "auto",
+        covariance_type: str = "full",
+        tol: float = 1e-6,
+        reg_covar: float = 1e-6,
+        max_iter: int = 500,
+        n_init: int = 1,
+        init_params: Any = "auto",
+        source_init: Any = None,
+        target_init: Any = None,
+        frozen: str | None = None,
+        accelerate: bool | str = "auto",
+        random_state: Any = None,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.transport_weight = transport_weight
         self.reg = reg
@@ -233,8 +223,15 @@ class CoupledGaussianMixture(CoupledPredictions):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Fit both mixtures and their coupling.
 
         Parameters
@@ -270,7 +267,7 @@ class CoupledGaussianMixture(CoupledPredictions):
             ]
             for side, size in zip(sides, sizes, strict=True):
                 check_enough_rows(*side, size)
-            scale = self.cost_scale
+            scale: Any = self.cost_scale
             if scale == "auto":
                 # No component is narrower than reg_covar, and no cost is measured so.
                 scale = max(_within_variance(sides), self.reg_covar) or 1.0
@@ -279,72 +276,61 @@ class CoupledGaussianMixture(CoupledPredictions):
             self._store(problem, best, given, X.dtype)
         return self
 
-    def _checked_sizes(self):
-        sizes = self.n_components
+    def _checked_sizes(self) -> tuple[int, ...]:
+        sizes: Any = self.n_components
         sizes = (sizes, sizes) if isinstance(sizes, Integral) else tuple(sizes)
-        if len(sizes) != 2 or not all(
-            isinstance(size, Integral) and size >= 1 for size in sizes
-        ):
-            raise ValueError(
-                "n_components: expected a positive integer or a pair (source, target) "
-                f"of them, got {self.n_components!r}."
-            )
+        if len(sizes) != 2 or not all(is_integer(size, 1) for size in sizes):
+            expected = "a positive integer or a pair (source, target) of them"
+            raise ValueError(message("n_components", expected, repr(self.n_components)))
         return sizes
 
-    def _checked_reg_m(self):
+    def _checked_reg_m(self) -> tuple[float, ...] | None:
         if self.reg_m is None:
             return None
-        pair = self.reg_m
+        pair: Any = self.reg_m
         pair = (pair, pair) if isinstance(pair, Real) else tuple(pair)
-        if len(pair) != 2 or not all(
-            isinstance(rho, Real) and 0.0 < rho < np.inf for rho in pair
-        ):
-            raise ValueError(
-                "reg_m: expected None, a positive number or a pair (source, target) of "
-                f"them, got {self.reg_m!r}."
-            )
+        if len(pair) != 2 or not all(is_real(rho) and rho > 0.0 for rho in pair):
+            expected = "None, a positive number or a pair (source, target) of them"
+            raise ValueError(message("reg_m", expected, repr(self.reg_m)))
         return tuple(float(rho) for rho in pair)
 
-    def _checked_starts(self, sizes, n_features):
-        kind, given = TYPES[self.covariance_type], []
+    def _checked_starts(self, sizes: Any, n_features: int) -> tuple[Any, ...]:
+        kind = TYPES[self.covariance_type]
+        given: list[Any] = []
         for side, size in zip(("source", "target"), sizes, strict=True):
             name = f"{side}_init"
             start = getattr(self, name)
             if start is None:
                 if self.frozen == side:
-                    raise ValueError(
-                        f"frozen={side!r} needs {name}: expected a mixture that the "
-                        "side stays at, got None."
-                    )
+                    expected = f"a mixture for the {side}, since frozen={side!r}"
+                    raise ValueError(message(name, expected, None))
                 given.append(None)
                 continue
             mixture = as_mixture(start, name)
             if mixture.means.shape != (size, n_features):
-                raise ValueError(
-                    f"{name}: expected {size} components with {n_features} features, "
-                    f"got means of shape {mixture.means.shape}."
-                )
+                expected = f"{size} components with {n_features} features"
+                got = f"means of shape {mixture.means.shape}"
+                raise ValueError(message(name, expected, got))
             if not kind.full_form and not is_diagonal(mixture.covariances):
-                raise ValueError(
-                    f"{name}: expected diagonal covariances, since covariance_type is "
-                    "'diag'; give such, or set covariance_type='full'."
-                )
+                expected = "diagonal covariances, since covariance_type is 'diag'"
+                mend = "give such, or set covariance_type='full'"
+                raise ValueError(message(name, expected, "others", mend))
             given.append(given_parameters(kind, mixture))
         return tuple(given)
 
-    def _problem(self, sides, scale, reg_m):
-        coupling = CouplingProblem(
+    def _problem(self, sides: Any, scale: float, reg_m: Any) -> CoupledProblem:
+        return CoupledProblem(
+            TYPES[self.covariance_type],
+            (Link(0, 1, metric=float(scale)),),
             float(self.transport_weight),
             reg=float(self.reg),
             reg_m=reg_m,
-            cost_scale=float(scale),
-            frozen=self.frozen,
+            frozen=(self.frozen == "source", self.frozen == "target"),
             reg_covar=float(self.reg_covar),
+            blocks=tuple(blocks_of(x, weights, self.n_jobs) for x, weights in sides),
         )
-        blocks = tuple(blocks_of(*side, self.n_jobs) for side in sides)
-        return CoupledFitProblem(blocks, TYPES[self.covariance_type], coupling)
 
-    def _points(self, sides, sizes, given, rng, number):
+    def _points(self, sides: Any, sizes: Any, given: Any, rng: Any, number: int) -> Any:
         """Starting points, one for each way to start."""
         methods = [self.init_params]
         if self.init_params == "auto":
@@ -356,14 +342,14 @@ class CoupledGaussianMixture(CoupledPredictions):
         recipe = Recipe(self.reg_covar, rng, self.n_jobs, number)
         return starts(methods, kind, sides, sizes, given, recipe)
 
-    def _best(self, problem, sides, sizes, given):
+    def _best(self, problem: Any, sides: Any, sizes: Any, given: Any) -> Any:
         """The run with the best objective over all starts."""
         rng = check_random_state(self.random_state)
-        accelerate = True if self.accelerate == "auto" else self.accelerate
+        accelerate = self.accelerate == "auto" or bool(self.accelerate)
         progress = Progress(self.verbose, self.verbose_interval)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         warm = self.warm_start and hasattr(self, "converged_")
-        best, collapsed = None, None
+        best: Any = None
         for number in range(1 if warm else self.n_init):
             if warm:
                 points = [self._former_point(given)]
@@ -372,45 +358,37 @@ class CoupledGaussianMixture(CoupledPredictions):
                 points = self._points(sides, sizes, given, rng, number)
             progress.begin(number)
             try:
-                # Steps that leave the range are told by their objective.
+                # Steps that leave the range are recognised by their objective.
                 with np.errstate(all="ignore"):
                     fit = run_from_best(problem, points, control)
-            except ValueError as error:  # a component collapsed: others may do
-                collapsed = error
+            except ValueError:  # a component collapsed: other starts may do
                 continue
             progress.end(fit.state.objective, fit.converged)
             # The same optimum from two starts: rounding shall not choose.
             least = -np.inf if best is None else best.state.objective + self.tol
             if fit.state.objective > least:
                 best = fit
-        if best is None or isinstance(collapsed, np.linalg.LinAlgError):
-            collapsed = ValueError(ILL_DEFINED)
         if best is None:
-            raise collapsed
+            raise ValueError(ILL_DEFINED)
         return best
 
-    def _former_point(self, given):
+    def _former_point(self, given: Any) -> tuple[Any, ...]:
         point = [side._get_parameters() for side in (self.source_, self.target_)]
         if self.frozen is not None:
             index = ("source", "target").index(self.frozen)
             point[index] = given[index]
         return tuple(point)
 
-    def _store(self, problem, fit, given, dtype):
+    def _store(self, problem: Any, fit: Any, given: Any, dtype: Any) -> None:
         """Keep what a fit found, components of both sides in corresponding order."""
-        point, coupling = fit.state.point, problem.coupling
-        plan = coupling_objective(*map(side_of, point), coupling)
+        point = fit.state.point
+        (plan,) = transport_plans(point, problem)
         free = all(mixture is None for mixture in given)
         if free and len(point[0].weights) == len(point[1].weights):
             point, plan = matched(point, plan)
         if not fit.converged:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init "
-                "parameters, or increase max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        self.cost_scale_ = coupling.cost_scale
+            warn_of_no_convergence(stacklevel=5)
+        self.cost_scale_ = problem.links[0].unit
         self.source_, self.target_ = (
             self._fitted_side(parameters, dtype) for parameters in point
         )
@@ -421,7 +399,7 @@ class CoupledGaussianMixture(CoupledPredictions):
         self.converged_ = fit.converged
         self._warn_if_saturated()
 
-    def _fitted_side(self, parameters, dtype):
+    def _fitted_side(self, parameters: Any, dtype: Any) -> SparseGaussianMixture:
         kind = self.covariance_type
         side = SparseGaussianMixture._of_parameters(parameters, kind, dtype)
         side.set_params(n_jobs=self.n_jobs, random_state=self.random_state)
@@ -429,7 +407,7 @@ class CoupledGaussianMixture(CoupledPredictions):
             side.feature_names_in_ = self.feature_names_in_
         return side
 
-    def _set_plan(self, plan, dtype):
+    def _set_plan(self, plan: Any, dtype: Any) -> None:
         coupling, scale = plan.coupling, self.cost_scale_
         leaving, arriving = coupling.sum(axis=1), coupling.sum(axis=0)
         ends = (self.source_.weights_, self.target_.weights_)
@@ -442,20 +420,20 @@ class CoupledGaussianMixture(CoupledPredictions):
         self.target_reweighting_ = _ratio(target, arriving, dtype)
         self._potentials = tuple(scale * part for part in plan.potentials)
 
-    def _plan(self):
+    def _plan(self) -> TransportPlan:
         """The fitted coupling as a plan, in squared units of the data."""
         return TransportPlan(
             self.coupling_, self.costs_, self.transport_cost_, self._potentials
         )
 
-    def _absolute_regs(self):
+    def _absolute_regs(self) -> dict[str, Any]:
         """`reg` and `reg_m` in squared units of the data."""
         scale, reg_m = self.cost_scale_, self._checked_reg_m()
         if reg_m is not None:
             reg_m = tuple(scale * rho for rho in reg_m)
         return {"reg": scale * self.reg, "reg_m": reg_m}
 
-    def _warn_if_saturated(self):
+    def _warn_if_saturated(self) -> None:
         if self.reg_m is not None and self.transported_mass_ < _SATURATED:
             least = float(self.costs_.min()) / self.cost_scale_
             warnings.warn(
@@ -468,13 +446,13 @@ class CoupledGaussianMixture(CoupledPredictions):
             )
 
 
-def _within_variance(sides):
+def _within_variance(sides: Any) -> float:
     """Mean over features of the variance within the domains."""
-    variances = [mean_and_variances(x, weights)[1].mean() for x, weights in sides]
+    variances = [blocks_of(*side).mean_and_variances()[1].mean() for side in sides]
     return float(np.mean(variances))
 
 
-def _ratio(above, below, dtype):
+def _ratio(above: np.ndarray, below: np.ndarray, dtype: Any) -> np.ndarray:
     """above / below, 0 where below is 0; cut where it leaves the range of the type."""
     with np.errstate(over="ignore"):
         ratio = np.divide(above, below, out=np.zeros_like(below), where=below > 0.0)

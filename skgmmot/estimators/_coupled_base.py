@@ -1,10 +1,12 @@
 """What a fitted coupled mixture can do, by domain: densities, labels, draws."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import is_real
+from skgmmot._checks import is_real, message
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
 
@@ -12,7 +14,9 @@ from skgmmot.estimators._validation import check_rows, check_weights
 class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
     """Methods of an estimator with source_, target_ and coupling_."""
 
-    def _by_domain(self, X, sample_domain, method, width=None):
+    def _by_domain(
+        self, X: Any, sample_domain: Any, method: str, width: int | None = None
+    ) -> tuple[Any, np.ndarray]:
         """Apply a method of the two mixtures to the rows of their domains."""
         check_is_fitted(self)
         X = check_rows(self, X)
@@ -33,7 +37,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
                 out[rows, : part.shape[1]] = part
         return out, mask
 
-    def predict(self, X, *, sample_domain=None):
+    def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Label rows by the component with the largest posterior in their domain.
 
         Parameters
@@ -50,7 +54,14 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         """
         return self._by_domain(X, sample_domain, "_labels")[0]
 
-    def fit_predict(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    def fit_predict(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> np.ndarray:
         """Fit, then label the same rows.
 
         Parameters
@@ -72,7 +83,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.predict(X, sample_domain=sample_domain)
 
-    def predict_proba(self, X, *, sample_domain=None):
+    def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Posterior probabilities of the components of each row's domain.
 
         Parameters
@@ -91,7 +102,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         width = max(self.coupling_.shape)
         return self._by_domain(X, sample_domain, "_posteriors", width)[0]
 
-    def score_samples(self, X, *, sample_domain=None):
+    def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Log density of each row under the mixture of its domain, in nats.
 
         Parameters
@@ -108,7 +119,14 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         """
         return self._by_domain(X, sample_domain, "_log_density")[0]
 
-    def score(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    def score(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
         """Mean over the domains present of the domain's mean log-likelihood.
 
         Parameters
@@ -138,7 +156,9 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         ]
         return float(np.mean(means))
 
-    def sample(self, n_samples=1, sample_domain=1):
+    def sample(
+        self, n_samples: int = 1, sample_domain: float = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from one of the mixtures.
 
         Parameters
@@ -157,9 +177,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if not is_real(sample_domain):
-            raise ValueError(
-                "sample_domain: expected a number, not negative for the source and "
-                f"negative for the target, got {sample_domain!r}."
-            )
+            expected = "a number, not negative for the source, negative for the target"
+            raise ValueError(message("sample_domain", expected, repr(sample_domain)))
         side = self.source_ if sample_domain >= 0 else self.target_
         return side.sample(n_samples)

@@ -1,11 +1,12 @@
 """Domain labels: which rows are source and which are target."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from skgmmot._checks import naming
+from skgmmot._checks import message, naming
 
 _METHODS = (
     "fit",
@@ -28,7 +29,7 @@ for _method in _METHODS:
     setattr(DomainAware, f"__metadata_request__{_method}", {"sample_domain": True})
 
 
-def source_rows(sample_domain, n_rows):
+def source_rows(sample_domain: Any, n_rows: int) -> np.ndarray | None:
     """Boolean mask of the source rows (labels ≥ 0), or None without labels.
 
     Raises
@@ -41,24 +42,25 @@ def source_rows(sample_domain, n_rows):
     with naming("sample_domain", f"{n_rows} numbers"):
         labels = column_or_1d(np.asarray(sample_domain))
     if labels.dtype.kind not in "iufb":
+        expected = "numbers, not negative for source rows, negative for target rows"
         raise ValueError(
-            "sample_domain: expected numbers, not negative for source rows and "
-            f"negative for target rows, got values of type {labels.dtype}."
+            message("sample_domain", expected, f"values of type {labels.dtype}")
         )
     if len(labels) != n_rows:
-        raise ValueError(
-            f"sample_domain: expected one label for each of the {n_rows} rows of X, "
-            f"got {len(labels)}; skgmmot.datasets.stack_domains makes both."
-        )
+        expected = f"one label for each of the {n_rows} rows of X"
+        mend = "skgmmot.datasets.stack_domains makes both"
+        raise ValueError(message("sample_domain", expected, len(labels), mend))
     if not np.isfinite(labels).all():
+        mend = "label source rows 1 and target rows -1"
         raise ValueError(
-            "sample_domain: expected finite labels, got NaN or infinity; give every "
-            "row a label that is not negative (source) or negative (target)."
+            message("sample_domain", "finite labels", "NaN or infinity", mend)
         )
     return labels >= 0
 
 
-def split_rows(sample_domain, X, weights):
+def split_rows(
+    sample_domain: Any, X: Any, weights: np.ndarray | None
+) -> tuple[Any, ...]:
     """((X_source, weights), (X_target, weights)); twice the same without labels.
 
     Raises
@@ -79,16 +81,15 @@ def split_rows(sample_domain, X, weights):
     sides = []
     for name, rows in (("source", mask), ("target", ~mask)):
         if not rows.any():
+            got = f"no {name} row among {len(X)}"
+            mend = "label source rows 1 and target rows -1"
             raise ValueError(
-                f"sample_domain: expected rows of both domains, got no {name} row "
-                f"among {len(X)}; source labels are not negative, target labels are "
-                "negative."
+                message("sample_domain", "rows of both domains", got, mend)
             )
         part = None if weights is None else weights[rows]
         if part is not None and not part.sum() > 0.0:
-            raise ValueError(
-                f"sample_weight: expected a positive weight in each domain, but the "
-                f"weights of the {name} rows sum to 0."
-            )
+            expected = "a positive weight in each domain"
+            got = f"weights of the {name} rows that sum to 0"
+            raise ValueError(message("sample_weight", expected, got))
         sides.append((X[rows], part))
     return tuple(sides)

@@ -1,38 +1,19 @@
 """The sparse Gaussian mixture: it finds its own number of components."""
 
-import warnings
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skgmmot._blocks import blocks_of
-from skgmmot.estimators._base import FittedMixture, Progress
-from skgmmot.estimators._validation import (
-    N_JOBS,
-    check_enough_rows,
-    check_parameters,
-    check_rows,
-    check_starts,
-    check_weights,
-    drop_weightless,
-    unchanged_on_error,
-)
-from skgmmot.mixture._adam import run_adam, units_of
-from skgmmot.mixture._covariances import TYPES
-from skgmmot.mixture._em import Parameters, Problem, evaluate
-from skgmmot.mixture._fit import Control, run, run_with_moves
-from skgmmot.mixture._starts import METHODS, start_parameters
-from skgmmot.mixture._stepwise import step
-
-_WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
+from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
+from skgmmot.estimators._sparse_fit import SparseFit
+from skgmmot.estimators._validation import N_JOBS, check_parameters, unchanged_on_error
+from skgmmot.linalg._covariances import TYPES
+from skgmmot.mixture._em import Parameters
+from skgmmot.mixture._starts import METHODS
 
 
-class SparseGaussianMixture(FittedMixture):
+class SparseGaussianMixture(SparseFit):
     r"""Gaussian mixture whose penalised weights choose the number of components.
 
     Maximises, over weights w, means m and covariances Σ,
@@ -56,8 +37,10 @@ class SparseGaussianMixture(FittedMixture):
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
         Form of the covariances, as in scikit-learn.
     solver : {'em', 'adam'}, default='em'
-        'em' never lets the objective fall and removes components exactly; 'adam' is
-        full-batch gradient ascent on means, factors of the precisions and logits.
+        'em' removes components exactly; between removals for want of rows, which may
+        lower it, the objective rises, up to a slack of the order of `reg_covar` over
+        the smallest variance. 'adam' is full-batch gradient ascent on means, factors
+        of the precisions and logits.
     tol : float, default=1e-6
         Stop when the objective gains less in an iteration ('em') or moves less in 20
         steps ('adam'), in nats.
@@ -178,29 +161,29 @@ class SparseGaussianMixture(FittedMixture):
 
     def __init__(
         self,
-        n_components=10,
+        n_components: int = 10,
         *,
-        sparsity=1.0,
-        covariance_type="full",
-        solver="em",
-        tol=1e-6,
-        reg_covar=1e-6,
-        max_iter=1000,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        min_component_samples=None,
-        refit=False,
-        accelerate="auto",
-        learning_rate=0.1,
-        random_state=None,
-        warm_start=False,
-        n_jobs=None,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        sparsity: float = 1.0,
+        covariance_type: str = "full",
+        solver: str = "em",
+        tol: float = 1e-6,
+        reg_covar: float = 1e-6,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: Any = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        min_component_samples: float | None = None,
+        refit: bool = False,
+        accelerate: bool | str = "auto",
+        learning_rate: float = 0.1,
+        random_state: Any = None,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.sparsity = sparsity
         self.covariance_type = covariance_type
@@ -223,7 +206,7 @@ class SparseGaussianMixture(FittedMixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -250,7 +233,9 @@ class SparseGaussianMixture(FittedMixture):
             self._fit(X, sample_weight)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(
+        self, X: Any, y: object = None, sample_weight: Any = None
+    ) -> np.ndarray:
         """Fit the mixture and label the rows.
 
         Parameters
@@ -270,115 +255,8 @@ class SparseGaussianMixture(FittedMixture):
         with unchanged_on_error(self):
             return self._fit(X, sample_weight).predict(X)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X, sample_weight):
-        X = check_rows(self, X, reset=True, ensure_min_samples=2)
-        weights = check_weights(sample_weight, X)
-        X, weights = drop_weightless(X, weights)
-        check_enough_rows(X, weights, self.n_components)
-        given = check_starts(self, X.shape[1], self._kind)
-        problem = self._problem(blocks_of(X, weights, self.n_jobs), X.shape[1])
-        self._warn_of_small_mass(problem, sample_weight)
-        best, units = None, None
-        rng = check_random_state(self.random_state)
-        if self.solver == "adam":
-            units = units_of(X, weights, self.reg_covar)
-        warm = self.warm_start and hasattr(self, "converged_")
-        progress = Progress(self.verbose, self.verbose_interval)
-        for number in range(1 if warm else self.n_init):
-            progress.begin(number)
-            parameters, previous = self._start(problem, warm, rng, given)
-            fit = self._run(problem, parameters, previous, progress, units)
-            progress.end(fit.state.objective, fit.converged)
-            if best is None or fit.state.objective > best.state.objective:
-                best = fit
-        self._store(problem, best, X.dtype)
-        return self
-
-    def _problem(self, blocks, n_features):
-        """The penalised problem that the parameters describe."""
-        minimum = self.min_component_samples
-        if minimum is None:
-            minimum = 5 * (n_features + 1) if self._kind.full_form else 10
-        return Problem(
-            blocks,
-            self._kind,
-            price=self.sparsity / self.n_components,
-            reg_covar=self.reg_covar,
-            min_mass=float(minimum),
-            prune=self.sparsity > 0.0 and self.solver == "em",
-            n_asked=self.n_components,
-        )
-
-    def _warn_of_small_mass(self, problem, sample_weight):
-        mass, least = problem.blocks.mass, problem.min_mass
-        if sample_weight is not None and problem.prune and mass < 2.0 * least:
-            warnings.warn(
-                "sample_weight is read as frequencies and sums to "
-                f"{mass:.3g}, so that min_component_samples={least:.3g} leaves a "
-                "single component; scale the weights to sum to the number of rows, or "
-                "set min_component_samples.",
-                UserWarning,
-                stacklevel=4,
-            )
-
-    def _start(self, problem, warm, rng, given):
-        """Parameters to start from, and the objective before their last M-step."""
-        if warm:
-            previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
-            return self._get_parameters(), previous
-        start = start_parameters(
-            problem, self.n_components, self.init_params, rng, given
-        )
-        if (
-            problem.prune
-            and isinstance(self.init_params, str)
-            and (self.init_params == "random" and self.max_iter > 0)
-        ):
-            # Equal responsibilities make equal components, of which the objective
-            # would keep one: they differ after some EM without penalty.
-            free = problem._replace(price=0.0, prune=False)
-            start = run(free, start, _WARM_UP).state.parameters
-        return start, -np.inf
-
-    def _run(self, problem, parameters, previous, progress, units):
-        accelerate = self.accelerate
-        if accelerate == "auto":
-            accelerate = self.sparsity > 0.0
-        control = Control(self.tol, self.max_iter, accelerate, progress.step, previous)
-        if self.solver == "adam":
-            rate = self.learning_rate
-            return run_adam(problem, parameters, control, rate, units)
-        if problem.prune:
-            return run_with_moves(problem, parameters, control)
-        return run(problem, parameters, control)
-
-    def _store(self, problem, fit, dtype):
-        """Keep what a fit found; with `refit`, after EM without the penalty."""
-        state = fit.state
-        if self.refit and self.sparsity > 0.0:
-            free = problem._replace(price=0.0, prune=False)
-            control = Control(self.tol, self.max_iter, accelerate=True)
-            state = run(free, state.parameters, control).state
-            state = evaluate(problem, state.parameters)
-        if not fit.converged and self.max_iter > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init "
-                "parameters, or increase max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        self._set_parameters(state.parameters, dtype)
-        self._shares = state.moments.counts / state.moments.mass
-        self._mass_seen = problem.blocks.mass
-        self.n_starved_ = fit.n_starved
-        self.converged_ = fit.converged
-        self.n_iter_ = len(fit.bounds)
-        self.lower_bound_ = state.objective
-        self.lower_bounds_ = fit.bounds
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
         r"""Update the mixture by one step of stepwise EM on a batch of rows.
 
         .. math:: S \leftarrow (1 - \gamma) S + \gamma s(X), \quad
@@ -402,49 +280,21 @@ class SparseGaussianMixture(FittedMixture):
         Returns
         -------
         self : SparseGaussianMixture
-            The updated estimator; `lower_bound_` is the objective on the batch before
-            the step.
+            The updated one; `lower_bound_` is that of the batch before the step.
 
         Raises
         ------
         ValueError
-            Where the first batch has fewer rows than components, or X is not as
-            expected.
+            Where the first batch has fewer rows than components, or X is wrong.
         """
         with unchanged_on_error(self):
             self._partial_fit(X, sample_weight)
         return self
 
-    def _partial_fit(self, X, sample_weight):
-        self._validate_params()  # the context of fits does so only at the first
-        first = not hasattr(self, "weights_")
-        X = check_rows(self, X, reset=first, fitting=True)
-        weights = check_weights(sample_weight, X)
-        X, weights = drop_weightless(X, weights)
-        if first:
-            check_enough_rows(X, weights, self.n_components)
-        problem = self._problem(blocks_of(X, weights, self.n_jobs), X.shape[1])
-        if first:
-            given = check_starts(self, X.shape[1], self._kind)
-            rng = check_random_state(self.random_state)
-            parameters = start_parameters(
-                problem, self.n_components, self.init_params, rng, given
-            )
-            shares, seen, n_iter, n_starved = parameters.weights, 0.0, 0, 0
-        else:
-            parameters, shares, seen = (
-                self._get_parameters(), self._shares, self._mass_seen
-            )  # fmt: skip
-            n_iter, n_starved = self.n_iter_, self.n_starved_
-        taken = step(problem, parameters, shares, seen)
-        self._set_parameters(taken.parameters, X.dtype if first else self.means_.dtype)
-        self._shares, self._mass_seen = taken.shares, taken.mass_seen
-        self.n_iter_, self.n_starved_ = n_iter + 1, n_starved + taken.n_starved
-        self.converged_ = False
-        self.lower_bound_, self.lower_bounds_ = taken.objective, [taken.objective]
-
     @classmethod
-    def from_parameters(cls, weights, means, covariances, covariance_type="full"):
+    def from_parameters(
+        cls, weights: Any, means: Any, covariances: Any, covariance_type: str = "full"
+    ) -> Self:
         """Make a fitted estimator from the parameters of a mixture.
 
         Parameters
@@ -480,14 +330,16 @@ class SparseGaussianMixture(FittedMixture):
         weights, means, covariances = check_parameters(
             weights, means, covariances, covariance_type
         )
-        parts = [np.asarray(p, np.float64) for p in (weights, means, covariances)]
-        parts[0] = parts[0] / parts[0].sum()
-        factors = TYPES[covariance_type].precisions_cholesky(parts[2])
         dtype = np.result_type(weights, means, covariances)
-        return cls._of_parameters(Parameters(*parts, factors), covariance_type, dtype)
+        weights, means, covariances = (
+            np.asarray(values, np.float64) for values in (weights, means, covariances)
+        )
+        factors = TYPES[covariance_type].precisions_cholesky(covariances)
+        parameters = Parameters(weights / weights.sum(), means, covariances, factors)
+        return cls._of_parameters(parameters, covariance_type, dtype)
 
     @classmethod
-    def _of_parameters(cls, parameters, covariance_type, dtype):
+    def _of_parameters(cls, parameters: Any, covariance_type: str, dtype: Any) -> Self:
         """A fitted estimator; the factors are those of float64, whatever the type."""
         fitted = cls(
             len(parameters.means), sparsity=0.0, covariance_type=covariance_type

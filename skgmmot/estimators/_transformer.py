@@ -1,32 +1,37 @@
 """Moving samples from one domain to the other through coupled mixtures."""
 
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
     OneToOneFeatureMixin,
     TransformerMixin,
-    _fit_context,
     clone,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from skgmmot._blocks import blocks_of
+from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
+from skgmmot.estimators._sklearn_private import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+)
 from skgmmot.estimators._validation import (
     check_rows,
     check_weights,
     unchanged_on_error,
 )
-from skgmmot.kernels import kernels_for
 from skgmmot.linalg._mixture import as_mixture, narrowed
-from skgmmot.transport._map import METHODS, MixtureMap
+from skgmmot.transport._map import METHODS, MixtureMap, check_movable
 from skgmmot.transport._mw2 import mw2_plan
-from skgmmot.transport._plan import checked_slopes
+from skgmmot.transport._plan import TransportPlan, checked_slopes
 
 _POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
@@ -121,15 +126,15 @@ class GMMOTTransformer(
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        reg="coupled",
-        reg_m="coupled",
-        method="barycentric",
-        map_to="target",
-        strength=1.0,
-        random_state=None,
-    ):
+        reg: float | str = "coupled",
+        reg_m: Any = "coupled",
+        method: str = "barycentric",
+        map_to: str = "target",
+        strength: float = 1.0,
+        random_state: Any = None,
+    ) -> None:
         self.estimator = estimator
         self.reg = reg
         self.reg_m = reg_m
@@ -138,8 +143,15 @@ class GMMOTTransformer(
         self.strength = strength
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Fit a mixture to each domain and couple their components.
 
         Parameters
@@ -182,7 +194,7 @@ class GMMOTTransformer(
             self._store(source, target, self._plan(source, target, coupled))
         return self
 
-    def _prepared_estimator(self):
+    def _prepared_estimator(self) -> Any:
         """The estimator to fit: cloned, with this random_state where it has none."""
         estimator = self.estimator
         estimator = CoupledGaussianMixture() if estimator is None else clone(estimator)
@@ -193,7 +205,7 @@ class GMMOTTransformer(
             estimator.set_params(random_state=self.random_state)
         return estimator
 
-    def _plan(self, source, target, coupled):
+    def _plan(self, source: Any, target: Any, coupled: Any) -> TransportPlan:
         """The plan of a coupled fit, or the one that reg and reg_m ask for."""
         asked = {
             name: value
@@ -206,14 +218,21 @@ class GMMOTTransformer(
             return coupled._plan()
         return mw2_plan(source, target, **{**coupled._absolute_regs(), **asked})
 
-    def _store(self, source, target, plan):
+    def _store(self, source: Any, target: Any, plan: Any) -> None:
         self.source_, self.target_, self.plan_ = source, target, plan
         self.coupling_ = plan.coupling
         ends = as_mixture(source, "source"), as_mixture(target, "target")
         self._there = MixtureMap(ends[0], ends[1], plan.coupling)
         self._back = MixtureMap(ends[1], ends[0], plan.coupling.T)
 
-    def fit_transform(self, X, y=None, *, sample_domain=None, sample_weight=None):
+    def fit_transform(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> np.ndarray:
         """Fit, then transform the same rows with their labels.
 
         Parameters
@@ -235,7 +254,7 @@ class GMMOTTransformer(
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.transform(X, sample_domain=sample_domain)
 
-    def transform(self, X, *, sample_domain=None):
+    def transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Move the rows of the domain that `map_to` leaves; return others unchanged.
 
         Parameters
@@ -250,10 +269,16 @@ class GMMOTTransformer(
         -------
         X_new : ndarray of shape (n_samples, n_features)
             Moved rows, finite however far a row is from all components.
+
+        Raises
+        ------
+        ValueError
+            Where a row to be moved has a value beyond 1e153, or labels do not fit the
+            rows.
         """
         return self._move(X, sample_domain, self.map_to == "target")
 
-    def inverse_transform(self, X, *, sample_domain=None):
+    def inverse_transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Move rows back, by the transposed plan.
 
         With one component on each side this inverts `transform`; with more it does
@@ -274,29 +299,32 @@ class GMMOTTransformer(
         """
         return self._move(X, sample_domain, self.map_to == "source")
 
-    def _move(self, X, sample_domain, towards_target):
+    def _move(self, X: Any, sample_domain: Any, towards_target: bool) -> np.ndarray:
         check_is_fitted(self)
         X = check_rows(self, X)
         mask = source_rows(sample_domain, len(X))
         maps = self._there if towards_target else self._back
         rng = check_random_state(self.random_state)
         if mask is None:
-            return maps.move(X, self.method, self.strength, rng)
+            return maps.move(check_movable(X), self.method, self.strength, rng)
         leaving = mask if self.map_to == "target" else ~mask
         moved = X.copy()
         if leaving.any():
-            moved[leaving] = maps.move(X[leaving], self.method, self.strength, rng)
+            rows = check_movable(X[leaving])
+            moved[leaving] = maps.move(rows, self.method, self.strength, rng)
         return moved
 
-    def transport_weights(self, X):
+    def transport_weights(self, X: Any) -> np.ndarray:
         r"""How the weight of a row changes when it moves along an unbalanced plan.
 
         .. math::
             \sum_k p_k(x) \sum_l \frac{\gamma_{kl}}{\pi_k}
             \frac{\pi'_l}{\sum_m \gamma_{ml}}
 
-        with π the weights of the domain that is left and π' those of the other. It is
-        1 on average over that domain, and everywhere when the plan is balanced.
+        with π the weights of the domain that is left and π' those of the other. Where
+        the plan is balanced it is 1 everywhere. Else its mean under the fitted mixture
+        of the domain that is left is 1 (less the π' of components that receive
+        nothing); over the rows of a sample the mean can be some per cent off.
 
         Parameters
         ----------
@@ -326,25 +354,30 @@ class GMMOTTransformer(
         step = max(1, _POSTERIOR_ENTRIES // len(factors))
         for start in range(0, len(X), step):
             rows = slice(start, start + step)
-            posteriors = kernels_for(X).posteriors(X[rows], maps.gaussians)
+            posteriors = blocks_of(X[rows]).posteriors(maps.gaussians)
             weights[rows] = narrowed(posteriors @ factors, X.dtype)
         return weights
 
 
-def _is_coupled(estimator):
+def _is_coupled(estimator: Any) -> bool:
     """Whether an estimator couples two domains itself (frozen ones by what is in)."""
     inner = getattr(estimator, "estimator", estimator)
     return isinstance(inner, CoupledGaussianMixture)
 
 
-def _fit(estimator, X, weights, keywords=None):
+def _fit(
+    estimator: Any,
+    X: Any,
+    weights: np.ndarray | None,
+    keywords: dict[str, Any] | None = None,
+) -> Any:
     keywords = {} if keywords is None else keywords
     if weights is None:
         return estimator.fit(X, None, **keywords)
     if not has_fit_parameter(estimator, "sample_weight"):
+        expected = "an estimator whose fit takes sample_weight"
+        mend = "drop sample_weight, or use SparseGaussianMixture"
         raise ValueError(
-            "sample_weight: expected an estimator whose fit takes sample_weight, "
-            f"got {type(estimator).__name__}; drop sample_weight, or use "
-            "SparseGaussianMixture."
+            message("sample_weight", expected, type(estimator).__name__, mend)
         )
     return estimator.fit(X, None, sample_weight=weights, **keywords)

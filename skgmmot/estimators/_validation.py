@@ -1,15 +1,17 @@
 """Checks at the surface: data, weights, starts. All before any work is done."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
-from skgmmot._checks import naming
+from skgmmot._checks import check_shape, check_size, message, naming
+from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
+from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
-from skgmmot.mixture._covariances import TYPES
 
 FLOATS = (np.float64, np.float32)
 _LARGEST = 1e140
@@ -22,7 +24,7 @@ N_JOBS = [
 
 
 @contextmanager
-def unchanged_on_error(estimator):
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
     """An estimator whose fit fails, or is interrupted, is what it was before."""
     before = dict(vars(estimator))
     try:
@@ -32,7 +34,14 @@ def unchanged_on_error(estimator):
         raise
 
 
-def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1):
+def check_rows(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool = False,
+    fitting: bool = False,
+    ensure_min_samples: int = 1,
+) -> np.ndarray:
     """X as float64 or float32 in C order, its features checked against the fit.
 
     Rows to be fitted (`reset` or `fitting`) must have squares that can be summed.
@@ -47,33 +56,32 @@ def check_rows(estimator, X, *, reset=False, fitting=False, ensure_min_samples=1
             order="C",
             ensure_min_samples=ensure_min_samples,
         )
-    largest = max(float(X.max()), -float(X.min())) if reset or fitting else 0.0
-    if largest > _LARGEST:
-        raise ValueError(
-            f"X: expected values within {_LARGEST:g}, whose squares can be summed, got "
-            f"one of size {largest:.3g}; divide the features by their widths."
-        )
+    if reset or fitting:
+        reason = "whose squares can be summed"
+        check_size(X, "X", _LARGEST, reason, "divide the features by their widths")
     return X
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     """Sample weights as float64 (n,), or None. They are frequencies."""
     if sample_weight is None:
         return None
     expected = f"{len(X)} numbers that are not negative"
     with naming("sample_weight", expected), np.errstate(invalid="ignore"):
-        weights = _check_sample_weight(
+        weights = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
     if not weights.sum() > 0.0:
+        mend = "drop sample_weight, or give rows that should count a positive one"
         raise ValueError(
-            "sample_weight: expected at least one positive weight, got only zeros; "
-            "drop sample_weight, or give rows that should count a positive one."
+            message("sample_weight", "at least one positive weight", "only zeros", mend)
         )
     return weights
 
 
-def drop_weightless(X, weights):
+def drop_weightless(
+    X: Any, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows that count, and their weights: a weight of 0 is a row that is not there."""
     if weights is None or weights.all():
         return X, weights
@@ -81,7 +89,7 @@ def drop_weightless(X, weights):
     return X[keep], weights[keep]
 
 
-def check_enough_rows(X, weights, n_components):
+def check_enough_rows(X: Any, weights: np.ndarray | None, n_components: int) -> None:
     """Refuse fewer rows (or less weight) than components."""
     n_samples = len(X) if weights is None else max(len(X), int(weights.sum()))
     if n_samples < n_components:
@@ -92,19 +100,19 @@ def check_enough_rows(X, weights, n_components):
         )
 
 
-def _check_shape(array, shape, name):
-    if array.shape != shape:
+def _check_start_shape(array: np.ndarray, shape: tuple[int, ...], name: str) -> None:
+    if array.shape != shape:  # in scikit-learn's words, which its tests match
         raise ValueError(
             f"The parameter '{name}' should have the shape of {shape}, "
             f"but got {array.shape}"
         )
 
 
-def _checked_part(part, name, dtype):
+def _checked_array(values: Any, name: str, dtype: Any) -> np.ndarray:
     """Weights, means or the like: finite real numbers, of any shape so far."""
     with np.errstate(invalid="ignore"), naming(name, "an array of real numbers"):
         return check_array(
-            part,
+            values,
             dtype=dtype,
             ensure_2d=False,
             allow_nd=True,
@@ -113,11 +121,11 @@ def _checked_part(part, name, dtype):
         )
 
 
-def check_starts(estimator, n_features, kind):
+def check_starts(estimator: Any, n_features: int, kind: Any) -> tuple[Any, Any, Any]:
     """The user's weights, means and precisions to start from, each checked or None."""
     n_components = estimator.n_components
     weights, means, precisions = (
-        None if given is None else _checked_part(given, name, np.float64)
+        None if given is None else _checked_array(given, name, np.float64)
         for given, name in (
             (estimator.weights_init, "weights_init"),
             (estimator.means_init, "means_init"),
@@ -127,16 +135,16 @@ def check_starts(estimator, n_features, kind):
     if weights is not None:
         weights = _check_start_weights(weights, n_components)
     if means is not None:
-        _check_shape(means, (n_components, n_features), "means")
+        _check_start_shape(means, (n_components, n_features), "means")
     if precisions is not None:
         name = f"{kind.name} precision"
-        _check_shape(precisions, kind.shape(n_components, n_features), name)
+        _check_start_shape(precisions, kind.shape(n_components, n_features), name)
         kind.check_precisions(precisions)
     return weights, means, precisions
 
 
-def _check_start_weights(weights, n_components):
-    _check_shape(weights, (n_components,), "weights")
+def _check_start_weights(weights: np.ndarray, n_components: int) -> np.ndarray:
+    _check_start_shape(weights, (n_components,), "weights")
     low, high = weights.min(), weights.max()
     if low < 0.0 or high > 1.0:
         # scikit-learn prints the two under each other's names, and tests for it
@@ -153,38 +161,30 @@ def _check_start_weights(weights, n_components):
     return weights / total
 
 
-def check_parameters(weights, means, covariances, covariance_type):
-    """The parts of a mixture that a user gave, checked against each other."""
-    if not isinstance(covariance_type, str) or covariance_type not in TYPES:
-        raise ValueError(
-            f"covariance_type: expected one of {sorted(TYPES)}, got "
-            f"{covariance_type!r}."
-        )
+def check_parameters(
+    weights: np.ndarray | None, means: Any, covariances: Any, covariance_type: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The parameters of a mixture that a user gave, checked against each other."""
+    kind = covariance_type_of(covariance_type)
     weights, means, covariances = (
-        _checked_part(part, name, FLOATS)
-        for part, name in (
+        _checked_array(values, name, FLOATS)
+        for values, name in (
             (weights, "weights"),
             (means, "means"),
             (covariances, "covariances"),
         )
     )
     if means.ndim != 2:
-        raise ValueError(
-            f"means: expected shape (n_components, n_features), got {means.shape}."
-        )
-    kind = TYPES[covariance_type]
-    expected = kind.shape(*means.shape)
-    if covariances.shape != expected:
-        raise ValueError(
-            f"covariances: expected shape {expected} for "
-            f"covariance_type={covariance_type!r}, got {covariances.shape}."
-        )
+        expected = "shape (n_components, n_features)"
+        raise ValueError(message("means", expected, means.shape))
+    mend = f"that is the shape for covariance_type={covariance_type!r}"
+    check_shape(covariances, "covariances", kind.shape(*means.shape), mend)
     as_mixture((weights, means, kind.dense(covariances, *means.shape)), "mixture")
     try:
         kind.precisions_cholesky(np.asarray(covariances, dtype=np.float64))
     except ValueError:
+        mend = "add a small variance to every feature"
         raise ValueError(
-            "covariances: expected positive definite ones, got a singular one; add a "
-            "small variance to every feature."
+            message("covariances", "positive definite ones", "a singular one", mend)
         ) from None
     return weights, means, covariances

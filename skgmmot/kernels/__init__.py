@@ -1,8 +1,17 @@
-"""Work that grows with the number of samples: twin modules, one per kind of array."""
+"""Work that grows with the number of samples, in two twins with the same signatures.
 
-from typing import NamedTuple
+`_namespace` is the readable one, in formulas on whole arrays; `numba` is the same work
+compiled for the CPU.
+"""
+
+import os
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
+
+_MODULES = {"numba": "skgmmot.kernels.numba", "numpy": "skgmmot.kernels._namespace"}
 
 
 class Gaussians(NamedTuple):
@@ -24,13 +33,21 @@ class Moments(NamedTuple):
     deletion: np.ndarray  # (K,) sum_i w_i log(1 - r_ik), or zeros
 
 
-def kernels_for(array):
-    """The module whose arithmetic fits an array: that of NumPy arrays on the CPU."""
-    if isinstance(array, np.ndarray):
-        from skgmmot.kernels import _cpu
+def kernels_for(array: Any) -> ModuleType:
+    """The module whose arithmetic fits an array: that of NumPy arrays on the CPU.
 
-        return _cpu
-    raise TypeError(
-        f"expected a NumPy array, got {type(array).__name__}; "
-        "convert it with numpy.asarray first"
-    )
+    Compiled kernels, or their readable twin where the environment variable
+    ``SKGMMOT_KERNELS`` is "numpy".
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"expected a NumPy array, got {type(array).__name__}; "
+            "convert it with numpy.asarray first"
+        )
+    wanted = os.environ.get("SKGMMOT_KERNELS", "numba")
+    if wanted not in _MODULES:
+        raise ValueError(
+            f"SKGMMOT_KERNELS: expected 'numba' or 'numpy', got {wanted!r}; "
+            "unset it for the compiled kernels"
+        )
+    return import_module(_MODULES[wanted])

@@ -8,10 +8,12 @@ Bures-Wasserstein distance between positive definite matrices*, Expositiones
 Mathematicae 37 (2019), doi 10.1016/j.exmath.2018.01.002.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
 from skgmmot._threads import run_ranges
-from skgmmot.kernels import kernels_for
+from skgmmot.linalg._pairs import compiled_pair_norms
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -48,7 +50,7 @@ _PARTS = np.array(
 _CHOICES = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
 
 
-def rotations(factors0, factors1):
+def rotations(factors0: np.ndarray, factors1: np.ndarray) -> np.ndarray:
     """Return the rotations Q that bring L1 Q nearest to L0.
 
     Parameters
@@ -65,7 +67,7 @@ def rotations(factors0, factors1):
     return polar_factors(transpose(factors1) @ factors0)
 
 
-def polar_factors(matrices):
+def polar_factors(matrices: np.ndarray) -> np.ndarray:
     """Return the orthogonal Q that make tr(Qᵀ M) largest, the nuclear norm of M.
 
     In closed form for one and two features, where a decomposition is mostly overhead.
@@ -88,7 +90,7 @@ def polar_factors(matrices):
     return left @ right
 
 
-def _polar_factors_2(matrices):
+def _polar_factors_2(matrices: np.ndarray) -> np.ndarray:
     """Polar factors of 2 x 2 matrices: the better of a rotation and a reflection.
 
     A 2 x 2 matrix is a rotation times a size plus a reflection times a size. The
@@ -104,13 +106,13 @@ def _polar_factors_2(matrices):
     return parts.dot(_PARTS.T).reshape(matrices.shape)
 
 
-def _parts_2(matrices):
+def _parts_2(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rotation and reflection in 2 x 2 matrices (n, 4), and their sizes."""
     parts = matrices.reshape(-1, 4).dot(_PARTS)
     return parts, np.abs(parts.view(np.complex128))
 
 
-def _enlarged(matrices, sizes):
+def _enlarged(matrices: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Return matrices of which none is 0 or of numbers that have lost digits."""
     small = (sizes < _SMALLEST_NORMAL).reshape(*matrices.shape[:-2], 1, 1)
     matrices = matrices * np.where(small, 2.0**100, 1.0)
@@ -118,7 +120,7 @@ def _enlarged(matrices, sizes):
     return np.where(zero, np.eye(2), matrices)
 
 
-def nuclear_norms(matrices):
+def nuclear_norms(matrices: np.ndarray) -> np.ndarray:
     """Return the sums of the singular values of matrices (..., d, d)."""
     d = matrices.shape[-1]
     if d == 1:
@@ -129,7 +131,7 @@ def nuclear_norms(matrices):
     return np.linalg.svd(matrices, compute_uv=False).sum(axis=-1)
 
 
-def bures_squared(factors0, factors1):
+def bures_squared(factors0: np.ndarray, factors1: np.ndarray) -> np.ndarray:
     """Return ‖L0 - L1 Q‖² for all pairs of two stacks of factors.
 
     Parameters
@@ -147,7 +149,7 @@ def bures_squared(factors0, factors1):
     return costs
 
 
-def add_bures(costs, factors0, factors1):
+def add_bures(costs: np.ndarray, factors0: np.ndarray, factors1: np.ndarray) -> None:
     """Add ‖L0 - L1 Q‖² to the squared distances of the means, rows side by side.
 
     Parameters
@@ -161,14 +163,19 @@ def add_bures(costs, factors0, factors1):
     pairs = _PAIRS_PER_CALL if norms is pair_norms else _PAIRS_PER_KERNEL_CALL
     step = max(1, pairs // max(k1, 1))
 
-    def work(i):
+    def work(i: int) -> None:
         rows = slice(i * step, (i + 1) * step)
         add_bures_rows(costs[rows], factors0[rows], factors1, norms)
 
     run_ranges(work, -(-k0 // step), None, 50.0 * k0 * k1 * d**3)
 
 
-def add_bures_rows(costs, factors0, factors1, norms):
+def add_bures_rows(
+    costs: np.ndarray,
+    factors0: np.ndarray,
+    factors1: np.ndarray,
+    norms: Callable[..., np.ndarray],
+) -> None:
     """`add_bures` on one thread; `norms` gives nuclear norms of L1ᵀ L0 of all pairs.
 
     Traces less twice the nuclear norm: much faster than a rotation, and right to
@@ -188,14 +195,14 @@ def add_bures_rows(costs, factors0, factors1, norms):
     costs[...] = sums
 
 
-def norms_for(d, n_pairs):
+def norms_for(d: int, n_pairs: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the function that gives the nuclear norms of L1ᵀ L0 for all pairs."""
     if 2 < d <= _LARGEST_COMPILED and d * n_pairs >= _WORTH_COMPILING:
-        return kernels_for(np.empty(0)).nuclear_norms
+        return compiled_pair_norms
     return pair_norms
 
 
-def pair_norms(factors0, factors1):
+def pair_norms(factors0: np.ndarray, factors1: np.ndarray) -> np.ndarray:
     """Return the nuclear norms of L1ᵀ L0 for all pairs."""
     norms = np.empty((len(factors0), len(factors1)))
     size = max(1, _CHUNK_BYTES // (64 * max(factors0.size, 1)))
@@ -206,7 +213,12 @@ def pair_norms(factors0, factors1):
     return norms
 
 
-def squared_distances(means0, covariances0, means1, covariances1):
+def squared_distances(
+    means0: np.ndarray,
+    covariances0: np.ndarray,
+    means1: np.ndarray,
+    covariances1: np.ndarray,
+) -> np.ndarray:
     """Return the squared Wasserstein distances between two stacks of Gaussians.
 
     Parameters
@@ -228,7 +240,7 @@ def squared_distances(means0, covariances0, means1, covariances1):
     return costs
 
 
-def squared_euclidean(points0, points1):
+def squared_euclidean(points0: np.ndarray, points1: np.ndarray) -> np.ndarray:
     """Return the squared distances of all pairs, by differences: no cancellation."""
     points0 = np.asarray(points0, dtype=np.float64)
     points1 = np.asarray(points1, dtype=np.float64)
@@ -238,23 +250,35 @@ def squared_euclidean(points0, points1):
     return costs
 
 
-def standard_deviations(covariances):
+def standard_deviations(covariances: np.ndarray) -> np.ndarray:
     """Return the roots of the diagonals, in float64."""
     return np.sqrt(diagonals(covariances).astype(np.float64, copy=False))
 
 
-def pair_ratios(covariances0, covariances1, rows, columns):
+def pair_ratios(
+    covariances0: np.ndarray,
+    covariances1: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+) -> np.ndarray:
     """Return the diagonals of `pair_maps` for diagonal covariances, (P, d)."""
     return standard_deviations(covariances1)[columns] * _inverse_std(covariances0)[rows]
 
 
-def mean_ratios(covariances0, covariances1, coefficients):
+def mean_ratios(
+    covariances0: np.ndarray, covariances1: np.ndarray, coefficients: np.ndarray
+) -> np.ndarray:
     """Return the diagonals of `mean_maps` for diagonal covariances, (K0, d)."""
     targets = coefficients @ standard_deviations(covariances1)
     return targets * _inverse_std(covariances0)
 
 
-def pair_maps(covariances0, covariances1, rows, columns):
+def pair_maps(
+    covariances0: np.ndarray,
+    covariances1: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+) -> np.ndarray:
     """Return the linear parts T = L1 Q L0⁺ of the optimal maps of chosen pairs.
 
     Parameters
@@ -278,7 +302,9 @@ def pair_maps(covariances0, covariances1, rows, columns):
     return maps
 
 
-def mean_maps(covariances0, covariances1, coefficients):
+def mean_maps(
+    covariances0: np.ndarray, covariances1: np.ndarray, coefficients: np.ndarray
+) -> np.ndarray:
     """Return Σ_l c_kl T_kl for each k, without holding all pairs.
 
     Parameters
@@ -303,18 +329,23 @@ def mean_maps(covariances0, covariances1, coefficients):
     return result
 
 
-def _inverse_std(covariances):
+def _inverse_std(covariances: np.ndarray) -> np.ndarray:
     """Return 1 / standard deviation, 0 where it is 0: the pseudo-inverse."""
     std = standard_deviations(covariances)
     return np.divide(1.0, std, out=np.zeros_like(std), where=std > 0.0)
 
 
-def _embed(diagonal):
+def _embed(diagonal: np.ndarray) -> np.ndarray:
     """Make diagonal matrices of the last axis."""
     return diagonal[..., :, None] * np.eye(diagonal.shape[-1])
 
 
-def _map_blocks(covariances0, covariances1, rows, columns):
+def _map_blocks(
+    covariances0: np.ndarray,
+    covariances1: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the maps of the pairs, a chunk at a time."""
     factors0, factors1 = factor(covariances0), factor(covariances1)
     inverses = pinv_factor(factors0)
@@ -327,7 +358,7 @@ def _map_blocks(covariances0, covariances1, rows, columns):
         yield pairs, block
 
 
-def _chunks(n_pairs, d):
+def _chunks(n_pairs: int, d: int) -> Iterator[np.ndarray]:
     """Yield ranges of pairs whose temporaries fit in a bounded memory."""
     size = max(1, _CHUNK_BYTES // (64 * d * d))
     for start in range(0, n_pairs, size):

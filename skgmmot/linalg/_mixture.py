@@ -1,13 +1,15 @@
 """The one record of a Gaussian mixture, and how to make it of what users have."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import check_integer
+from skgmmot._checks import check_integer, message
+from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._spd import factor, scaled_eigh, symmetrise
 
 # Weights that were rounded to single precision, or printed, still pass as float64.
@@ -89,7 +91,7 @@ class Mixture(NamedTuple):
         return narrowed(means[y] + np.concatenate(steps), means.dtype), y
 
 
-def narrowed(array, dtype):
+def narrowed(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """An array in a floating type, cut at the type's range rather than infinite."""
     if array.dtype == dtype:
         return array
@@ -97,7 +99,7 @@ def narrowed(array, dtype):
     return np.clip(array, -largest, largest).astype(dtype)
 
 
-def as_mixture(obj, name="source"):
+def as_mixture(obj: Any, name: str = "source") -> Mixture:
     """Make a checked Mixture of dense covariances of any mixture-like object.
 
     Parameters
@@ -133,14 +135,14 @@ def as_mixture(obj, name="source"):
     _check_shapes(mixture, name)
     for field, array in zip(Mixture._fields, mixture, strict=True):
         if not np.isfinite(array).all():
-            raise ValueError(f"{name}: {field} contain NaN or infinity.")
+            raise ValueError(message(name, f"finite {field}", "NaN or infinity"))
     tolerance = _TOLERANCES[mixture.weights.dtype]
     _check_weights(mixture.weights, tolerance, name)
     _check_covariances(mixture.covariances, tolerance, name)
     return mixture._replace(covariances=symmetrise(mixture.covariances))
 
 
-def _read(obj, name):
+def _read(obj: Any, name: str) -> Mixture:
     """Return the three parameters as they come, covariances made dense."""
     if isinstance(obj, tuple | list) and len(obj) == 3:
         return Mixture(*obj)
@@ -153,98 +155,67 @@ def _read(obj, name):
         # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
         kind = getattr(obj, "_fitted_type", kind)
-        covariances = dense_covariances(obj.covariances_, kind, np.shape(obj.means_))
-        return Mixture(obj.weights_, obj.means_, covariances)
-    raise TypeError(
-        f"{name} must be a Mixture, a tuple (weights, means, covariances) or a fitted "
-        f"estimator with weights_, means_ and covariances_; got {type(obj).__name__}."
-    )
-
-
-def dense_covariances(covariances, covariance_type, shape):
-    """Expand covariances as estimators store them to (n_components, d, d).
-
-    Parameters
-    ----------
-    covariances : ndarray
-        In scikit-learn's shape for its `covariance_type`.
-    covariance_type : {"full", "tied", "diag", "spherical"}
-        How to read them.
-    shape : tuple of int
-        (n_components, n_features), the shape of the means.
-
-    Returns
-    -------
-    covariances : ndarray of shape (n_components, n_features, n_features)
-    """
-    n_components, d = shape
-    if covariance_type == "full":
-        return covariances
-    if covariance_type == "tied":
-        return np.tile(covariances, (n_components, 1, 1))
-    if covariance_type == "diag":
-        variances = np.asarray(covariances)
-    elif covariance_type == "spherical":
-        variances = np.repeat(np.asarray(covariances)[:, None], d, axis=1)
-    else:
-        raise ValueError(
-            "covariance_type must be 'full', 'tied', 'diag' or 'spherical'; got "
-            f"{covariance_type!r}."
+        covariances = covariance_type_of(kind).dense(
+            np.asarray(obj.covariances_), *np.shape(obj.means_)
         )
-    return variances[:, :, None] * np.eye(d, dtype=variances.dtype)
+        return Mixture(obj.weights_, obj.means_, covariances)
+    expected = (
+        "a Mixture, a tuple (weights, means, covariances) or a fitted estimator with "
+        "weights_, means_ and covariances_"
+    )
+    raise TypeError(message(name, expected, type(obj).__name__))
 
 
-def _common_dtype(mixture, name):
+def _common_dtype(mixture: Mixture, name: str) -> Mixture:
     """Bring the arrays to float32 if all are, to float64 otherwise."""
     try:
         arrays = [np.asarray(array) for array in mixture]
     except ValueError as error:
-        raise ValueError(f"{name}: the parameters are ragged lists.") from error
+        expected = "weights, means and covariances that are arrays"
+        raise ValueError(message(name, expected, "ragged lists")) from error
     for field, array in zip(Mixture._fields, arrays, strict=True):
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name}: {field} must be real numbers; got {array.dtype}.")
+            expected = f"{field} that are real numbers"
+            raise TypeError(message(name, expected, f"type {array.dtype}"))
     single = all(array.dtype == np.float32 for array in arrays)
     dtype = np.float32 if single else np.float64
     return Mixture(*(np.ascontiguousarray(a, dtype=dtype) for a in arrays))
 
 
-def _check_shapes(mixture, name):
+def _check_shapes(mixture: Mixture, name: str) -> None:
     """Raise unless the shapes are (K,), (K, d), (K, d, d) with K, d >= 1."""
     weights, means, covariances = mixture
     k, d = means.shape if means.ndim == 2 else (0, 0)
     if k and d and weights.shape == (k,) and covariances.shape == (k, d, d):
         return
-    raise ValueError(
-        f"{name}: weights, means and covariances must have shapes (K,), (K, d) and "
-        "(K, d, d) with at least one component and one feature; got "
-        f"{weights.shape}, {means.shape} and {covariances.shape}."
+    expected = (
+        "weights, means and covariances of shapes (K,), (K, d) and (K, d, d) with at "
+        "least one component and one feature"
     )
+    got = f"{weights.shape}, {means.shape} and {covariances.shape}"
+    raise ValueError(message(name, expected, got))
 
 
-def _check_weights(weights, tolerance, name):
+def _check_weights(weights: np.ndarray, tolerance: float, name: str) -> None:
     """Raise unless the weights are non-negative and sum to 1."""
     if (weights < 0.0).any():
         k = int(np.argmin(weights))
-        raise ValueError(
-            f"{name}: weights must not be negative; weight {k} is {weights[k]:.6g}."
-        )
+        got = f"{weights[k]:.6g} as weight {k}"
+        raise ValueError(message(name, "weights that are not negative", got))
     total = weights.sum(dtype=np.float64)
     if abs(total - 1.0) > max(tolerance, _PRINTED * len(weights)):
-        raise ValueError(
-            f"{name}: weights must sum to 1; they sum to {total:.9g}. Divide them by "
-            "their sum."
-        )
+        got, mend = f"a sum of {total:.9g}", "divide them by their sum"
+        raise ValueError(message(name, "weights that sum to 1", got, mend))
 
 
-def _check_covariances(covariances, tolerance, name):
+def _check_covariances(covariances: np.ndarray, tolerance: float, name: str) -> None:
     """Raise unless each covariance is symmetric and positive semi-definite."""
     covariances = covariances.astype(np.float64, copy=False)
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     if (variances < 0.0).any():
         k = int(np.argmin(variances.min(axis=1)))
-        raise ValueError(
-            f"{name}: covariance {k} has a negative variance, {variances[k].min():.6g}."
-        )
+        got = f"{variances[k].min():.6g} in covariance {k}"
+        raise ValueError(message(name, "variances that are not negative", got))
     # Relative to the standard deviations, so that no unit of a feature matters.
     roots = np.sqrt(variances)
     largest = roots[:, :, None] * roots[:, None, :]
@@ -254,14 +225,15 @@ def _check_covariances(covariances, tolerance, name):
     wrong = (skew > slack).any(axis=(1, 2))
     if wrong.any():
         k = int(np.argmax(wrong))
-        raise ValueError(
-            f"{name}: covariance {k} is not symmetric; the largest difference is "
-            f"{skew[k].max():.6g}. Use (C + C.T) / 2."
-        )
+        got = f"covariance {k} with differences of {skew[k].max():.6g}"
+        mend = "take (C + C.T) / 2"
+        raise ValueError(message(name, "symmetric covariances", got, mend))
     _check_definite(symmetrise(covariances), largest + slack, tolerance, name)
 
 
-def _check_definite(covariances, largest, tolerance, name):
+def _check_definite(
+    covariances: np.ndarray, largest: np.ndarray, tolerance: float, name: str
+) -> None:
     """Raise if a covariance has a negative eigenvalue beyond rounding."""
     try:
         # Three times faster than eigenvalues, and the answer for nearly all users.
@@ -273,8 +245,8 @@ def _check_definite(covariances, largest, tolerance, name):
         smallest = np.where(wrong, np.minimum(smallest, -1.0), smallest)
         k = int(np.argmin(smallest))
         if smallest[k] < -tolerance:
-            raise ValueError(
-                f"{name}: covariance {k} is not positive semi-definite; the smallest "
-                "eigenvalue of its correlations is about "
-                f"{smallest[k]:.3g}."
-            ) from None
+            expected = "positive semi-definite covariances"
+            got = (
+                f"covariance {k}, whose correlations have eigenvalue {smallest[k]:.3g}"
+            )
+            raise ValueError(message(name, expected, got)) from None

@@ -5,31 +5,33 @@ are first scaled to unit diagonal, Σ = D R D: what is singular is then decided 
 correlations R, and a feature in microns beside one in kilometres keeps its digits.
 """
 
+from typing import Any
+
 import numpy as np
 
 
-def transpose(matrices):
+def transpose(matrices: np.ndarray) -> np.ndarray:
     """Exchange the last two axes."""
     return matrices.swapaxes(-1, -2)
 
 
-def symmetrise(matrices):
+def symmetrise(matrices: np.ndarray) -> np.ndarray:
     """Return the symmetric part, exact where the matrix is symmetric already."""
     return 0.5 * matrices + 0.5 * transpose(matrices)
 
 
-def is_diagonal(matrices):
+def is_diagonal(matrices: np.ndarray) -> bool:
     """Tell whether every matrix of the stack is exactly diagonal."""
     d = matrices.shape[-1]
     return d == 1 or not np.any(matrices * (1.0 - np.eye(d)))
 
 
-def diagonals(matrices):
+def diagonals(matrices: np.ndarray) -> np.ndarray:
     """Return the diagonals, of shape (..., d)."""
     return np.diagonal(matrices, axis1=-2, axis2=-1)
 
 
-def scaled_eigh(matrices):
+def scaled_eigh(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decompose Σ = D V diag(λ) Vᵀ D, D the standard deviations.
 
     Returns
@@ -50,13 +52,13 @@ def scaled_eigh(matrices):
     return scales, values, vectors
 
 
-def null_values(values, dtype=np.float64):
+def null_values(values: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
     """Mark the eigenvalues of `scaled_eigh` that are 0 to the rounding of `dtype`."""
     eps = np.finfo(np.float32 if dtype == np.float32 else np.float64).eps
     return values <= 4.0 * values.shape[-1] * eps
 
 
-def is_singular(matrices):
+def is_singular(matrices: np.ndarray) -> np.ndarray:
     """Tell which matrices are singular to rounding, whatever the units.
 
     Returns
@@ -67,7 +69,7 @@ def is_singular(matrices):
     return null_values(scaled_eigh(matrices)[1], matrices.dtype)[..., 0]
 
 
-def factor(matrices):
+def factor(matrices: np.ndarray) -> np.ndarray:
     """Return L with Σ = L Lᵀ, for singular matrices too.
 
     A root of a null eigenvalue of size eps would be 1e-8: null eigenvalues are set
@@ -89,7 +91,7 @@ def factor(matrices):
     return scales[..., :, None] * vectors * roots[..., None, :]
 
 
-def pinv_factor(factors):
+def pinv_factor(factors: np.ndarray) -> np.ndarray:
     """Return the pseudo-inverses of factors that `factor` made.
 
     L = D B with orthogonal columns in B, so that a regular L has the inverse
@@ -117,7 +119,7 @@ def pinv_factor(factors):
     return inverses
 
 
-def whiteners(matrices):
+def whiteners(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower triangular W with Σ⁻¹ = WᵀW, and log det W.
 
     Parameters

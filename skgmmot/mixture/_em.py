@@ -1,16 +1,17 @@
 """The steps of EM for a penalised mixture, from summed moments alone.
 
-Objective, to be maximised: weighted mean of log p(x_i) - λ Σ_j √w_j. Nothing here knows
-where sums over rows are made: a problem's `blocks` returns moments.
+Objective, to be maximised: weighted mean of log p(x_i), less the penalty P(w). Nothing
+here knows where sums over rows are made: a problem's `blocks` returns moments.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from skgmmot._blocks import MemoryBlocks
 from skgmmot.kernels import Gaussians, Moments
-from skgmmot.mixture._covariances import safe_counts
-from skgmmot.mixture._penalty import penalty, update_weights
+from skgmmot.linalg._covariances import CovarianceType, safe_counts
+from skgmmot.mixture._penalty import NoPenalty
 
 _LOG_2PI = np.log(2.0 * np.pi)
 
@@ -35,16 +36,20 @@ class State(NamedTuple):
 class Problem(NamedTuple):
     """What stays the same during a fit."""
 
-    blocks: Any  # offers moments(gaussians, deletion)
-    kind: Any  # covariance type, a class of _covariances
-    price: float = 0.0  # λ
+    blocks: MemoryBlocks
+    kind: CovarianceType
+    penalty: NoPenalty = NoPenalty()
     reg_covar: float = 0.0
     min_mass: float = 0.0  # components with less Σ w r are removed
     prune: bool = False  # whether components may be removed at all
-    n_asked: int = 1  # the n_components that was asked for
+    n_offered: int = 1  # components at the start
+
+    def unpenalised(self) -> "Problem":
+        """The same rows by maximum likelihood alone, without removals."""
+        return self._replace(penalty=NoPenalty(), prune=False)
 
 
-def gaussians_of(parameters, kind):
+def gaussians_of(parameters: Parameters, kind: CovarianceType) -> Gaussians:
     """The mixture as kernels read it."""
     n_components, d = parameters.means.shape
     with np.errstate(divide="ignore"):  # a weight of 0 is a density of 0
@@ -55,37 +60,40 @@ def gaussians_of(parameters, kind):
     return Gaussians(offsets, parameters.means, whiteners)
 
 
-def evaluate(problem, parameters):
+def evaluate(problem: Problem, parameters: Parameters) -> State:
     """E-step: moments and objective at the parameters."""
     gaussians = gaussians_of(parameters, problem.kind)
     with_deletion = problem.prune and len(parameters.weights) > 1
     moments = problem.blocks.moments(gaussians, with_deletion)
     value = moments.log_likelihood / moments.mass
-    return State(
-        parameters, moments, value - penalty(parameters.weights, problem.price)
-    )
+    return State(parameters, moments, value - problem.penalty.value(parameters.weights))
 
 
-def estimate(problem, moments, means, weights=None):
+def estimate(
+    problem: Problem,
+    moments: Moments,
+    means: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> Parameters:
     """Parameters from moments about `means`; `weights` are the present ones."""
     counts = safe_counts(moments.counts)
     shares = counts / counts.sum()
     covariances = problem.kind.estimate(moments, problem.reg_covar)
     return Parameters(
-        update_weights(shares, shares if weights is None else weights, problem.price),
+        problem.penalty.update_weights(shares, shares if weights is None else weights),
         means + moments.sums / counts[:, None],
         covariances,
         problem.kind.precisions_cholesky(covariances),
     )
 
 
-def m_step(problem, state):
+def m_step(problem: Problem, state: State) -> Parameters:
     """The parameters that maximise the expected objective."""
     parameters = state.parameters
     return estimate(problem, state.moments, parameters.means, parameters.weights)
 
 
-def drop(parameters, kind, component):
+def drop(parameters: Parameters, kind: CovarianceType, component: int) -> Parameters:
     """The mixture without a component, the other weights scaled to sum to 1."""
     keep = np.arange(len(parameters.weights)) != component
     weights = parameters.weights[keep]

@@ -1,10 +1,11 @@
 """The loop of EM: M-step, E-step, removals, and moves after convergence."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.mixture._em import State, drop, evaluate, m_step
+from skgmmot.mixture._em import Parameters, Problem, State, drop, evaluate, m_step
 from skgmmot.mixture._removal import remove
 from skgmmot.mixture._squarem import Extrapolation
 
@@ -19,7 +20,7 @@ class Control(NamedTuple):
     tol: float
     max_iter: int
     accelerate: bool = False
-    report: Any = None  # called with (iteration, change of the objective)
+    report: Callable[[int, float], None] | None = None  # iteration, change
     previous: float = -np.inf  # objective before the last M-step of a continued fit
     goal: float = -np.inf  # give up where this cannot be reached
 
@@ -28,17 +29,17 @@ class Fit(NamedTuple):
     """What a run of EM found."""
 
     state: State
-    bounds: list  # the objective before each step
+    bounds: list[float]  # the objective before each step
     converged: bool
     n_starved: int = 0
 
 
-def _falls(before, after):
+def _falls(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether a weight still falls by more than 1 % an iteration."""
     return bool(np.any(after < (1.0 - _FALLING) * before))
 
 
-def run(problem, parameters, control):
+def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
     """Iterate until the objective changes by less than tol; see the module."""
     state, n_starved = evaluate(problem, parameters), 0
     extrapolation = Extrapolation(problem.kind) if control.accelerate else None
@@ -86,7 +87,7 @@ def run(problem, parameters, control):
     return Fit(state, bounds, converged, n_starved)
 
 
-def run_with_moves(problem, parameters, control):
+def run_with_moves(problem: Problem, parameters: Parameters, control: Control) -> Fit:
     """`run`, then deletion moves: drop a component, refit, keep what rises.
 
     Every subset of components is a local optimum of the penalised objective. The
@@ -107,7 +108,7 @@ def run_with_moves(problem, parameters, control):
     return fit
 
 
-def _polished(problem, fit, control):
+def _polished(problem: Problem, fit: Fit, control: Control) -> Fit:
     """Go on to a tenth of tol: few components are left, iterations are cheap."""
     left = control.max_iter - len(fit.bounds)
     control = control._replace(
@@ -118,15 +119,13 @@ def _polished(problem, fit, control):
     return Fit(rest.state, fit.bounds + rest.bounds, True, n_starved)
 
 
-def _best_move(problem, state, control):
+def _best_move(problem: Problem, state: State, control: Control) -> Fit | None:
     """The first refit without a component that raises the objective, or None."""
-    weights = state.parameters.weights
-    costs = -state.moments.deletion / state.moments.mass
-    costs -= problem.price * np.sqrt(weights)
+    order = problem.penalty.removal_order(state.moments, state.parameters.weights)
     goal = state.objective + control.tol
     trial_control = control._replace(report=None, previous=-np.inf, goal=goal)
     bare = problem._replace(prune=False)  # without removals E-steps cost less
-    for component in np.argsort(costs):
+    for component in order:
         candidate = drop(state.parameters, problem.kind, component)
         try:
             trial = run(bare, candidate, trial_control)

@@ -1,20 +1,19 @@
 """Removal of components: those that starve, and those the objective is better without.
 
 The bare objective prefers spikes: a component on a few rows gains more likelihood than
-its √w costs. Components with too few effective rows are therefore removed, and at any
+it costs. Components with too few effective rows are therefore removed, and at any
 iteration a component is dropped whose removal raises the objective even without a
 refit, which keeps the objective from falling.
 """
 
 import numpy as np
 
-from skgmmot.mixture._em import drop, evaluate
-from skgmmot.mixture._penalty import deletion_gains
+from skgmmot.mixture._em import Problem, State, drop, evaluate
 
 _VANISHED = 1e-8  # share below which a component counts as gone
 
 
-def _starved(problem, state):
+def _starved(problem: Problem, state: State) -> int | None:
     """Index of the component to remove for want of rows, or None."""
     counts = state.moments.counts
     vanished = _VANISHED * state.moments.mass
@@ -23,18 +22,18 @@ def _starved(problem, state):
     return smallest if starving and len(counts) > 1 else None
 
 
-def _superfluous(problem, state):
+def _superfluous(problem: Problem, state: State) -> int | None:
     """Index of the component without which the objective is higher, or None."""
     weights = state.parameters.weights
-    gains = deletion_gains(state.moments, weights, problem.price)
-    candidates = weights < 1.0 / problem.n_asked
+    gains = problem.penalty.removal_gains(state.moments, weights)
+    candidates = weights < 1.0 / problem.n_offered
     candidates[np.argmax(weights)] = False
     gains = np.where(candidates, gains, -np.inf)
     best = int(np.argmax(gains))
     return best if gains[best] > 0.0 else None
 
 
-def remove(problem, state):
+def remove(problem: Problem, state: State) -> tuple[State, int]:
     """Remove what starves or is superfluous; the new state and how many starved.
 
     One starved component at a time: its rows go to the others, which may then live.

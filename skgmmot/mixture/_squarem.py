@@ -6,11 +6,17 @@ r = b - a and v = (c - b) - r, the proposal is a + 2 α r + α² v, α = |r| / |
 kept where the objective is not below that at b, so that the bound never falls.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from skgmmot.linalg._covariances import CovarianceType
 from skgmmot.mixture._em import Parameters
 
 _FIRST_LIMIT = 4.0  # of α; raised while proposals at the limit succeed
+
+Point = tuple[Parameters, ...]
 
 
 class Extrapolation:
@@ -19,13 +25,20 @@ class Extrapolation:
     A point is a tuple of Parameters: one for a mixture, two for a coupled pair.
     """
 
-    def __init__(self, kind):
+    def __init__(self, kind: CovarianceType) -> None:
         self.kind = kind
         self.longest = _FIRST_LIMIT
         self.wanted = 1.0  # the step length that the last proposal asked for
-        self.start = None  # the point one step back, None where a cycle starts anew
+        # The point one step back, None where a cycle starts anew.
+        self.start: Point | None = None
 
-    def advance(self, point, objective, following, evaluate):
+    def advance(
+        self,
+        point: Point,
+        objective: float,
+        following: Point,
+        evaluate: Callable[[Point], Any],
+    ) -> tuple[Any, bool]:
         """The state after a step from `point` to `following`; whether it leapt.
 
         `evaluate` makes a state with an objective of a point.
@@ -46,7 +59,7 @@ class Extrapolation:
         self.longest = max(_FIRST_LIMIT, self.longest / 2.0)
         return evaluate(following), False
 
-    def _propose(self, *points):
+    def _propose(self, *points: Point) -> Point | None:
         """The extrapolated point, or None where the step would be the plain one."""
         try:
             paths = [
@@ -68,7 +81,7 @@ class Extrapolation:
 class _Path:
     """The parabola through three successive values of one mixture."""
 
-    def __init__(self, kind, *points):
+    def __init__(self, kind: CovarianceType, *points: Parameters) -> None:
         self.kind = kind
         coordinates = [
             (np.log(p.weights), p.means, kind.roots(p.covariances)) for p in points
@@ -82,7 +95,7 @@ class _Path:
             self._square(step, points[1]) for step in (self.first, self.second)
         ]
 
-    def _square(self, step, parameters):
+    def _square(self, step: list[np.ndarray], parameters: Parameters) -> float:
         """Squared length in the metric of the components: weights and deviations."""
         weights, means = parameters.weights, parameters.means
         dense = self.kind.dense(parameters.covariances, *means.shape)
@@ -95,7 +108,7 @@ class _Path:
         # tied, diag, spherical: relative to the mean deviation
         return total + ((step[2] / deviations.mean()) ** 2).mean()
 
-    def at(self, alpha):
+    def at(self, alpha: float) -> Parameters:
         """The mixture at a step length."""
         log_weights, means, roots = (
             a + 2.0 * alpha * r + alpha**2 * v

@@ -1,56 +1,66 @@
 """From a way to start, and from what the user gave, to a first mixture."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from skgmmot._blocks import blocks_of
 from skgmmot.mixture import _seeding
-from skgmmot.mixture._em import Parameters, estimate
+from skgmmot.mixture._em import Parameters, Problem, estimate
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 
 
-def start_parameters(problem, n_components, init_params, random_state, given):
+Given = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+
+def start_parameters(
+    problem: Problem,
+    n_components: int,
+    init_params: str | Callable[..., Any],
+    random_state: np.random.RandomState,
+    given: Given,
+) -> Parameters:
     """A first mixture.
 
     Parameters
     ----------
     problem : Problem
-        Its blocks hold the rows in memory.
+        Its blocks give the rows that a way to start asks for.
     n_components : int
     init_params : one of METHODS or a callable
     random_state : RandomState
     given : tuple of (weights, means, precisions)
-        Parts that the user gave, or None; they are taken as they are. Given means
+        What the user gave, None for the rest; it is taken as it is. Given means
         take the place of `init_params`.
     """
     weights, means, precisions = given
-    if any(part is None for part in given):
-        found = _find(problem, n_components, init_params, random_state, means)
-    if precisions is None:
-        covariances, factors = found.covariances, found.factors
-    else:
+    if weights is None or means is None or precisions is None:
+        if means is None:
+            found = _find(problem, n_components, init_params, random_state)
+        else:
+            found = _from_means(problem, means)
+        weights = found.weights if weights is None else weights
+        means, covariances, factors = found[1:]
+    if precisions is not None:
         factors = problem.kind.factor_precisions(precisions)
         covariances = problem.kind.covariances(factors)
-    return Parameters(
-        found.weights if weights is None else weights,
-        found.means if means is None else means,
-        covariances,
-        factors,
-    )
+    return Parameters(weights, means, covariances, factors)
 
 
-def _find(problem, n_components, init_params, random_state, means):
+def _find(
+    problem: Problem,
+    n_components: int,
+    init_params: str | Callable[..., Any],
+    random_state: np.random.RandomState,
+) -> Parameters:
     blocks = problem.blocks
-    if means is not None:
-        return _from_means(problem, means)
     if callable(init_params):
-        made = init_params(blocks.x, n_components, random_state)
+        made = init_params(blocks.rows(), n_components, random_state)
         return _from_callable(problem, n_components, made)
     if init_params == "random":
         return _from_random(problem, n_components, random_state)
-    rows, weights = _seeding.sample_rows(
-        blocks.x, blocks.sample_weight, n_components, random_state
-    )
+    rows, weights = blocks.sample_rows(n_components, random_state)
     if init_params == "kmeans":
         means = _seeding.kmeans(
             rows, weights, n_components, random_state, blocks.n_threads
@@ -62,7 +72,7 @@ def _find(problem, n_components, init_params, random_state, means):
     return _from_means(problem, means)
 
 
-def _from_means(problem, means):
+def _from_means(problem: Problem, means: np.ndarray) -> Parameters:
     """Weights and covariances of the cells around means; empty cells get averages.
 
     A cell's covariance is taken about its mean, the given means are kept.
@@ -76,32 +86,30 @@ def _from_means(problem, means):
         counts = np.where(empty, share, moments.counts)
         seconds = np.where(empty.reshape(shape), share * average, moments.seconds)
         moments = moments._replace(counts=counts, seconds=seconds)
-    found = estimate(problem._replace(price=0.0), moments, means)
+    found = estimate(problem.unpenalised(), moments, means)
     return found._replace(means=means)
 
 
-def _from_responsibilities(problem, responsibilities):
-    x, weights = problem.blocks.x, problem.blocks.sample_weight
-    center, _ = _seeding.mean_and_variances(x, weights)
+def _from_responsibilities(problem: Problem, responsibilities: Any) -> Parameters:
+    center, _ = problem.blocks.mean_and_variances()
     means = np.repeat(center[None], responsibilities.shape[1], axis=0)
     moments = problem.blocks.given_moments(
         responsibilities, means, problem.kind.full_form
     )
-    return estimate(problem._replace(price=0.0), moments, means)
+    return estimate(problem.unpenalised(), moments, means)
 
 
-def _from_random(problem, n_components, random_state):
+def _from_random(
+    problem: Problem, n_components: int, random_state: np.random.RandomState
+) -> Parameters:
     """Random responsibilities, which do not depend on the order of the rows."""
-    x, weights = problem.blocks.x, problem.blocks.sample_weight
-    order = _seeding.canonical_order(x)
-    weights = None if weights is None else weights[order]
-    blocks = blocks_of(x[order], weights, problem.blocks.n_threads)
-    made = _seeding.RandomResponsibilities(blocks.x, n_components, random_state)
+    blocks = problem.blocks.in_canonical_order()
+    made = _seeding.RandomResponsibilities(blocks.rows(), n_components, random_state)
     return _from_responsibilities(problem._replace(blocks=blocks), made)
 
 
-def _from_callable(problem, n_components, made):
-    n_rows, d = problem.blocks.x.shape
+def _from_callable(problem: Problem, n_components: int, made: Any) -> Parameters:
+    n_rows, d = problem.blocks.n_rows, problem.blocks.n_features
     try:
         made = np.asarray(made, dtype=np.float64)
     except (TypeError, ValueError):

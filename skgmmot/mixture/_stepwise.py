@@ -4,13 +4,13 @@ Cappé and Moulines, Journal of the Royal Statistical Society B 2009,
 doi 10.1111/j.1467-9868.2009.00698.x.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skgmmot._blocks import add_moments
 from skgmmot.kernels import Moments
-from skgmmot.mixture._em import Parameters, drop, estimate, evaluate
+from skgmmot.mixture._em import Parameters, Problem, drop, estimate, evaluate
 
 _FORGETTING = 0.7  # exponent of the step
 
@@ -25,11 +25,14 @@ class Step(NamedTuple):
     objective: float  # on the batch, before the step
 
 
-def _scaled(moments, factor):
-    return Moments(*(factor * part for part in moments))
+def _scaled(moments: Moments, factor: float) -> Moments:
+    sums: Any = moments
+    return Moments(*(factor * total for total in sums))
 
 
-def step(problem, parameters, shares, mass_seen):
+def step(
+    problem: Problem, parameters: Parameters, shares: np.ndarray, mass_seen: float
+) -> Step:
     """Mix the statistics of a batch into those behind the parameters; M-step."""
     state = evaluate(problem._replace(prune=False), parameters)
     mass = problem.blocks.mass
@@ -46,10 +49,12 @@ def step(problem, parameters, shares, mass_seen):
     return Step(parameters, shares, mass_seen, n_starved, state.objective)
 
 
-def _without_starved(problem, parameters, shares, mass_seen):
+def _without_starved(
+    problem: Problem, parameters: Parameters, shares: np.ndarray, mass_seen: float
+) -> tuple[Parameters, np.ndarray, int]:
     """Drop starved components, once all could have had twice the rows they need."""
     n_starved = 0
-    ready = mass_seen >= 2.0 * problem.n_asked * problem.min_mass
+    ready = mass_seen >= 2.0 * problem.n_offered * problem.min_mass
     while problem.prune and ready and len(shares) > 1:
         smallest = int(np.argmin(shares))
         if shares[smallest] * mass_seen >= problem.min_mass:
@@ -61,7 +66,9 @@ def _without_starved(problem, parameters, shares, mass_seen):
     return parameters, shares, n_starved
 
 
-def _remembered(shares, parameters, problem):
+def _remembered(
+    shares: np.ndarray, parameters: Parameters, problem: Problem
+) -> Moments:
     """Mean statistics that gave the present parameters, about the present means."""
     kind = problem.kind
     n_components, d = parameters.means.shape

@@ -15,18 +15,18 @@ from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._spd import factor, transpose
 
 
-def as_points(means, covariances):
+def as_points(means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """Return the Gaussians of a checked mixture as points (K, d + 1, d), float64."""
     return np.concatenate([means[:, None], factor(covariances)], axis=1)
 
 
-def as_gaussians(points):
+def as_gaussians(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return means (..., d) and covariances (..., d, d) of points."""
     factors = points[..., 1:, :]
     return points[..., 0, :], factors @ transpose(factors)
 
 
-def align(points0, points1):
+def align(points0: np.ndarray, points1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return images and costs of pairs of points, or of stacks that broadcast.
 
     Parameters
@@ -42,15 +42,15 @@ def align(points0, points1):
         Squared distances between the Gaussians.
     """
     left, right = points0[..., 1:, :], points1[..., 1:, :]
-    turns = rotations(left, right)
-    images = np.empty(turns.shape[:-2] + points1.shape[-2:])
+    rotated = rotations(left, right)
+    images = np.empty(rotated.shape[:-2] + points1.shape[-2:])
     images[..., 0, :] = points1[..., 0, :]
-    np.matmul(right, turns, out=images[..., 1:, :])
+    np.matmul(right, rotated, out=images[..., 1:, :])
     gaps = points0 - images
     return images, np.einsum("...ij,...ij->...", gaps, gaps)
 
 
-def mean_images(coefficients, images):
+def mean_images(coefficients: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return Σ_l c_kl images_kl.
 
     Parameters

@@ -1,14 +1,21 @@
 """Barycentres of mixtures: the exact one, and a descent for large problems."""
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 from sklearn.utils import check_random_state
 
-from skgmmot._checks import check_integer, check_real, real_array
+from skgmmot._checks import (
+    check_choice,
+    check_integer,
+    check_real,
+    check_shape,
+    message,
+    real_array,
+)
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.linalg._spd import factor, is_singular, symmetrise
 from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
@@ -34,7 +41,7 @@ class _Sides(NamedTuple):
     stops: np.ndarray
     weights: np.ndarray
 
-    def parts(self):
+    def slices(self) -> list[slice]:
         """Slices of the mixtures."""
         return [slice(*ends) for ends in pairwise(self.stops)]
 
@@ -55,16 +62,16 @@ class _Descent(NamedTuple):
 
 
 def mw2_barycenter(
-    mixtures,
-    weights=None,
+    mixtures: Any,
+    weights: Any = None,
     *,
-    n_components=None,
-    method="exact",
-    init=None,
-    tol=1e-6,
-    max_iter=200,
-    random_state=None,
-):
+    n_components: int | None = None,
+    method: str = "exact",
+    init: Any = None,
+    tol: float = 1e-6,
+    max_iter: int = 200,
+    random_state: Any = None,
+) -> Mixture:
     r"""Mixture of least weighted sum of squared MW2 distances to given mixtures.
 
     .. math::
@@ -139,43 +146,37 @@ def mw2_barycenter(
     check_integer(max_iter, "max_iter")
     if n_components is not None:
         check_integer(n_components, "n_components", 1)
-    if not isinstance(method, str) or method not in ("exact", "fixed_point"):
-        raise ValueError(f"method must be exact or fixed_point; got {method!r}.")
+    check_choice(method, "method", ("exact", "fixed_point"))
     dtype = np.result_type(*(mixture.means.dtype for mixture in mixtures))
     if method == "exact":
         if n_components is not None or init is not None:
-            raise ValueError(
-                "n_components and init belong to method='fixed_point': the exact "
-                "barycentre has the number of components that it has."
-            )
+            name = "init" if n_components is None else "n_components"
+            expected = "None, since the exact barycentre has its own components"
+            mend = "set method='fixed_point'"
+            raise ValueError(message(name, expected, "a value", mend))
         masses, points = _exact(_sides(mixtures, shares))
     else:
         sides = _sides(mixtures, shares)
         start = _checked_start(sides, n_components, init, random_state)
         masses, points = _best_descent(sides, start, tol, max_iter)
     means, covariances = as_gaussians(points)
-    parts = masses / masses.sum(), means, covariances
-    return Mixture(*(array.astype(dtype) for array in parts))
+    parameters = masses / masses.sum(), means, covariances
+    return Mixture(*(array.astype(dtype) for array in parameters))
 
 
-def _checked_weights(weights, n_mixtures):
+def _checked_weights(weights: Any, n_mixtures: int) -> np.ndarray:
     """Return weights of sum 1."""
     if weights is None:
         return np.full(n_mixtures, 1.0 / n_mixtures)
     weights = real_array(weights, "weights")
-    if weights.shape != (n_mixtures,):
-        raise ValueError(
-            f"weights must have shape ({n_mixtures},), one for each mixture; got "
-            f"{weights.shape}."
-        )
+    check_shape(weights, "weights", (n_mixtures,), "give each mixture one")
     if not (np.isfinite(weights).all() and (weights >= 0.0).all() and weights.any()):
-        raise ValueError(
-            f"weights must be finite and not negative, one above 0; got {weights}."
-        )
+        expected = "finite numbers, none negative and one above 0"
+        raise ValueError(message("weights", expected, weights))
     return weights / weights.sum()
 
 
-def _sides(mixtures, shares):
+def _sides(mixtures: list[Mixture], shares: np.ndarray) -> _Sides:
     """Stack what has mass: mixtures and components of weight 0 change nothing."""
     used = [m for m, share in zip(mixtures, shares, strict=True) if share]
     kept = [mixture.weights > 0.0 for mixture in used]
@@ -189,17 +190,15 @@ def _sides(mixtures, shares):
     )
 
 
-def _exact(sides):
+def _exact(sides: _Sides) -> tuple[np.ndarray, np.ndarray]:
     """Solve the multi-marginal programme; return masses and points."""
     counts = np.diff(sides.stops)
     n_tuples = int(np.prod(counts, dtype=object))
     if n_tuples > _MAX_TUPLES:
-        raise ValueError(
-            f"the exact barycentre needs {' x '.join(map(str, counts))} = {n_tuples} "
-            f"tuples of components, more than {_MAX_TUPLES}. Use "
-            "method='fixed_point'."
-        )
-    index = np.indices(counts).reshape(len(counts), -1).T + sides.stops[:-1]
+        expected = f"at most {_MAX_TUPLES} tuples of components for method='exact'"
+        got = f"{' x '.join(map(str, counts))} = {n_tuples} tuples"
+        raise ValueError(message("mixtures", expected, got, "set method='fixed_point'"))
+    index = np.indices(tuple(counts)).reshape(len(counts), -1).T + sides.stops[:-1]
     if len(counts) == 1:
         return sides.masses, sides.points
     _, costs = gaussian_barycenters(sides.points, index, sides.weights, _COST_TOL)
@@ -212,7 +211,7 @@ def _exact(sides):
     return masses[support], points
 
 
-def _solve(costs, matrix, right):
+def _solve(costs: np.ndarray, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve min cᵀx for A x = b, x ≥ 0 at a vertex, by the dual simplex of HiGHS."""
     options = {
         "primal_feasibility_tolerance": 1e-10,
@@ -234,28 +233,30 @@ def _solve(costs, matrix, right):
     return result.x
 
 
-def _checked_start(sides, n_components, init, random_state):
+def _checked_start(
+    sides: _Sides, n_components: int | None, init: Any, random_state: Any
+) -> _Start:
     """Return masses (None: free) and points from which the descent starts."""
     if init is not None:
         if n_components is not None:
-            raise ValueError("give n_components or init, not both.")
+            expected = "None where init is given"
+            raise ValueError(message("n_components", expected, n_components))
         init = as_mixture(init, "init")
         points = as_points(init.means, init.covariances)
         if points.shape[1:] != sides.points.shape[1:]:
-            raise ValueError(
-                f"init must have {sides.points.shape[2]} features, as the mixtures; "
-                f"got {points.shape[2]}."
-            )
+            expected = f"{sides.points.shape[2]} features, as the mixtures have"
+            raise ValueError(message("init", expected, points.shape[2]))
         return _Start(normalised(init.weights), points)
     if n_components is None:
         n_components = int(np.diff(sides.stops).max())
     return _Start(None, _seeds(sides, n_components, check_random_state(random_state)))
 
 
-def _seeds(sides, n_components, rng, n_trials=8):
+def _seeds(sides: _Sides, n_components: int, rng: Any, n_trials: int = 8) -> np.ndarray:
     """Choose components far from each other: greedy k-means++ with Bures distances."""
     masses = sides.masses * np.repeat(sides.weights, np.diff(sides.stops))
-    chosen, nearest = [], np.ones(len(masses))
+    chosen: list[np.intp] = []
+    nearest = np.ones(len(masses))
     for _ in range(n_components):
         chances = np.cumsum(masses * nearest)
         if chances[-1] == 0.0:
@@ -345,7 +346,7 @@ def _widened(sides: _Sides, points: np.ndarray) -> np.ndarray:
     return points
 
 
-def _nearest_masses(sides, costs):
+def _nearest_masses(sides: _Sides, costs: np.ndarray) -> np.ndarray:
     """Return the mass of the components that are nearest to each point, never 0."""
     masses = sides.masses * np.repeat(sides.weights, np.diff(sides.stops))
     nearest = np.bincount(costs.argmin(axis=0), masses, minlength=len(costs))
@@ -353,7 +354,13 @@ def _nearest_masses(sides, costs):
     return masses / masses.sum()
 
 
-def _move(sides, masses, placed, tol, max_iter=10):
+def _move(
+    sides: _Sides,
+    masses: np.ndarray,
+    placed: tuple[np.ndarray, ...],
+    tol: float,
+    max_iter: int = 10,
+) -> tuple[np.ndarray, ...]:
     """Move points some times for given masses; return them with images and costs."""
     points, images, costs = placed
     loss, coefficients = _plans(sides, masses, costs)
@@ -366,17 +373,19 @@ def _move(sides, masses, placed, tol, max_iter=10):
     return points, images, costs
 
 
-def _plans(sides, masses, costs):
+def _plans(
+    sides: _Sides, masses: np.ndarray, costs: np.ndarray
+) -> tuple[float, np.ndarray]:
     """Return the objective and the plans to all mixtures, times their weights."""
     coefficients = np.empty_like(costs)
-    for part, share in zip(sides.parts(), sides.weights, strict=True):
+    for part, share in zip(sides.slices(), sides.weights, strict=True):
         block = np.ascontiguousarray(costs[:, part])
         coupling = cleaned(simplex(block, masses, sides.masses[part])[0])
         coefficients[:, part] = share * coupling
     return float(np.vdot(coefficients, costs)), coefficients
 
 
-def _free_masses(sides, costs):
+def _free_masses(sides: _Sides, costs: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the masses of given points that are best, and the objective.
 
     Variables are the entries of all plans, then the masses: columns of a plan sum to

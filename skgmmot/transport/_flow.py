@@ -1,11 +1,11 @@
 """Flow of one mixture towards another: descent of MW2² in its own geometry."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._checks import check_integer, is_real
+from skgmmot._checks import check_integer, is_real, message
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._alignment import (
     align,
@@ -86,15 +86,15 @@ class _State(NamedTuple):
 
 
 def mw2_flow(
-    source,
-    target,
+    source: Any,
+    target: Any,
     *,
-    n_steps=100,
-    step_size=0.05,
-    callback=None,
-    reg=0.0,
-    reg_m=None,
-):
+    n_steps: int = 100,
+    step_size: Any = 0.05,
+    callback: Callable[..., Any] | None = None,
+    reg: float = 0.0,
+    reg_m: Any = None,
+) -> FlowPath:
     r"""Gradient flow of a mixture that lowers its MW2² to another.
 
     With the coupling :math:`\gamma` of the present mixture :math:`(\pi, m, \Sigma)` and
@@ -183,7 +183,7 @@ def mw2_flow(
     source, target = checked_pair(source, target)
     check_integer(n_steps, "n_steps")
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable or None; got {callback!r}.")
+        raise TypeError(message("callback", "a callable or None", repr(callback)))
     step, *steps = _checked_steps(step_size)
     points = as_points(target.means, target.covariances)
     rates = _bounded(2.0 * np.repeat(steps, [1, points.shape[2]])[:, None])
@@ -199,8 +199,14 @@ def mw2_flow(
     return _path(problem, state, first, n_steps, callback)
 
 
-def _path(problem, state, first, n_steps, callback):
-    """Go the steps; the mixtures are made at the end unless somebody looks."""
+def _path(
+    problem: _Problem,
+    state: _State,
+    first: Mixture,
+    n_steps: int,
+    callback: Callable[..., Any] | None,
+) -> FlowPath:
+    """Take the steps; mixtures are made at the end, or at once for a callback."""
     weights, points, losses = [], [], [state.loss]
     dtype = first.weights.dtype
     for step in range(1, n_steps + 1):
@@ -216,24 +222,27 @@ def _path(problem, state, first, n_steps, callback):
     return FlowPath((first, *_mixtures(weights, points, dtype)), np.array(losses))
 
 
-def _checked_steps(step_size):
+def _checked_steps(step_size: Any) -> tuple[float, ...]:
     """Return three steps."""
     several = isinstance(step_size, Iterable)
     steps = tuple(step_size) if several else (step_size,) * 3
     if len(steps) != 3 or not all(is_real(step, 0.0) for step in steps):
-        raise ValueError(
-            "step_size must be a float, or three for weights, means and covariances, "
-            f"finite and not negative; got {step_size!r}."
+        expected = (
+            "a number, or three for weights, means and covariances, finite and not "
+            "negative"
         )
+        raise ValueError(message("step_size", expected, repr(step_size)))
     return tuple(float(step) for step in steps)
 
 
-def _mixtures(weights, points, dtype):
+def _mixtures(
+    weights: list[np.ndarray], points: list[np.ndarray], dtype: Any
+) -> list[Mixture]:
     """Return the mixtures of lists of weights and points, views of common arrays."""
     if not weights:
         return []
     size = max(1, _CHUNK_BYTES // points[0].nbytes)
-    mixtures = []
+    mixtures: list[Mixture] = []
     for start in range(0, len(weights), size):
         part = slice(start, start + size)
         stacks = np.array(weights[part]), *as_gaussians(np.array(points[part]))
@@ -241,13 +250,23 @@ def _mixtures(weights, points, dtype):
     return mixtures
 
 
-def _state(problem, weights, points, gap=None):
+def _state(
+    problem: _Problem,
+    weights: np.ndarray,
+    points: np.ndarray,
+    gap: np.ndarray | None = None,
+) -> _State:
     """Evaluate a point of the flow."""
     placed = points, *align(points[:, None], problem.points)
     return _coupled(problem, weights, placed, gap)
 
 
-def _coupled(problem, weights, placed, gap=None):
+def _coupled(
+    problem: _Problem,
+    weights: np.ndarray,
+    placed: tuple[np.ndarray, np.ndarray, np.ndarray],
+    gap: np.ndarray | None = None,
+) -> _State:
     """Couple weights with the target, for points, images and costs as they are."""
     costs = placed[2]
     if problem.reg_m is None and problem.reg == 0.0:
@@ -263,7 +282,7 @@ def _coupled(problem, weights, placed, gap=None):
     return _State(weights, *placed, coupling, potential, loss, gap)
 
 
-def _step(problem, state):
+def _step(problem: _Problem, state: _State) -> _State:
     """Move weights and points at once; one after the other where that is too far.
 
     The loss is convex in the weights: where it rises at the end of the way there was
@@ -282,7 +301,7 @@ def _step(problem, state):
     return trial if trial.loss <= state.loss else state
 
 
-def _moved_weights(problem, state):
+def _moved_weights(problem: _Problem, state: _State) -> np.ndarray:
     """Return the weights after a full step, the same ones where nothing is to gain."""
     slopes, promised = _slopes(problem, state, _first_potential(state))
     if problem.step * promised <= _EPS * state.loss:
@@ -290,13 +309,15 @@ def _moved_weights(problem, state):
     return _mirrored(state, problem.step * slopes)
 
 
-def _slopes(problem, state, potential):
+def _slopes(
+    problem: _Problem, state: _State, potential: np.ndarray
+) -> tuple[np.ndarray, float]:
     """Return the velocities of log weights, and the squared length of the gradient."""
     slopes = potential - state.weights.dot(potential)
     return slopes, problem.length * state.weights.dot(slopes * slopes)
 
 
-def _mirrored(state, moves):
+def _mirrored(state: _State, moves: np.ndarray) -> np.ndarray:
     """Lower the logarithms of the weights; near a kink in a straight line along it."""
     if state.gap is None or moves.dot(moves) > 0.25:
         lowest = moves[state.weights > 0.0].min()
@@ -306,7 +327,7 @@ def _mirrored(state, moves):
     return weights / weights.sum()
 
 
-def _move_weights(problem, state):
+def _move_weights(problem: _Problem, state: _State) -> _State:
     """Mirror descent of the weights, along kinks where the loss has them.
 
     Without entropy the loss is piecewise linear in the weights and its minimum is a
@@ -338,7 +359,7 @@ def _move_weights(problem, state):
     return state._replace(gap=gap)
 
 
-def _first_potential(state):
+def _first_potential(state: _State) -> np.ndarray:
     """Return the potential of a state, at a known kink that of least variance.
 
     At a kink the plan is degenerate; it may have the potential of either side.
@@ -350,7 +371,12 @@ def _first_potential(state):
     return _shortest(state.weights, state.potential, state.gap, -1.0)
 
 
-def _shortest(weights, potential, gap, least=0.0):
+def _shortest(
+    weights: np.ndarray,
+    potential: np.ndarray,
+    gap: np.ndarray,
+    least: float = 0.0,
+) -> np.ndarray:
     """Return potential + share * gap of least variance, share from `least` to 1."""
     gap = gap - weights.dot(gap)
     weighted = weights * gap
@@ -361,7 +387,7 @@ def _shortest(weights, potential, gap, least=0.0):
     return potential + min(max(share, least), 1.0) * gap
 
 
-def _kink(problem, state, trial):
+def _kink(problem: _Problem, state: _State, trial: _State) -> float:
     """Return where on the way from state to trial the tangents of both ends meet."""
     way = problem.length * (trial.weights - state.weights)
     ahead, behind = state.potential.dot(way), trial.potential.dot(way)
@@ -371,7 +397,7 @@ def _kink(problem, state, trial):
     return min(max(part, 0.0), 1.0)
 
 
-def _moved_points(problem, state):
+def _moved_points(problem: _Problem, state: _State) -> np.ndarray:
     """Return points part of the way to the mean images.
 
     For a fixed coupling the squared distance to the images changes by the factor
@@ -388,7 +414,7 @@ def _moved_points(problem, state):
     return state.points + rates * (images - state.points)
 
 
-def _bounded(rates, largest=1.0):
+def _bounded(rates: np.ndarray, largest: float = 1.0) -> np.ndarray:
     """Halve the rates that would raise the loss of some component."""
     while (rates * largest).max() > 2.0:
         rates = np.where(rates * largest > 2.0, 0.5 * rates, rates)

@@ -11,7 +11,9 @@ _CHUNK_BYTES = 2**23
 _MAX_ITER = 1000
 
 
-def gaussian_barycenters(stack, index, weights, tol=1e-12):
+def gaussian_barycenters(
+    stack: np.ndarray, index: np.ndarray, weights: np.ndarray, tol: float = 1e-12
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return barycentres of tuples of Gaussians and what they cost.
 
     The barycentre minimises :math:`\sum_j \lambda_j W_2^2(\cdot, N_j)`. With factors
@@ -42,7 +44,7 @@ def gaussian_barycenters(stack, index, weights, tol=1e-12):
     size = max(1, _CHUNK_BYTES // (48 * n_sides * stack[0].size))
     n_chunks = -(-n_tuples // size)
 
-    def work(i):
+    def work(i: int) -> None:
         part = slice(i * size, (i + 1) * size)
         points[part], costs[part] = _fixed_points(stack[index[part]], weights, tol)
 
@@ -51,7 +53,9 @@ def gaussian_barycenters(stack, index, weights, tol=1e-12):
     return points, costs
 
 
-def _fixed_points(sides, weights, tol):
+def _fixed_points(
+    sides: np.ndarray, weights: np.ndarray, tol: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Iterate on the tuples that have not converged yet."""
     current = _start(sides, weights)
     costs = np.empty(len(sides))
@@ -69,7 +73,7 @@ def _fixed_points(sides, weights, tol):
     return current, costs
 
 
-def _start(sides, weights):
+def _start(sides: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean of the covariances: of full rank on all that the sides span."""
     means, covariances = as_gaussians(sides)
     mean = symmetrise(np.einsum("j,njpq->npq", weights, covariances))

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._checks import is_real
+from skgmmot._checks import check_real
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import factor, transpose
@@ -94,13 +94,9 @@ def mw2_interpolation(
     >>> halfway.means.ravel(), halfway.covariances.ravel()
     (array([-2.,  2.]), array([1., 4.]))
     """
-    if not is_real(t, 0.0, 1.0):
-        raise ValueError(f"t must lie between 0 and 1; got {t!r}.")
+    t = check_real(t, "t", 0.0, 1.0)
     source, target = checked_pair(source, target)
-    if not is_real(max_growth, 1.0):
-        raise ValueError(
-            f"max_growth must be a number, at least 1; got {max_growth!r}."
-        )
+    max_growth = check_real(max_growth, "max_growth", 1.0)
     if plan is None:
         plan = mw2_plan(source, target)
     coupling = _cleaned(checked_coupling(plan, source, target), source, target)
@@ -171,7 +167,12 @@ def _cleaned(coupling: np.ndarray, source: Mixture, target: Mixture) -> np.ndarr
     return np.where(coupling > smallest, coupling, 0.0)
 
 
-def _covariances(covariances0, covariances1, pairs, t):
+def _covariances(
+    covariances0: np.ndarray,
+    covariances1: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    t: float,
+) -> np.ndarray:
     """Covariances of pairs at time t; at the ends those that were given, to the bit."""
     rows, columns = pairs
     if t in (0.0, 1.0):

@@ -1,14 +1,24 @@
 """Maps that move samples from one mixture to another along a coupling."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
-from skgmmot._checks import is_real, naming, real_array
-from skgmmot.kernels import Gaussians, kernels_for
+from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._checks import (
+    check_choice,
+    check_real,
+    check_shape,
+    check_size,
+    message,
+    naming,
+    real_array,
+)
+from skgmmot.kernels import Gaussians
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
-from skgmmot.linalg._mixture import narrowed
+from skgmmot.linalg._mixture import Mixture, narrowed
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -24,11 +34,11 @@ from skgmmot.transport._support import clipped_slopes, largest_slope
 METHODS = ("barycentric", "random", "most_likely")
 # Part of the mean variance that makes a singular covariance have posteriors.
 _RIDGE = 1e-6
-_FAR = 1e153  # beyond it rows have no squares
+_LARGEST = 1e153  # beyond it rows have no squares
 _OWN_RIDGE = 1e-12
 
 
-def mixture_gaussians(mixture):
+def mixture_gaussians(mixture: Mixture) -> Gaussians:
     """Return what kernels need for the posteriors of a mixture.
 
     Parameters
@@ -61,7 +71,7 @@ def mixture_gaussians(mixture):
     return Gaussians(offsets, means, factors)
 
 
-def _mean_variance(weights, means, covariances):
+def _mean_variance(weights: Any, means: Any, covariances: Any) -> float:
     """Mean variance of a feature within the components; of the means if that is 0."""
     within = weights @ diagonals(covariances).mean(axis=1)
     return within or means.var(axis=0).mean() or 1.0
@@ -84,7 +94,13 @@ class MixtureMap:
         Bound on the singular values of the maps T_kl of pairs.
     """
 
-    def __init__(self, source, target, coupling, max_slope=None):
+    def __init__(
+        self,
+        source: Mixture,
+        target: Mixture,
+        coupling: Any,
+        max_slope: float | None = None,
+    ) -> None:
         self.max_slope = max_slope
         kept = source.weights > 0.0
         self.source = type(source)(*(array[kept] for array in source))
@@ -103,7 +119,7 @@ class MixtureMap:
         )
 
     @cached_property
-    def gaussians(self):
+    def gaussians(self) -> Gaussians:
         """Posteriors of the source, in the form that fits the maps."""
         gaussians = mixture_gaussians(self.source)
         if gaussians.whiteners.ndim == 2 and not self.diagonal:
@@ -112,7 +128,7 @@ class MixtureMap:
         return gaussians
 
     @cached_property
-    def mean_map(self):
+    def mean_map(self) -> tuple[np.ndarray, np.ndarray]:
         """(linear, shifts): Σ_l p_kl T_kl, one affine map per source component."""
         maps = mean_ratios if self.diagonal else mean_maps
         if self.max_slope is None:
@@ -127,7 +143,7 @@ class MixtureMap:
         shifts[stays] = self.gaussians.means[stays]
         return linear, shifts
 
-    def _mean_clipped(self):
+    def _mean_clipped(self) -> np.ndarray:
         """Σ_l p_kl T_kl of maps that are clipped pair by pair."""
         linear = np.zeros((len(self.conditional), *self._identity().shape))
         rows, columns = np.nonzero(self.conditional)
@@ -137,12 +153,12 @@ class MixtureMap:
         return linear
 
     @cached_property
-    def steepest(self):
+    def steepest(self) -> float:
         """Largest singular value of the maps of pairs that carry mass."""
         return largest_slope(self.pairs[3])
 
     @cached_property
-    def pairs(self):
+    def pairs(self) -> tuple[np.ndarray, ...]:
         """(rows, stops, cumulative, linear, shifts) of the pairs that carry mass.
 
         Pairs of row k lie together and end at stops[k]; cumulative is k plus the
@@ -160,17 +176,19 @@ class MixtureMap:
         return rows, stops, cumulative, linear, shifts
 
     @cached_property
-    def best_map(self):
+    def best_map(self) -> tuple[np.ndarray, np.ndarray]:
         """(linear, shifts) towards the likeliest target of each source component."""
         columns = self.conditional.argmax(axis=1)
         columns[~self.conditional.any(axis=1)] = len(self.target.weights)
         return self._maps(np.arange(len(columns)), columns)
 
-    def _identity(self):
+    def _identity(self) -> np.ndarray:
         d = self.source.means.shape[1]
         return np.ones(d) if self.diagonal else np.eye(d)
 
-    def _maps(self, rows, columns):
+    def _maps(
+        self, rows: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Affine maps of pairs; a column after the last one means: stay."""
         moved = columns < len(self.target.weights)
         linear = np.empty((len(rows), *self._identity().shape))
@@ -188,12 +206,20 @@ class MixtureMap:
         shifts[~moved] = self.source.means[rows[~moved]]
         return linear, shifts
 
-    def move(self, X, method="barycentric", strength=1.0, rng=None, n_threads=None):
+    def move(
+        self,
+        X: np.ndarray,
+        method: str = "barycentric",
+        strength: float = 1.0,
+        rng: Any = None,
+        n_threads: int | None = None,
+    ) -> np.ndarray:
         """Move rows.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features), float64 or float32
+            Passed by `check_movable`.
         method : {"barycentric", "random", "most_likely"}
         strength : float in [0, 1]
             x + strength (T(x) - x).
@@ -207,34 +233,40 @@ class MixtureMap:
         """
         if strength == 0.0 or not len(X):
             return X.copy()
-        X = _within_range(X)
-        kernels, gaussians = kernels_for(X), self.gaussians
+        blocks = blocks_of(X, n_threads=n_threads)
+        gaussians = self.gaussians
         centers = gaussians.means
         if method == "barycentric":
             maps = self._part(*self.mean_map, centers, strength)
-            moved = kernels.apply_maps(X, gaussians, *maps, n_threads=n_threads)
+            moved = blocks.apply_maps(gaussians, *maps)
             return narrowed(moved, X.dtype)
         if method == "most_likely":
-            index = kernels.labels(X, gaussians, n_threads=n_threads)
+            index = blocks.labels(gaussians)
             linear, shifts = self.best_map
         else:
             rows, _, _, linear, shifts = self.pairs
-            index = self._draw(kernels, X, rng, n_threads)
+            index = self._draw(blocks, rng)
             centers = centers[rows]
         maps = self._part(linear, shifts, centers, strength)
-        moved = kernels.apply_selected(X, index, centers, *maps, n_threads=n_threads)
+        moved = blocks.apply_selected(index, centers, *maps)
         return narrowed(moved, X.dtype)
 
-    def _draw(self, kernels, X, rng, n_threads):
+    def _draw(self, blocks: MemoryBlocks, rng: np.random.RandomState) -> np.ndarray:
         """Draw a component of the source, then a pair of its row."""
         _, stops, cumulative, _, _ = self.pairs
-        uniforms = rng.random_sample((2, len(X)))
-        labels = kernels.draw_labels(X, self.gaussians, uniforms[0], n_threads)
+        uniforms = rng.random_sample((2, blocks.n_rows))
+        labels = blocks.draw_labels(self.gaussians, uniforms[0])
         index = np.searchsorted(cumulative, labels + uniforms[1], side="right")
         # Rounding of label + uniform may reach the next integer.
         return np.minimum(index, stops[labels] - 1)
 
-    def _part(self, linear, shifts, centers, strength):
+    def _part(
+        self,
+        linear: np.ndarray,
+        shifts: np.ndarray,
+        centers: np.ndarray,
+        strength: float,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Fold the strength into the maps, so that it costs nothing for a sample."""
         if strength == 1.0:
             return linear, shifts
@@ -245,55 +277,49 @@ class MixtureMap:
         )
 
 
-def _within_range(X):
-    """The rows, those beyond 1e153 brought to it: their images would be infinite."""
+def check_movable(X: np.ndarray) -> np.ndarray:
+    """Return the rows; raise if one is so far that its distances overflow."""
     if X.dtype == np.float32:
         return X
-    flat = X.reshape(-1)
-    with np.errstate(over="ignore"):
-        near = np.dot(flat, flat) < _FAR**2
-    return X if near else np.clip(X, -_FAR, _FAR)
+    reason = "whose distances from the components can be squared"
+    mend = "drop these rows, or divide all features by their widths before the fit"
+    return check_size(X, "X", _LARGEST, reason, mend)
 
 
-def checked_strength(strength):
+def checked_strength(strength: float) -> float:
     """Return the strength; raise unless it lies in [0, 1]."""
-    if not is_real(strength, 0.0, 1.0):
-        raise ValueError(f"strength must lie between 0 and 1; got {strength!r}.")
-    return float(strength)
+    return check_real(strength, "strength", 0.0, 1.0)
 
 
-def checked_method(method):
+def checked_method(method: str) -> str:
     """Return the method; raise if there is none of that name."""
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    return method
+    return check_choice(method, "method", METHODS)
 
 
-def checked_coupling(plan, source, target):
+def checked_coupling(plan: Any, source: Mixture, target: Mixture) -> np.ndarray:
     """Return the coupling of a plan or an array, checked against two mixtures."""
     coupling = plan.coupling if isinstance(plan, TransportPlan) else plan
     coupling = real_array(coupling, "plan")
     shape = len(source.weights), len(target.weights)
-    if coupling.shape != shape:
-        raise ValueError(
-            f"plan must be a TransportPlan or an array of shape {shape}, one row per "
-            f"source and one column per target component; got shape {coupling.shape}."
-        )
+    mend = "give a row per source and a column per target component"
+    check_shape(coupling, "plan", shape, mend)
     if not (np.isfinite(coupling).all() and (coupling >= 0.0).all()):
-        raise ValueError("plan must be finite and not negative.")
+        wrong = coupling[~(np.isfinite(coupling) & (coupling >= 0.0))][0]
+        expected = "masses that are finite and not negative"
+        raise ValueError(message("plan", expected, f"{wrong:.6g}"))
     return coupling
 
 
 def mw2_map(
-    X,
-    source,
-    target,
+    X: Any,
+    source: Any,
+    target: Any,
     *,
-    plan=None,
-    method="barycentric",
-    strength=1.0,
-    random_state=None,
-):
+    plan: Any = None,
+    method: str = "barycentric",
+    strength: float = 1.0,
+    random_state: Any = None,
+) -> np.ndarray:
     r"""Move samples of the source mixture to the target mixture.
 
     With posteriors :math:`p_k(x)`, a coupling :math:`\gamma` and the optimal affine
@@ -332,8 +358,8 @@ def mw2_map(
     Raises
     ------
     ValueError
-        If the numbers of features differ, X holds NaN or infinity, or method, strength
-        or plan is not valid; and what `mw2_plan` raises.
+        If the numbers of features differ, X holds NaN, infinity or values beyond
+        1e153, or method, strength or plan is not valid; and what `mw2_plan` raises.
 
     Notes
     -----
@@ -362,10 +388,9 @@ def mw2_map(
     with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
         X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
     if X.shape[1] != source.means.shape[1]:
-        raise ValueError(
-            f"X has {X.shape[1]} features, but source and target have "
-            f"{source.means.shape[1]}."
-        )
+        expected = f"{source.means.shape[1]} features, as source and target have"
+        raise ValueError(message("X", expected, X.shape[1]))
+    check_movable(X)
     if plan is None:
         plan = mw2_plan(source, target)
     coupling = checked_coupling(plan, source, target)

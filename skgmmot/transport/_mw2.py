@@ -6,15 +6,18 @@ Delon and Desolneux, *A Wasserstein-type distance in the space of Gaussian mixtu
 models*, SIAM Journal on Imaging Sciences 13 (2020), doi 10.1137/19M1301047.
 """
 
+from typing import Any
+
 import numpy as np
 
+from skgmmot._checks import message
 from skgmmot.linalg._bures import mean_maps, squared_distances
 from skgmmot.linalg._mixture import Mixture, as_mixture, narrowed
 from skgmmot.linalg._spd import is_singular, symmetrise
 from skgmmot.transport._plan import TransportPlan, solve_plan, weight_derivative
 
 
-def checked_pair(source, target):
+def checked_pair(source: Any, target: Any) -> tuple[Mixture, Mixture]:
     """Return both arguments as mixtures of the same number of features.
 
     Raises
@@ -25,26 +28,24 @@ def checked_pair(source, target):
     source, target = as_mixture(source, "source"), as_mixture(target, "target")
     d0, d1 = source.means.shape[1], target.means.shape[1]
     if d0 != d1:
-        raise ValueError(
-            "source and target must have the same number of features; got "
-            f"{d0} and {d1}."
-        )
+        expected = "the same number of features on both sides"
+        raise ValueError(message("source, target", expected, f"{d0} and {d1}"))
     return source, target
 
 
-def common_dtype(source, target):
+def common_dtype(source: Mixture, target: Mixture) -> np.dtype:
     """Return float32 if both mixtures are in float32, float64 otherwise."""
     return np.result_type(source.means.dtype, target.means.dtype)
 
 
-def pair_costs(source, target):
+def pair_costs(source: Mixture, target: Mixture) -> np.ndarray:
     """Return the costs between two checked mixtures, always in float64."""
     return squared_distances(
         source.means, source.covariances, target.means, target.covariances
     )
 
 
-def component_costs(source, target):
+def component_costs(source: Any, target: Any) -> np.ndarray:
     r"""Squared Wasserstein distances between the components of two mixtures.
 
     .. math::
@@ -85,7 +86,9 @@ def component_costs(source, target):
     return narrowed(pair_costs(source, target), common_dtype(source, target))
 
 
-def mw2_plan(source, target, *, reg=0.0, reg_m=None):
+def mw2_plan(
+    source: Any, target: Any, *, reg: float = 0.0, reg_m: Any = None
+) -> TransportPlan:
     r"""Optimal coupling of the components of two mixtures.
 
     .. math::
@@ -144,13 +147,22 @@ def mw2_plan(source, target, *, reg=0.0, reg_m=None):
     )
 
 
-def _float64_plan(source, target, reg, reg_m):
+def _float64_plan(
+    source: Mixture, target: Mixture, reg: float, reg_m: Any
+) -> TransportPlan:
     """Solve in float64 whatever the type of the mixtures."""
     weights = source.weights, target.weights
     return solve_plan(pair_costs(source, target), *weights, reg=reg, reg_m=reg_m)
 
 
-def mw2_distance(source, target, *, reg=0.0, reg_m=None, squared=False):
+def mw2_distance(
+    source: Any,
+    target: Any,
+    *,
+    reg: float = 0.0,
+    reg_m: Any = None,
+    squared: bool = False,
+) -> float:
     """MW2 distance between two mixtures.
 
     The square root of the value of `mw2_plan`. A metric for the defaults; with `reg`
@@ -194,7 +206,9 @@ def mw2_distance(source, target, *, reg=0.0, reg_m=None, squared=False):
     return value if squared else float(np.sqrt(max(value, 0.0)))
 
 
-def mw2_gradient(source, target, *, reg=0.0, reg_m=None):
+def mw2_gradient(
+    source: Any, target: Any, *, reg: float = 0.0, reg_m: Any = None
+) -> tuple[float, Mixture]:
     r"""Value of MW2² and its derivatives with respect to the source.
 
     With the coupling and the potentials at their optimum, the derivative is that of
@@ -248,10 +262,9 @@ def mw2_gradient(source, target, *, reg=0.0, reg_m=None):
     source, target = checked_pair(source, target)
     singular = np.flatnonzero(is_singular(source.covariances))
     if len(singular):
-        raise ValueError(
-            f"source: covariance {singular[0]} is singular; MW2 has no derivative "
-            "there. Add a small multiple of the identity."
-        )
+        expected = "regular covariances, where MW2 has a derivative"
+        got, mend = f"a singular covariance {singular[0]}", "add a multiple of I"
+        raise ValueError(message("source", expected, got, mend))
     plan = _float64_plan(source, target, reg, reg_m)
     rows = plan.coupling.sum(axis=1)
     # About a common centre: far from 0 the difference would cancel.

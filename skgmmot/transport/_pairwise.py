@@ -1,12 +1,13 @@
 """Distances between all mixtures of one or two lists."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from skgmmot._checks import message
 from skgmmot._threads import run_ranges
 from skgmmot.linalg._bures import (
     add_bures_rows,
@@ -14,12 +15,12 @@ from skgmmot.linalg._bures import (
     squared_euclidean,
     standard_deviations,
 )
-from skgmmot.linalg._mixture import as_mixture, narrowed
+from skgmmot.linalg._mixture import Mixture, as_mixture, narrowed
 from skgmmot.linalg._spd import factor, is_diagonal
 from skgmmot.transport._simplex import normalised, simplex
 
 
-def checked_mixtures(mixtures, name="mixtures"):
+def checked_mixtures(mixtures: Any, name: str = "mixtures") -> list[Mixture]:
     """Return a list of mixtures of one number of features.
 
     Raises
@@ -29,17 +30,15 @@ def checked_mixtures(mixtures, name="mixtures"):
         raises, naming the element.
     """
     if not isinstance(mixtures, Iterable):
-        raise TypeError(f"{name} must be a list of mixtures; got {mixtures!r}.")
+        raise TypeError(message(name, "a list of mixtures", repr(mixtures)))
     checked = [as_mixture(obj, f"{name}[{i}]") for i, obj in enumerate(mixtures)]
     if not checked:
-        raise ValueError(f"{name} must hold at least one mixture; it is empty.")
+        raise ValueError(message(name, "at least one mixture", "an empty list"))
     features = [mixture.means.shape[1] for mixture in checked]
     for i, d in enumerate(features):
         if d != features[0]:
-            raise ValueError(
-                f"all mixtures must have the same number of features; {name}[0] has "
-                f"{features[0]} and {name}[{i}] has {d}."
-            )
+            expected = f"{features[0]} features in every mixture, as in {name}[0]"
+            raise ValueError(message(name, expected, f"{d} in {name}[{i}]"))
     return checked
 
 
@@ -54,13 +53,19 @@ class _Stack(NamedTuple):
     means: np.ndarray
     spreads: np.ndarray
 
-    def part(self, first, last):
+    def part(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and spreads of mixtures first to last - 1."""
         rows = slice(self.stops[first], self.stops[last])
         return self.means[rows], self.spreads[rows]
 
 
-def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
+def pairwise_mw2(
+    mixtures: Any,
+    others: Any = None,
+    *,
+    squared: bool = False,
+    n_jobs: int | None = None,
+) -> np.ndarray:
     """MW2 distances between all mixtures of a list, or of two lists.
 
     Factors of covariances are computed once for each component, costs in batches, and
@@ -108,7 +113,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
            [5., 0.]])
     """
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise ValueError(f"n_jobs must be None or an integer, not 0; got {n_jobs!r}.")
+        raise ValueError(message("n_jobs", "None or an integer but 0", repr(n_jobs)))
     lists = [checked_mixtures(mixtures)]
     if others is not None:
         lists.append(checked_mixtures(others, "others"))
@@ -117,7 +122,7 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     d, n_pairs = first.means.shape[1], len(first.means) * len(last.means)
     nuclear = norms_for(d, n_pairs)
 
-    def work(i):
+    def work(i: int) -> None:
         start = i + 1 if others is None else 0
         distances[i, start:] = _row(first, i, last, start, nuclear)
 
@@ -131,14 +136,13 @@ def pairwise_mw2(mixtures, others=None, *, squared=False, n_jobs=None):
     return narrowed(distances, np.float32) if single else distances
 
 
-def _stacks(lists):
+def _stacks(lists: list[list[Mixture]]) -> tuple[_Stack, _Stack]:
     """Return the stacks of both lists, the same one twice if there is one."""
     features = {mixture.means.shape[1] for one in lists for mixture in one}
     if len(features) > 1:
-        raise ValueError(
-            "mixtures and others must have the same number of features; got "
-            f"{lists[0][0].means.shape[1]} and {lists[1][0].means.shape[1]}."
-        )
+        d0, d1 = (one[0].means.shape[1] for one in lists)
+        expected = "the same number of features in both lists"
+        raise ValueError(message("mixtures, others", expected, f"{d0} and {d1}"))
     diagonal = all(is_diagonal(m.covariances) for one in lists for m in one)
     spread = standard_deviations if diagonal else factor
     stacks = [
@@ -153,7 +157,9 @@ def _stacks(lists):
     return stacks[0], stacks[-1]
 
 
-def _row(first, i, last, start, nuclear):
+def _row(
+    first: _Stack, i: int, last: _Stack, start: int, nuclear: Callable[..., np.ndarray]
+) -> np.ndarray:
     """Return squared distances from one mixture to the mixtures from start on."""
     n = len(last.weights)
     if start == n:

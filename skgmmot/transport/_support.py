@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import chi2
 
-from skgmmot.kernels import Gaussians, kernels_for
+from skgmmot._blocks import MemoryBlocks
+from skgmmot.kernels import Gaussians
 
 OUT_OF_SUPPORT = ("extrapolate", "shrink", "identity", "nan", "raise")
 
@@ -42,14 +43,14 @@ def nearest_components(
     nearest : Nearest
         Distances in float64.
     """
-    kernels = kernels_for(X)
+    blocks = MemoryBlocks(X, n_threads=n_threads)
     labels = np.zeros(len(X), dtype=np.intp)
     squared = np.full(len(X), np.inf)
     for k in range(len(gaussians.means)):
         # The log-density of one component with offset 0 is minus half its distance.
         part = slice(k, k + 1)
         alone = Gaussians(np.zeros(1), gaussians.means[part], gaussians.whiteners[part])
-        distances = -2.0 * kernels.log_density(X, alone, n_threads=n_threads)
+        distances = -2.0 * blocks.log_density(alone)
         nearer = distances < squared
         squared[nearer] = distances[nearer]
         labels[nearer] = k

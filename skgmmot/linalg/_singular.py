@@ -13,10 +13,19 @@ Arguments are marked IN or OUT. An array of groups holds LANES numbers of as man
 matrices next to each other; `first` and `stride` count groups.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+from llvmlite import ir
 
 from skgmmot._jit import exact_kernel
-from skgmmot.kernels._lanes import operation, written
+from skgmmot.kernels.numba._emitter import (
+    Array,
+    Emitter,
+    Vector,
+    operation,
+    signature_and_code,
+)
 
 LANES = 8
 _MAX_PASSES = 40
@@ -24,17 +33,26 @@ _TINY = 1e-100  # in place of squares that are 0: nothing beside a matrix of nor
 _EPS = 2.0**-53
 
 
-def _strided(groups, first, stride, count):
+def _strided(groups: np.ndarray, first: int, stride: int, count: int) -> np.ndarray:
     """View of chosen groups of a flat array, (count, LANES)."""
     stop = first + stride * (count - 1) + 1
     return groups.reshape(-1, LANES)[first:stop:stride]
 
 
-def _length_twin(groups, first, stride, count, out):
+def _length_twin(
+    groups: np.ndarray, first: int, stride: int, count: int, out: np.ndarray
+) -> None:
     out[:] = np.square(_strided(groups, first, stride, count)).sum(axis=0)
 
 
-def _emit_length(e, groups, first, stride, count, out):
+def _emit_length(
+    e: Emitter,
+    groups: Array,
+    first: ir.Value,
+    stride: ir.Value,
+    count: ir.Value,
+    out: Array,
+) -> None:
     total = e.variable(e.constant(0.0))
     with e.loop(0, count, 1) as i:
         step = e.builder.mul(i, stride)
@@ -46,16 +64,31 @@ def _emit_length(e, groups, first, stride, count, out):
 @operation(_length_twin)
 def squared_lengths(typingctx, groups, first, stride, count, out):
     """out (OUT, (LANES,)) = squared lengths of vectors of `count` groups (IN)."""
-    return written((groups, first, stride, count, out), _emit_length, LANES)
+    return signature_and_code((groups, first, stride, count, out), _emit_length, LANES)
 
 
-def _reflect_twin(groups, mirror, first, stride, count, factor):
+def _reflect_twin(
+    groups: np.ndarray,
+    mirror: int,
+    first: int,
+    stride: int,
+    count: int,
+    factor: np.ndarray,
+) -> None:
     v, x = (_strided(groups, at, stride, count) for at in (mirror, first))
     x -= factor * (v * x).sum(axis=0) * v
 
 
-def _emit_reflect(e, groups, mirror, first, stride, count, factor):
-    def places(i):
+def _emit_reflect(
+    e: Emitter,
+    groups: Array,
+    mirror: ir.Value,
+    first: ir.Value,
+    stride: ir.Value,
+    count: ir.Value,
+    factor: Array,
+) -> None:
+    def places(i: ir.Value) -> Iterator[ir.Value]:
         step = e.builder.mul(i, stride)
         return (e.at((at, LANES), (step, LANES)) for at in (mirror, first))
 
@@ -77,16 +110,16 @@ def reflect(typingctx, groups, mirror, first, stride, count, factor):
     The factors (IN, (LANES,)) are 2 / v·v, or 0.
     """
     kinds = (groups, mirror, first, stride, count, factor)
-    return written(kinds, _emit_reflect, LANES)
+    return signature_and_code(kinds, _emit_reflect, LANES)
 
 
-def _product_twin(groups, factor, out):
+def _product_twin(groups: np.ndarray, factor: np.ndarray, out: np.ndarray) -> None:
     d = len(factor)
     stack = groups.reshape(d, d, LANES)
     out.reshape(d, d, LANES)[:] = np.einsum("mit,mj->jit", stack, factor)
 
 
-def _emit_product(e, groups, factor, out):
+def _emit_product(e: Emitter, groups: Array, factor: Array, out: Array) -> None:
     b, d = e.builder, factor.shape[0]
     even = b.and_(d, e.integer(-2))
     for width, start, stop in ((2, e.integer(0), even), (1, even, d)):
@@ -94,7 +127,9 @@ def _emit_product(e, groups, factor, out):
             _product_entries(e, (groups, factor, out), i, j, width)
 
 
-def _product_entries(e, operands, i, j, width):
+def _product_entries(
+    e: Emitter, operands: Sequence[Array], i: ir.Value, j: ir.Value, width: int
+) -> None:
     """Entries (i, j), … (i, j + width - 1) of a product."""
     groups, factor, out = operands
     b, d = e.builder, factor.shape[0]
@@ -113,10 +148,17 @@ def _product_entries(e, operands, i, j, width):
 @operation(_product_twin)
 def product(typingctx, groups, factor, out):
     """out (OUT) = columns of Lᵀ factor (IN), for L in rows in groups (IN), flat."""
-    return written((groups, factor, out), _emit_product, LANES)
+    return signature_and_code((groups, factor, out), _emit_product, LANES)
 
 
-def _pass_twin(squares, edges, last, active, shift, sums):
+def _pass_twin(
+    squares: np.ndarray,
+    edges: np.ndarray,
+    last: int,
+    active: np.ndarray,
+    shift: np.ndarray,
+    sums: np.ndarray,
+) -> None:
     moving = active > 0.0
     d, x, y = np.maximum(squares[0] - shift, _TINY), np.ones(LANES), np.zeros(LANES)
     found = np.zeros((4, LANES))
@@ -145,13 +187,13 @@ class _Recurrence:
     x and y are minus the first and second derivatives of d by the shift.
     """
 
-    def __init__(self, e):
+    def __init__(self, e: Emitter) -> None:
         zero = e.constant(0.0)
         self.e = e
         self.x, self.y = e.variable(e.constant(1.0)), e.variable(zero)
         self.sums = e.variable(zero), e.variable(zero)
 
-    def add(self, inverse):
+    def add(self, inverse: Vector) -> Vector:
         """Add the terms of a square, given as 1 / square; return x / square."""
         e, (first, second) = self.e, self.sums
         share = e.get(self.x) * inverse
@@ -160,7 +202,7 @@ class _Recurrence:
         e.put(second, e.multiply_add(e.get(self.y), inverse, e.get(second)))
         return share
 
-    def step(self, factor, share):
+    def step(self, factor: Vector, share: Vector) -> None:
         """Go on to the next place."""
         e, x = self.e, self.e.get(self.x)
         change = e.multiply_add(e.constant(2.0) * x, share, e.get(self.y))
@@ -168,15 +210,23 @@ class _Recurrence:
         e.put(self.x, e.multiply_add(x, factor, e.constant(1.0)))
 
 
-def _emit_pass(e, squares, edges, last, active, shift, sums):
+def _emit_pass(
+    e: Emitter,
+    squares: Array,
+    edges: Array,
+    last: ir.Value,
+    active: Array,
+    shift: Array,
+    sums: Array,
+) -> None:
     one, tiny = e.constant(1.0), e.constant(_TINY)
-    moving, shift = (e.load(array, e.integer(0)) for array in (active, shift))
+    moving, moved = (e.load(array, e.integer(0)) for array in (active, shift))
 
-    def keep(value, array, place):
+    def keep(value: Vector, array: Array, place: ir.Value) -> None:
         e.store(e.where_positive(moving, value, e.load(array, place)), array, place)
 
     recurrence = _Recurrence(e)
-    d = e.variable((e.load(squares, e.integer(0)) - shift).above(tiny))
+    d = e.variable((e.load(squares, e.integer(0)) - moved).above(tiny))
     with e.loop(0, last, 1) as i:
         here, after = e.at((i, LANES)), e.at((i, LANES), (e.integer(1), LANES))
         edge = e.load(edges, here)
@@ -184,7 +234,7 @@ def _emit_pass(e, squares, edges, last, active, shift, sums):
         inverse = one / total
         ratio = e.load(squares, after) * inverse
         recurrence.step(edge * ratio * inverse, recurrence.add(inverse))
-        e.put(d, (e.get(d) * ratio - shift).above(tiny))
+        e.put(d, (e.get(d) * ratio - moved).above(tiny))
         keep(total, squares, here)
         keep(edge * ratio, edges, here)
     for row, total in enumerate(recurrence.sums):
@@ -204,7 +254,7 @@ def qd_pass(typingctx, squares, edges, last, active, shift, sums):
     Lanes that are not active (IN) keep everything.
     """
     kinds = (squares, edges, last, active, shift, sums)
-    return written(kinds, _emit_pass, LANES)
+    return signature_and_code(kinds, _emit_pass, LANES)
 
 
 @exact_kernel

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from test_kernels_vectors import check, compiled
 
-from skgmmot.kernels import _cpu
-from skgmmot.kernels import _singular as singular
+from skgmmot.linalg import _pairs
+from skgmmot.linalg import _singular as singular
 
 LANES = singular.LANES
 compiled_only = pytest.mark.skipif(
@@ -114,6 +114,6 @@ def test_values_that_do_not_part_are_left_to_a_decomposition():
     found = added(squares, edges)
     assert np.isnan(found).sum() == LANES - 1
     assert found[1] == pytest.approx(2.0 + 1e-8, rel=1e-15)
-    norms = _cpu.nuclear_norms(np.stack([np.eye(3), matrix]), matrix.T[None])
+    norms = _pairs.compiled_pair_norms(np.stack([np.eye(3), matrix]), matrix.T[None])
     wanted = np.linalg.svd([matrix, matrix @ matrix], compute_uv=False).sum(axis=1)
     np.testing.assert_allclose(norms[:, 0], wanted, rtol=1e-14)

@@ -1,98 +1,81 @@
-"""The loop of EM for two mixtures with a transport term between them.
+"""The loop of EM for coupled mixtures.
 
-Objective, to be maximised: mean log-likelihood of the source sample + that of the
-target sample - transport_weight · OT, both domains counting equally whatever their
-sizes (`_coupled` has the M-step).
+Objective, to be maximised: sum of the samples' mean log-likelihoods - transport_weight
+· sum of link.weight OT over the links, all samples counting equally whatever their
+sizes (`_m_step`).
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skgmmot.kernels import Moments
-from skgmmot.mixture._coupled import Side, SideMoments, coupling_objective, m_step
-from skgmmot.mixture._covariances import safe_counts
+from skgmmot.linalg._covariances import ILL_DEFINED
 from skgmmot.mixture._em import Parameters, gaussians_of
+from skgmmot.mixture._fit import Control
 from skgmmot.mixture._squarem import Extrapolation
+from skgmmot.mixture.coupled._m_step import m_step, total_transport, transport_plans
+from skgmmot.mixture.coupled._records import CoupledProblem, Coupling, sample_moments
+from skgmmot.transport._plan import TransportPlan
 
 _TRIAL_ITERATIONS = 4  # after which the start with the best objective is kept
 _PLAIN_ITERATIONS = 10  # most fits are done by then, and a leap costs a plan
 
-
-class CoupledFitProblem(NamedTuple):
-    """What stays the same during a fit."""
-
-    blocks: tuple  # sums over the rows of the source, of the target
-    kind: Any  # covariance type, Full or Diag
-    coupling: Any  # CouplingProblem
+Point = tuple[Parameters, ...]  # one mixture a sample
 
 
 class CoupledState(NamedTuple):
-    """Two mixtures with their moments and the objective at them."""
+    """Mixtures with their moments and the objective at them."""
 
-    point: tuple  # Parameters of the source, of the target
-    moments: tuple[Moments, Moments]
+    point: Point
+    moments: tuple[Moments, ...]
     objective: float
-    link: Any = None  # CouplingState that goes with the point, or None
+    coupling: Coupling | None = None  # that goes with the point, where it is known
 
 
 class CoupledFit(NamedTuple):
     """What a run found."""
 
     state: CoupledState
-    bounds: list  # the objective before each M-step
+    bounds: list[float]  # the objective before each M-step
     converged: bool
 
 
-def parameters_of(kind, weights, means, covariances):
-    """Parameters with their factors."""
-    factors = kind.precisions_cholesky(covariances)
-    return Parameters(weights, means, covariances, factors)
-
-
-def side_of(parameters):
-    """The record that M-steps take."""
-    return Side(parameters.weights, parameters.means, parameters.covariances)
-
-
-def _side_moments(moments, parameters, kind):
-    counts = moments.counts / moments.mass
-    shifts = moments.sums / safe_counts(moments.counts)[:, None]
-    return SideMoments(counts, parameters.means + shifts, kind.estimate(moments, 0.0))
-
-
-def evaluate(problem, point, link=None):
-    """E-steps of both domains; the transport is solved unless `link` knows it."""
+def e_step(
+    problem: CoupledProblem, point: Point, coupling: Coupling | None = None
+) -> CoupledState:
+    """Moments and objective; transport is solved unless `coupling` knows it."""
     moments = tuple(
         blocks.moments(gaussians_of(parameters, problem.kind))
         for blocks, parameters in zip(problem.blocks, point, strict=True)
     )
-    value = sum(part.log_likelihood / part.mass for part in moments)
-    coupling = problem.coupling
-    if coupling.transport_weight > 0.0:
-        transport = (
-            coupling_objective(*map(side_of, point), coupling, warn=False).value
-            if link is None
-            else link.transport
-        )
-        value -= coupling.transport_weight * transport
-    return CoupledState(point, moments, value, link)
+    value = sum(sample.log_likelihood / sample.mass for sample in moments)
+    if problem.is_coupled:
+        if coupling is None:
+            plans = transport_plans(point, problem, warn=False)
+            transport = total_transport(problem, [plan.value for plan in plans])
+        else:
+            transport = coupling.transport
+        value -= problem.transport_weight * transport
+    return CoupledState(point, moments, value, coupling)
 
 
-def _step(problem, state):
-    """The point after an M-step, and its link."""
-    moments = (
-        _side_moments(part, parameters, problem.kind)
-        for part, parameters in zip(state.moments, state.point, strict=True)
-    )
-    sides = map(side_of, state.point)
-    source, target, link = m_step(*moments, *sides, problem.coupling, state.link)
-    point = tuple(parameters_of(problem.kind, *side) for side in (source, target))
-    return point, link
+def _step(
+    problem: CoupledProblem, state: CoupledState
+) -> tuple[Point, Coupling | None]:
+    """The point after an M-step, and its coupling."""
+    moments = [
+        sample_moments(sample, parameters, problem.kind)
+        for sample, parameters in zip(state.moments, state.point, strict=True)
+    ]
+    return m_step(moments, state.point, problem, state.coupling)
 
 
-def run_coupled(problem, state, control):
+def run_coupled(
+    problem: CoupledProblem, state: CoupledState, control: Control
+) -> CoupledFit:
     """Iterate until a plain step raises the objective by less than tol.
 
     reg_covar is no part of the objective, so that a step may lower it by a little:
@@ -109,15 +92,15 @@ def run_coupled(problem, state, control):
         previous = state.objective
         if control.report is not None:
             control.report(iteration, change)
-        following, link = _step(problem, state)
+        following, coupling = _step(problem, state)
         settled = abs(change) < control.tol and not leapt
         former = state
         plain = not control.accelerate or iteration < _PLAIN_ITERATIONS
         if settled or plain or extrapolation.start is None:
             extrapolation.start = None if plain else state.point
-            state, leapt = evaluate(problem, following, link), False
+            state, leapt = e_step(problem, following, coupling), False
         else:
-            at = _evaluator(problem, following, link)
+            at = _e_step_from(problem, following, coupling)
             state, leapt = extrapolation.advance(
                 state.point, state.objective, following, at
             )
@@ -127,18 +110,21 @@ def run_coupled(problem, state, control):
     return CoupledFit(state, bounds, False)
 
 
-def run_from_best(problem, points, control):
+def run_from_best(
+    problem: CoupledProblem, points: Sequence[Point], control: Control
+) -> CoupledFit:
     """Try some points for a few iterations, go on from the best of them.
 
     Where the best two are the same optimum, rounding shall not choose between them.
     """
     if len(points) == 1:
-        return run_coupled(problem, evaluate(problem, points[0]), control)
+        return run_coupled(problem, e_step(problem, points[0]), control)
     trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))
-    best, collapsed = None, None
+    best: CoupledFit | None = None
+    collapsed = ValueError(ILL_DEFINED)
     for point in points:
         try:
-            fit = run_coupled(problem, evaluate(problem, point), trial)
+            fit = run_coupled(problem, e_step(problem, point), trial)
         except ValueError as error:  # a component collapsed: the other start may do
             collapsed = error
             continue
@@ -155,12 +141,16 @@ def run_from_best(problem, points, control):
     return fit._replace(bounds=best.bounds + fit.bounds)
 
 
-def _evaluator(problem, following, link):
-    """`evaluate` that knows the transport at the plain step."""
-    return lambda point: evaluate(problem, point, link if point is following else None)
+def _e_step_from(
+    problem: CoupledProblem, following: Point, coupling: Coupling | None
+) -> Callable[[Point], CoupledState]:
+    """`e_step` that knows the transport at the plain step."""
+    return lambda point: e_step(
+        problem, point, coupling if point is following else None
+    )
 
 
-def matched(point, plan):
+def matched(point: Point, plan: TransportPlan) -> tuple[Point, TransportPlan]:
     """Target components reordered so that the trace of the plan is largest."""
     order = linear_sum_assignment(-plan.coupling)[1]
     source, target = point

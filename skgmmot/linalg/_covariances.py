@@ -1,12 +1,15 @@
 """Covariance types: one class each, which finishes moments, factors and counts.
 
 Kernels know two forms, full and diagonal. Tied and spherical covariances are finishing
-rules on top of them. `TYPES[covariance_type]` is the one place where the name is read.
+rules on top of them. `TYPES` is the one registry of names: fits, estimators, and the
+mixtures of others that are read as dense matrices all look there.
 Factors have scikit-learn's shapes: precisions_cholesky U with precision = U Uᵀ.
 """
 
 import numpy as np
 
+from skgmmot._checks import check_choice
+from skgmmot.kernels import Moments
 from skgmmot.linalg._spd import diagonals, transpose, whiteners
 
 ILL_DEFINED = (
@@ -18,12 +21,12 @@ ILL_DEFINED = (
 _TINY_COUNT = 10.0 * np.finfo(np.float64).eps  # keeps empty components finite
 
 
-def safe_counts(counts):
+def safe_counts(counts: np.ndarray) -> np.ndarray:
     """Counts that can be divided by, for components without any row."""
     return counts + _TINY_COUNT * min(1.0, counts.sum())
 
 
-def _factor_whiteners(covariances):
+def _factor_whiteners(covariances: np.ndarray) -> np.ndarray:
     """Lower triangular W, W Σ Wᵀ = I, or scikit-learn's error if Σ has no inverse."""
     if not np.all(diagonals(covariances) > 0.0):
         raise ValueError(ILL_DEFINED)
@@ -33,13 +36,13 @@ def _factor_whiteners(covariances):
         raise ValueError(ILL_DEFINED) from None
 
 
-def _positive_roots(variances):
+def _positive_roots(variances: np.ndarray) -> np.ndarray:
     if not np.all(variances > 0.0):
         raise ValueError(ILL_DEFINED)
     return 1.0 / np.sqrt(variances)
 
 
-def _centered_seconds(moments):
+def _centered_seconds(moments: Moments) -> np.ndarray:
     """Second moments about the new means, (K, d, d) or (K, d), not yet divided."""
     shifts = moments.sums / safe_counts(moments.counts)[:, None]
     if moments.seconds.ndim == 3:
@@ -54,17 +57,17 @@ class Full:
     full_form = True
 
     @staticmethod
-    def shape(n_components, n_features):
+    def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         """Shape of covariances_ and precisions_."""
         return (n_components, n_features, n_features)
 
     @staticmethod
-    def n_parameters(n_components, n_features):
+    def n_parameters(n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
         return n_components * n_features * (n_features + 1) // 2
 
     @staticmethod
-    def estimate(moments, reg_covar):
+    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
         """Maximum-likelihood covariances plus reg_covar on the diagonal."""
         counts = safe_counts(moments.counts)
         covariances = _centered_seconds(moments) / counts[:, None, None]
@@ -73,71 +76,77 @@ class Full:
         return covariances
 
     @staticmethod
-    def precisions_cholesky(covariances):
+    def precisions_cholesky(covariances: np.ndarray) -> np.ndarray:
         """Upper triangular U with Σ⁻¹ = U Uᵀ."""
         return np.ascontiguousarray(transpose(_factor_whiteners(covariances)))
 
     @staticmethod
-    def factor_precisions(precisions):
+    def factor_precisions(precisions: np.ndarray) -> np.ndarray:
         """U from precisions: the reversed Cholesky factor is upper triangular."""
         flipped = np.linalg.cholesky(precisions[..., ::-1, ::-1])
         return np.ascontiguousarray(flipped[..., ::-1, ::-1])
 
     @staticmethod
-    def precisions(factors):
+    def precisions(factors: np.ndarray) -> np.ndarray:
         """U Uᵀ."""
         return factors @ transpose(factors)
 
     @staticmethod
-    def covariances(factors):
+    def covariances(factors: np.ndarray) -> np.ndarray:
         """(U Uᵀ)⁻¹ from the factor."""
         inverse = np.linalg.inv(factors)
         return transpose(inverse) @ inverse
 
     @staticmethod
-    def kernel_whiteners(factors, n_components, n_features):
+    def kernel_whiteners(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """W as kernels read it, (K, d, d)."""
         return transpose(factors)
 
     @staticmethod
-    def log_determinants(factors, n_components, n_features):
+    def log_determinants(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Log det W of each component, (K,)."""
         return np.log(diagonals(factors)).sum(axis=-1)
 
     @staticmethod
-    def root_gradient(roots, moments):
+    def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
         """Derivative of the summed log-likelihood in A, precision = A Aᵀ."""
         inverse = np.linalg.inv(roots)
         expected = moments.counts[:, None, None] * (transpose(inverse) @ inverse)
         return (expected - moments.seconds) @ roots
 
     @staticmethod
-    def root_scales(scales):
+    def root_scales(scales: np.ndarray) -> np.ndarray:
         """Units of A from the units of the features."""
         return scales[:, None]
 
     @staticmethod
-    def roots(covariances):
+    def roots(covariances: np.ndarray) -> np.ndarray:
         """Cholesky factors, the coordinates in which steps are extrapolated."""
         return np.linalg.cholesky(covariances)
 
     @staticmethod
-    def from_roots(roots):
+    def from_roots(roots: np.ndarray) -> np.ndarray:
         """The covariances of `roots`."""
         return roots @ transpose(roots)
 
     @staticmethod
-    def take(values, keep):
+    def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept."""
         return values[keep]
 
     @staticmethod
-    def dense(covariances, n_components, n_features):
+    def dense(
+        covariances: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Covariance matrices of shape (K, d, d)."""
         return covariances
 
     @staticmethod
-    def check_precisions(precisions):
+    def check_precisions(precisions: np.ndarray) -> None:
         """Raise ValueError, in scikit-learn's words, for what is no precision."""
         close = np.isclose(precisions, transpose(precisions)).all()
         if not (close and np.all(np.linalg.eigvalsh(precisions) > 0.0)):
@@ -150,17 +159,17 @@ class Tied(Full):
     name = "tied"
 
     @staticmethod
-    def shape(n_components, n_features):
+    def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         """Shape of covariances_ and precisions_."""
         return (n_features, n_features)
 
     @staticmethod
-    def n_parameters(n_components, n_features):
+    def n_parameters(n_components: int, n_features: int) -> int:
         """Free parameters of the covariance."""
         return n_features * (n_features + 1) // 2
 
     @staticmethod
-    def estimate(moments, reg_covar):
+    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
         """Pooled covariance plus reg_covar on the diagonal."""
         pooled = _centered_seconds(moments).sum(axis=0)
         covariance = pooled / safe_counts(moments.counts).sum()
@@ -169,34 +178,40 @@ class Tied(Full):
         return covariance
 
     @staticmethod
-    def root_gradient(roots, moments):
+    def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
         """Derivative of the summed log-likelihood in A, precision = A Aᵀ."""
         inverse = np.linalg.inv(roots)
         expected = moments.counts.sum() * (inverse.T @ inverse)
         return (expected - moments.seconds.sum(axis=0)) @ roots
 
     @staticmethod
-    def kernel_whiteners(factors, n_components, n_features):
+    def kernel_whiteners(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """W as kernels read it, (K, d, d)."""
         return np.broadcast_to(factors.T, (n_components, n_features, n_features))
 
     @staticmethod
-    def log_determinants(factors, n_components, n_features):
+    def log_determinants(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Log det W of each component, (K,)."""
         return np.full(n_components, np.log(np.diag(factors)).sum())
 
     @staticmethod
-    def take(values, keep):
+    def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept: the shared ones."""
         return values
 
     @staticmethod
-    def dense(covariances, n_components, n_features):
+    def dense(
+        covariances: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Covariance matrices of shape (K, d, d)."""
         return np.repeat(covariances[None], n_components, axis=0)
 
     @staticmethod
-    def check_precisions(precisions):
+    def check_precisions(precisions: np.ndarray) -> None:
         """Raise ValueError, in scikit-learn's words, for what is no precision."""
         close = np.isclose(precisions, precisions.T).all()
         if not (close and np.all(np.linalg.eigvalsh(precisions) > 0.0)):
@@ -210,83 +225,89 @@ class Diag:
     full_form = False
 
     @staticmethod
-    def shape(n_components, n_features):
+    def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         """Shape of covariances_ and precisions_."""
         return (n_components, n_features)
 
     @staticmethod
-    def n_parameters(n_components, n_features):
+    def n_parameters(n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
         return n_components * n_features
 
     @staticmethod
-    def estimate(moments, reg_covar):
+    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
         """Maximum-likelihood variances plus reg_covar."""
         counts = safe_counts(moments.counts)[:, None]
         return _centered_seconds(moments) / counts + reg_covar
 
     @staticmethod
-    def precisions_cholesky(covariances):
+    def precisions_cholesky(covariances: np.ndarray) -> np.ndarray:
         """1 / standard deviation."""
         return _positive_roots(covariances)
 
     @staticmethod
-    def factor_precisions(precisions):
+    def factor_precisions(precisions: np.ndarray) -> np.ndarray:
         """Roots of the precisions."""
         return np.sqrt(precisions)
 
     @staticmethod
-    def precisions(factors):
+    def precisions(factors: np.ndarray) -> np.ndarray:
         """Squares of the factors."""
         return factors**2
 
     @staticmethod
-    def covariances(factors):
+    def covariances(factors: np.ndarray) -> np.ndarray:
         """Variances from the factor."""
         return 1.0 / factors**2
 
     @staticmethod
-    def kernel_whiteners(factors, n_components, n_features):
+    def kernel_whiteners(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """W as kernels read it, (K, d)."""
         return factors
 
     @staticmethod
-    def log_determinants(factors, n_components, n_features):
+    def log_determinants(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Log det W of each component, (K,)."""
         return np.log(factors).sum(axis=1)
 
     @staticmethod
-    def root_gradient(roots, moments):
+    def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
         """Derivative of the summed log-likelihood in a, precision = a²."""
         return moments.counts[:, None] / roots - roots * moments.seconds
 
     @staticmethod
-    def root_scales(scales):
+    def root_scales(scales: np.ndarray) -> np.ndarray:
         """Units of a from the units of the features."""
         return scales
 
     @staticmethod
-    def roots(covariances):
+    def roots(covariances: np.ndarray) -> np.ndarray:
         """Standard deviations, the coordinates in which steps are extrapolated."""
         return np.sqrt(covariances)
 
     @staticmethod
-    def from_roots(roots):
+    def from_roots(roots: np.ndarray) -> np.ndarray:
         """The covariances of `roots`."""
         return roots**2
 
     @staticmethod
-    def take(values, keep):
+    def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept."""
         return values[keep]
 
     @staticmethod
-    def dense(covariances, n_components, n_features):
+    def dense(
+        covariances: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Covariance matrices of shape (K, d, d)."""
-        return covariances[:, :, None] * np.eye(n_features)
+        return covariances[:, :, None] * np.eye(n_features, dtype=covariances.dtype)
 
     @classmethod
-    def check_precisions(cls, precisions):
+    def check_precisions(cls, precisions: np.ndarray) -> None:
         """Raise ValueError, in scikit-learn's words, for what is no precision."""
         if not np.all(precisions > 0.0):
             raise ValueError(f"'{cls.name} precision' should be positive")
@@ -298,45 +319,66 @@ class Spherical(Diag):
     name = "spherical"
 
     @staticmethod
-    def shape(n_components, n_features):
+    def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         """Shape of covariances_ and precisions_."""
         return (n_components,)
 
     @staticmethod
-    def n_parameters(n_components, n_features):
+    def n_parameters(n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
         return n_components
 
     @staticmethod
-    def estimate(moments, reg_covar):
+    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
         """Mean variance over features plus reg_covar."""
         return Diag.estimate(moments, reg_covar).mean(axis=1)
 
     @staticmethod
-    def root_gradient(roots, moments):
+    def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
         """Derivative of the summed log-likelihood in a, precision = a²."""
         d = moments.seconds.shape[1]
         return d * moments.counts / roots - roots * moments.seconds.sum(axis=1)
 
     @staticmethod
-    def root_scales(scales):
+    def root_scales(scales: np.ndarray) -> np.ndarray:
         """Unit of a from the units of the features: their root mean square."""
         return np.sqrt(np.mean(scales**2))
 
     @staticmethod
-    def kernel_whiteners(factors, n_components, n_features):
+    def kernel_whiteners(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """W as kernels read it, (K, d)."""
         return np.repeat(factors[:, None], n_features, axis=1)
 
     @staticmethod
-    def log_determinants(factors, n_components, n_features):
+    def log_determinants(
+        factors: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Log det W of each component, (K,)."""
         return n_features * np.log(factors)
 
     @staticmethod
-    def dense(covariances, n_components, n_features):
+    def dense(
+        covariances: np.ndarray, n_components: int, n_features: int
+    ) -> np.ndarray:
         """Covariance matrices of shape (K, d, d)."""
-        return covariances[:, None, None] * np.eye(n_features)
+        return covariances[:, None, None] * np.eye(n_features, dtype=covariances.dtype)
 
 
-TYPES = {cls.name: cls for cls in (Full, Tied, Diag, Spherical)}
+CovarianceType = type[Full] | type[Diag]
+
+TYPES: dict[str, CovarianceType] = {
+    cls.name: cls for cls in (Full, Tied, Diag, Spherical)
+}
+
+
+def covariance_type_of(name: object) -> CovarianceType:
+    """The class of a name that a user gave.
+
+    Raises
+    ------
+    ValueError
+        If there is no covariance type of that name.
+    """
+    return TYPES[check_choice(name, "covariance_type", TYPES)]

@@ -2,7 +2,7 @@
 
 A tile is a transposed copy of TILE rows, so that features lie outside and rows inside:
 every inner loop runs over rows that are contiguous in memory and is vectorised, here by
-the compiler, in `_vectors` by hand.
+the compiler, in the emitters by hand.
 
 Arguments are marked IN or OUT; nothing here allocates more than a tile.
 """
@@ -10,18 +10,12 @@ Arguments are marked IN or OUT; nothing here allocates more than a tile.
 import math
 
 from skgmmot._jit import exact_kernel, kernel
-from skgmmot.kernels import _vectors as vectors
+from skgmmot.kernels.numba import _emit_elementary as emitters
+from skgmmot.kernels.numba._constants import ROWS_PER_MASK, TILE
+from skgmmot.kernels.numba._emit_densities import densities_diagonal, densities_full
+from skgmmot.kernels.numba._emit_sums import add_outers, add_sums, lowest_bit
 
-TILE = vectors.TILE
-_MASKED = vectors.MASKED
 _LEAST_LOG = math.log(1e-300)  # what the logarithm of a share is cut at
-FEW = vectors.FEW
-mark_live, _lowest_bit = vectors.mark_live, vectors.lowest_bit
-_exp_of_gaps, _log_of_sums = vectors.exp_of_gaps, vectors.log_of_sums
-_densities_full = vectors.densities_full
-_densities_diagonal = vectors.densities_diagonal
-_add_sums, _add_outers = vectors.add_sums, vectors.add_outers
-_add_deletion = vectors.add_deletion
 
 
 @kernel
@@ -70,16 +64,16 @@ def add_block_4x4(c, j, w, i, acc):
 
 
 @kernel
-def densities_of(tile, mixture, centered, r, largest):
+def log_densities(tile, mixture, centered, r, largest):
     """r (OUT, (K, TILE)) = log densities; largest (IN, OUT) raised to them.
 
     d (d + 1) / 2 multiply-adds a row with full whiteners. centered is workspace.
     """
-    offsets, means, whiteners, _ = mixture
+    offsets, means, whiteners = mixture.offsets, mixture.means, mixture.whiteners
     if whiteners.ndim == 2:
-        _densities_diagonal(tile, means, whiteners, offsets, r, largest)
+        densities_diagonal(tile, means, whiteners, offsets, r, largest)
     else:
-        _densities_full(tile, means, whiteners, offsets, r, largest, centered)
+        densities_full(tile, means, whiteners, offsets, r, largest, centered)
 
 
 @kernel
@@ -107,13 +101,13 @@ def distances_diagonal(tile, mean, w, q):
 @exact_kernel
 def exponentiate(r, largest, total):
     """r = exp(r - largest) (IN, OUT), total (OUT) = their sum over components."""
-    _exp_of_gaps(r, largest, total)
+    emitters.exp_of_gaps(r, largest, total)
 
 
 @exact_kernel
 def log_of_sums(largest, total, out):
     """out (OUT) = largest + log(total)."""
-    _log_of_sums(largest, total, out)
+    emitters.log_of_sums(largest, total, out)
 
 
 @kernel
@@ -139,19 +133,19 @@ def sum_of_others(r, total, best, others):
 def hold_rows(r, k, scale, first, masks, held):
     """Append the live rows of a tile, told by masks, to those held for component k.
 
-    held (IN, OUT) has numbers of rows, their weights r[k] * scale, and how many.
+    held (IN, OUT) is `HeldRows`; the weights are r[k] * scale.
     """
-    index, weights, n_held = held
-    count = n_held[k]
-    for group in range(TILE // _MASKED):
+    index, weights = held.numbers, held.weights
+    count = held.counts[k]
+    for group in range(TILE // ROWS_PER_MASK):
         mask = masks[group]
         while mask != 0:
-            t = group * _MASKED + _lowest_bit(mask)
+            t = group * ROWS_PER_MASK + lowest_bit(mask)
             index[k, count] = first + t
             weights[k, count] = r[k, t] * scale[t]
             count += 1
             mask &= mask - 1
-    n_held[k] = count
+    held.counts[k] = count
 
 
 @kernel
@@ -160,7 +154,7 @@ def gather_rows(x, index, weights, count, gathered):
 
     There are filled up to a number that `add_sums` takes, with weights (OUT) 0.
     """
-    stop = -(-count // _MASKED) * _MASKED
+    stop = -(-count // ROWS_PER_MASK) * ROWS_PER_MASK
     for t in range(count, stop):
         index[t] = index[0]
         weights[t] = 0.0
@@ -176,17 +170,17 @@ def add_rows(rows, weights, count, means, k, scaled, sums):
 
     weights (IN, OUT) are lost; scaled is empty, or workspace of `add_outers`.
     """
-    counts, firsts, seconds = sums
+    firsts, seconds = sums.firsts, sums.seconds
     total = 0.0
     for t in range(count):
         total += weights[t]
-    counts[k] += total
+    sums.counts[k] += total
     if scaled.size == 0:
-        _add_sums(rows, weights, count, means, k, firsts, seconds)
+        add_sums(rows, weights, count, means, k, firsts, seconds)
         return
     for t in range(count):
         weights[t] = math.sqrt(weights[t])
-    _add_outers(rows, weights[:count], means, k, scaled, firsts, seconds)
+    add_outers(rows, weights[:count], means, k, scaled, firsts, seconds)
 
 
 @kernel
@@ -216,7 +210,7 @@ def log_shares_of_others(others, total, gaps, out):
 @exact_kernel
 def add_deletion(r, k, best, log_others, total, weight, out):
     """out[k] (IN, OUT) += sum over rows of weight * log(1 - r[k] / total)."""
-    _add_deletion(r, k, best, log_others, total, weight, out)
+    emitters.add_deletion(r, k, best, log_others, total, weight, out)
 
 
 @kernel

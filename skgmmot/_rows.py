@@ -1,0 +1,94 @@
+"""Rows in memory: their canonical order, samples of them, means and variances.
+
+Draws go by the inverse CDF of the weights over the rows in canonical order. So a row
+of weight 2 is drawn like two equal rows, and shuffled rows are drawn alike.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+_SAMPLE_ROWS = 20_000  # rows of a sample, at least
+_ROWS_PER_COMPONENT = 400
+_BLOCK_ROWS = 2**14  # that are in float64 at once
+
+
+def canonical_order(x: np.ndarray) -> np.ndarray:
+    """An order of the rows that depends on their values alone.
+
+    Rows are sorted by the first feature, ties by the next and so on; among equal rows
+    the order cannot matter.
+    """
+    order = np.argsort(x[:, 0])
+    column = x[order, 0]
+    new = np.ones(len(x) + 1, dtype=bool)  # where another value begins, or the end
+    np.not_equal(column[1:], column[:-1], out=new[1:-1])
+    del column  # as large as the order
+    tied = np.flatnonzero(~(new[:-1] & new[1:]))  # places that are not settled
+    ranks = np.cumsum(new[tied])  # of these places, by the features so far
+    for j in range(1, x.shape[1]):
+        if len(tied) == 0:
+            break
+        rows = order[tied]
+        rows = rows[np.lexsort((x[rows, j], ranks))]
+        order[tied] = rows
+        column = x[rows, j]
+        new = np.ones(len(tied) + 1, dtype=bool)
+        new[1:-1] = (column[1:] != column[:-1]) | (ranks[1:] != ranks[:-1])
+        left = ~(new[:-1] & new[1:])
+        ranks, tied = np.cumsum(new[:-1])[left], tied[left]
+    return order
+
+
+def draw(weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Indices at which the CDF of the weights passes the levels in [0, 1)."""
+    cdf = np.cumsum(weights)
+    last = np.flatnonzero(weights)[-1]
+    return np.minimum(np.searchsorted(cdf, levels * cdf[-1], side="right"), last)
+
+
+def mean_and_variances(
+    x: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variances of the features, (d,) each, in float64 whatever the type."""
+    mass = len(x) if weights is None else weights.sum()
+    mean = _sum_of(lambda block: block, x, weights) / mass
+    return mean, _sum_of(lambda block: (block - mean) ** 2, x, weights) / mass
+
+
+def _sum_of(
+    function: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+    weights: np.ndarray | None,
+) -> np.ndarray:
+    """Weighted sum over the rows of function(rows), a block of rows at a time."""
+    total: np.ndarray | float = 0.0
+    for start in range(0, len(x), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        block = function(x[rows].astype(np.float64))
+        total = total + (
+            block.sum(axis=0) if weights is None else weights[rows] @ block
+        )
+    return np.asarray(total)
+
+
+def sample_rows(
+    x: np.ndarray,
+    weights: np.ndarray | None,
+    n_components: int,
+    random_state: np.random.RandomState,
+    least: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in canonical order with their weights; a systematic sample of many rows."""
+    order = canonical_order(x)
+    least = _SAMPLE_ROWS if least is None else least
+    size = max(least, _ROWS_PER_COMPONENT * n_components)
+    if max(len(x), 0.0 if weights is None else weights.sum()) <= size:
+        return x[order], np.ones(len(x)) if weights is None else weights[order]
+    levels = (random_state.uniform() + np.arange(size)) / size
+    if weights is None:  # as for weights of 1, without arrays of all rows
+        drawn = np.minimum((levels * len(x)).astype(np.int64), len(x) - 1)
+    else:
+        drawn = draw(weights[order], levels)
+    rows, repeats = np.unique(drawn, return_counts=True)
+    return x[order[rows]], repeats.astype(np.float64)

@@ -1,0 +1,17 @@
+"""What scikit-learn's estimators use and its public interface does not offer.
+
+Everything private of scikit-learn is imported here and nowhere else. It was tried with
+scikit-learn 1.6 to 1.9; tests/test_private.py says what a version has changed.
+"""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "fit_context",
+]

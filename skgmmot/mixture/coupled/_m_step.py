@@ -1,0 +1,267 @@
+"""M-step of coupled mixtures: one mixture a sample, a transport term for each link.
+
+The function to be raised, for moments (n_k, mean, scatter) of each sample, is
+
+    Q = sum_samples sum_k n_k [log pi_k - log det S_k / 2 - tr(S_k^-1 A_k) / 2]
+        - transport_weight sum_links weight OT(mixture_first, mixture_second),
+    A_k = scatter_k + reg_covar I + (mean_k - m_k)(mean_k - m_k)^T.
+
+Minus OT is a maximum over plans, and minus each squared Bures distance a maximum over
+rotations: everything is maximised, and no block of it lowers Q.  A sweep is
+
+1. rotations and costs of all links, by batched SVDs (`_links`);
+2. all weights and plans for these costs (`_weights`);
+3. means and covariances of all samples together for these plans and rotations
+   (`_newton`).
+
+Sweeps end with 1 and 2, so that the plans are those of the parameters returned.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from skgmmot.mixture._em import Parameters
+from skgmmot.mixture.coupled._links import (
+    LinkFrame,
+    LinkTerm,
+    coupling_matrix,
+    link_frames,
+    rotations_and_costs,
+)
+from skgmmot.mixture.coupled._newton import (
+    WhitenedMoments,
+    newton_step,
+    whiten_moments,
+)
+from skgmmot.mixture.coupled._records import (
+    AffineMaps,
+    CoupledProblem,
+    Coupling,
+    LinkPlan,
+    SampleMoments,
+    StackedMoments,
+    check_links,
+    orthogonal_roots,
+    own_centres,
+    sample_slices,
+    stacked,
+    stacked_moments,
+    unstacked,
+)
+from skgmmot.mixture.coupled._weights import (
+    WeightsProgramme,
+    WeightsSolution,
+    evaluate_programme,
+    solve_programme,
+    weights_programme,
+)
+from skgmmot.transport._plan import TransportPlan, solve_plan
+
+# A gain of less than this share of 1 + |Q| is rounding.
+_ROUNDING = 1e-15
+
+
+class _Point(NamedTuple):
+    # All variables, and the loss -Q at them.
+    maps: AffineMaps
+    whitened: WhitenedMoments
+    solution: WeightsSolution
+    rotations: list[np.ndarray]  # one a link
+    costs: list[np.ndarray]  # one a link, squared distances
+    loss: float
+
+    @property
+    def starts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return list(zip(self.solution.plans, self.solution.slacks, strict=True))
+
+
+class _Whole(NamedTuple):
+    # What stays the same during one M-step.
+    moments: StackedMoments
+    programme: WeightsProgramme
+    frames: list[LinkFrame]
+
+
+def m_step(
+    moments: Sequence[SampleMoments],
+    samples: Sequence[Parameters],
+    problem: CoupledProblem,
+    coupling: Coupling | None = None,
+) -> tuple[tuple[Parameters, ...], Coupling | None]:
+    """Raise Q from the parameters given, and never lower it.
+
+    Without links, or with `transport_weight` 0, this is the plain M-step of every
+    sample.
+
+    Parameters
+    ----------
+    moments : list of SampleMoments
+    samples : list of Parameters
+        Where to start: the mixtures that the moments were taken with.
+    problem : CoupledProblem
+    coupling : Coupling, default=None
+        From the last M-step: its plans are where this one starts.  Without it the plain
+        M-step is a second place to start from, and the better one is taken.
+
+    Returns
+    -------
+    samples : tuple of Parameters
+    coupling : Coupling
+        None where no plan is needed.
+
+    Raises
+    ------
+    ValueError
+        If a covariance or a scatter with its ridge is singular, or a link is not as
+        expected.
+    """
+    check_links(problem, len(samples), samples[0].means.shape[1])
+    slices = sample_slices(samples)
+    stack = stacked_moments(moments, problem)
+    old = stacked(samples, stack.centres, problem.kind)
+    plain = _plain(stack, old)
+    programme = weights_programme(samples, stack, slices, problem)
+    if not problem.is_coupled:
+        return unstacked(
+            plain, programme.weights, stack.centres, samples, problem
+        ), None
+    frames = link_frames(problem, slices, stack.centres)
+    whole = _Whole(stack, programme, frames)
+    start = _start(whole, old, plain, coupling)
+    point, n_sweeps = _sweeps(whole, start, problem)
+    result = unstacked(
+        point.maps, point.solution.weights, stack.centres, samples, problem
+    )
+    return result, _coupling(problem, point, start.loss - point.loss, n_sweeps)
+
+
+def transport_plans(
+    samples: Sequence[Parameters], problem: CoupledProblem, warn: bool = True
+) -> list[TransportPlan]:
+    """Solve the transport programme of each link at given parameters.
+
+    Returns
+    -------
+    plans : list of TransportPlan
+        In units of the links' metrics: `value` is OT, `costs` are divided by the unit.
+    """
+    check_links(problem, len(samples), samples[0].means.shape[1])
+    centres = own_centres(samples, problem.links)
+    maps = stacked(samples, centres, problem.kind)
+    frames = link_frames(problem, sample_slices(samples), centres)
+    plans = []
+    for link, frame in zip(problem.links, frames, strict=True):
+        _, costs = rotations_and_costs(maps, frame)
+        reg_m = problem.reg_m
+        plans.append(
+            solve_plan(
+                costs / frame.unit,
+                samples[link.first].weights,
+                samples[link.second].weights,
+                reg=problem.reg,
+                reg_m=reg_m and (reg_m[link.first], reg_m[link.second]),
+                warn=warn,
+            )
+        )
+    return plans
+
+
+def total_transport(problem: CoupledProblem, values: Sequence[float]) -> float:
+    """Sum of link.weight OT."""
+    return sum(
+        link.weight * value for link, value in zip(problem.links, values, strict=True)
+    )
+
+
+def _coupling(
+    problem: CoupledProblem, point: _Point, gain: float, n_sweeps: int
+) -> Coupling:
+    solution = point.solution
+    values = [
+        value / (problem.transport_weight * link.weight)
+        for value, link in zip(solution.transports, problem.links, strict=True)
+    ]
+    plans = [
+        LinkPlan(plan, slack, costs / link.unit, value)
+        for link, plan, slack, costs, value in zip(
+            problem.links,
+            solution.plans,
+            solution.slacks,
+            point.costs,
+            values,
+            strict=True,
+        )
+    ]
+    return Coupling(tuple(plans), total_transport(problem, values), gain, n_sweeps)
+
+
+def _start(
+    whole: _Whole, old: AffineMaps, plain: AffineMaps, coupling: Coupling | None
+) -> _Point:
+    # The old parameters with their plans; at first, the plain M-step if it is better.
+    if coupling is not None:
+        starts = [(plan.coupling, plan.slack) for plan in coupling.plans]
+        return _point(whole, old, starts, solve=False)
+    points = [_point(whole, maps, None) for maps in (old, plain)]
+    return min(points, key=lambda point: point.loss)
+
+
+def _point(
+    whole: _Whole, maps: AffineMaps, starts: Sequence | None, solve: bool = True
+) -> _Point:
+    # Parts 1 and 2 of a sweep.
+    rotations, costs, nats = [], [], []
+    for frame in whole.frames:
+        turned, table = rotations_and_costs(maps, frame)
+        rotations.append(turned)
+        costs.append(table)
+        nats.append(frame.rate * table)
+    if solve or starts is None:
+        solution = solve_programme(whole.programme, nats, starts)
+    else:
+        solution = evaluate_programme(whole.programme, nats, starts)
+    whitened = whiten_moments(whole.moments, maps)
+    loss = solution.loss + whitened.loss
+    return _Point(maps, whitened, solution, rotations, costs, loss)
+
+
+def _terms(whole: _Whole, point: _Point) -> list[LinkTerm]:
+    return [
+        LinkTerm(frame, coupling_matrix(frame.rate * plan, turned))
+        for frame, plan, turned in zip(
+            whole.frames, point.solution.plans, point.rotations, strict=True
+        )
+    ]
+
+
+def _sweeps(
+    whole: _Whole, start: _Point, problem: CoupledProblem
+) -> tuple[_Point, int]:
+    point = start
+    for sweep in range(1, problem.max_sweeps + 1):
+        maps, fall, expected = newton_step(
+            whole.moments, point.maps, point.whitened, _terms(whole, point)
+        )
+        after = _point(whole, maps, point.starts)
+        gain = point.loss - after.loss
+        if gain <= _ROUNDING * (1 + abs(point.loss)):
+            return (after if gain > 0 else point), sweep
+        point = after
+        # Little came of this sweep, or so much as foretold that little is left.
+        wanted = problem.gain_fraction * (start.loss - point.loss)
+        if gain < wanted or abs(gain - fall) + abs(fall - expected) < wanted:
+            return point, sweep
+    return point, problem.max_sweeps
+
+
+def _plain(moments: StackedMoments, old: AffineMaps) -> AffineMaps:
+    # The plain M-step: the moments themselves, but on a frozen sample.
+    moving = moments.moving
+    if moving.all():
+        return AffineMaps(orthogonal_roots(moments.scatters), moments.means)
+    factors = old.factors.copy()
+    factors[:, moving] = orthogonal_roots(moments.scatters[:, moving])
+    means = np.where(moving[:, None], moments.means, old.means)
+    return AffineMaps(factors, means)

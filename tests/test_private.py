@@ -1,0 +1,120 @@
+"""What other packages do not promise to keep. A test here says which one broke."""
+
+import inspect
+from numbers import Real
+
+import numpy as np
+import pytest
+import sklearn
+from numba.core import cgutils
+from numba.core.caching import FunctionCache
+
+TRIED = "scikit-learn 1.6 to 1.9"
+
+
+def broken(package, version, tried, error):
+    """Say whose private interface changed, and where it is used."""
+    return (
+        f"{package} {version} changed what is private to it (tried: {tried}): {error}"
+    )
+
+
+def test_scikit_learn_private_names():
+    try:
+        from skgmmot.estimators._sklearn_private import (
+            HasMethods,
+            Interval,
+            StrOptions,
+            check_sample_weight,
+            fit_context,
+        )
+
+        interval = Interval(Real, 0.0, None, closed="neither")
+        weights = check_sample_weight(
+            [1.0, 2.0], np.ones((2, 1)), dtype=np.float64, ensure_non_negative=True
+        )
+        decorated = fit_context(prefer_skip_nested_validation=True)(lambda self: self)
+        satisfied = [
+            interval.is_satisfied_by(1.0),
+            not interval.is_satisfied_by(0.0),
+            StrOptions({"a"}).is_satisfied_by("a"),
+            not StrOptions({"a"}).is_satisfied_by("b"),
+            HasMethods("fit").is_satisfied_by(sklearn.base.BaseEstimator()) is False,
+        ]
+    except (ImportError, AttributeError, TypeError) as error:
+        pytest.fail(broken("scikit-learn", sklearn.__version__, TRIED, error))
+    assert all(satisfied)
+    assert callable(decorated)
+    np.testing.assert_array_equal(weights, [1.0, 2.0])
+    with pytest.raises(ValueError, match="Negative values"):
+        check_sample_weight([1.0, -1.0], np.ones((2, 1)), ensure_non_negative=True)
+
+
+def test_scikit_learn_validates_parameters_by_their_constraints():
+    from skgmmot import SparseGaussianMixture
+
+    estimator = SparseGaussianMixture(tol=-1.0)
+    assert hasattr(estimator, "_validate_params"), (
+        f"scikit-learn {sklearn.__version__} has no _validate_params (tried: {TRIED})"
+    )
+    with pytest.raises(ValueError, match="'tol' parameter"):
+        estimator._validate_params()
+
+
+def test_pot_compiled_simplex():
+    import ot
+
+    try:
+        from ot.lp.emd_wrap import emd_c
+
+        costs = np.array([[0.0, 2.0], [3.0, 1.0]])
+        a, b = np.array([0.25, 0.75]), np.array([0.5, 0.5])
+        coupling, value, u, v, code = emd_c(a, b, costs, 10**9, 1)
+    except (ImportError, TypeError, ValueError) as error:
+        pytest.fail(broken("POT", ot.__version__, "0.9.5 and later", error))
+    assert code == 1
+    np.testing.assert_allclose(coupling, [[0.25, 0.0], [0.25, 0.5]])
+    np.testing.assert_allclose(value, 1.25)
+    np.testing.assert_allclose((u[:, None] + v)[coupling > 0], costs[coupling > 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("unpack_tuple", ["builder", "tup", "count"]),
+        ("get_or_insert_function", ["module", "fnty", "name"]),
+        ("alloca_once", ["builder", "ty", "size"]),
+        ("for_range_slice", ["builder", "start", "stop", "step"]),
+    ],
+)
+def test_helpers_of_code_generation(name, arguments):
+    found = list(inspect.signature(getattr(cgutils, name)).parameters)
+    assert found[: len(arguments)] == arguments, f"cgutils.{name} is called otherwise"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("load_overload", ["self", "sig", "target_context"]),
+        ("save_overload", ["self", "sig", "data"]),
+        ("flush", ["self"]),
+    ],
+)
+def test_methods_of_the_cache_on_disk(name, arguments):
+    found = list(inspect.signature(getattr(FunctionCache, name)).parameters)
+    assert found == arguments, f"FunctionCache.{name} is called otherwise"
+
+
+def test_a_dispatcher_has_a_cache_that_can_be_replaced(tmp_path, monkeypatch):
+    import numba
+
+    from skgmmot._jit_cache import QuietCache, keep_on_disk
+
+    def one():
+        return 1
+
+    compiled = numba.njit(one)
+    assert hasattr(compiled, "_cache"), "Dispatcher._cache has another name"
+    keep_on_disk(compiled, one)
+    assert isinstance(compiled._cache, QuietCache)
+    assert compiled() == 1
