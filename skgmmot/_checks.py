@@ -5,6 +5,8 @@ where that is not plain what to do: "name: expected ..., got ...; do ...". Error
 scikit-learn's public tests match keep scikit-learn's wording.
 """
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -28,6 +30,20 @@ def naming(name: str, expected: str) -> Iterator[None]:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(message(name, expected, "something else", str(error))) from error
+
+
+# Those that may stand between a user's line and ours.
+_BETWEEN = frozenset({"skgmmot", "sklearn", "skada", "contextlib", "joblib"})
+
+
+def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user: the last one that no library has written."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _BETWEEN:
+            break
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)
 
 
 def is_real(value: object, low: float = -np.inf, high: float = np.inf) -> bool:

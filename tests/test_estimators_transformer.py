@@ -16,7 +16,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skgmmot import GMMOTTransformer, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTTransformer,
+    SparseGaussianMixture,
+)
 from skgmmot.datasets import make_shifted_mixtures, stack_domains
 from skgmmot.transport import mw2_map, mw2_plan
 
@@ -40,6 +44,7 @@ def fixture_fitted(problem):
 
 @pytest.mark.filterwarnings("ignore:No sample_domain was given:UserWarning")
 @pytest.mark.filterwarnings("ignore:sample_weight is read as frequencies:UserWarning")
+@pytest.mark.filterwarnings("ignore:fit_transform was given y:UserWarning")
 @parametrize_with_checks(
     [
         GMMOTTransformer(SparseGaussianMixture(3, sparsity=0.0)),
@@ -171,13 +176,24 @@ def test_scikit_learn_mixtures_serve_as_estimators(problem):
         theirs.fit(X, sample_domain=sample_domain, sample_weight=np.ones(len(X)))
 
 
-def test_a_frozen_estimator_is_used_as_it_is(problem):
+def test_a_frozen_coupled_fit_is_used_as_it_is(problem):
     data, X, sample_domain = problem
-    frozen = two_components().fit(data.X_source)
-    mover = GMMOTTransformer(FrozenEstimator(frozen))
-    mover.fit(X, sample_domain=sample_domain)
-    np.testing.assert_array_equal(mover.source_.means_, frozen.means_)
-    np.testing.assert_allclose(mover.transform(data.X_source), data.X_source)
+    coupled = CoupledGaussianMixture(2, random_state=0)
+    coupled.fit(X, sample_domain=sample_domain)
+    mover = GMMOTTransformer(FrozenEstimator(coupled))
+    mover.fit(X[::-1], sample_domain=sample_domain)
+    assert mover.source_ is coupled.source_
+    np.testing.assert_array_equal(mover.coupling_, coupled.coupling_)
+    again = GMMOTTransformer(CoupledGaussianMixture(2, random_state=0))
+    moved = again.fit(X, sample_domain=sample_domain).transform(data.X_source)
+    np.testing.assert_array_equal(mover.transform(data.X_source), moved)
+
+
+def test_a_frozen_mixture_is_refused_since_both_sides_would_be_the_same(problem):
+    data, X, sample_domain = problem
+    frozen = FrozenEstimator(two_components().fit(data.X_source))
+    with pytest.raises(ValueError, match="SparseGaussianMixture, the same for both"):
+        GMMOTTransformer(frozen).fit(X, sample_domain=sample_domain)
 
 
 def test_integer_weights_equal_repeated_rows(problem):

@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from skgmmot.linalg import as_mixture
 from skgmmot.transport import mw2_plan
-from skgmmot.transport._map import MixtureMap, mixture_gaussians
+from skgmmot.transport._component_maps import MixtureMap, mixture_gaussians
 from skgmmot.transport._support import (
     SupportRule,
     clipped_slopes,

@@ -1,12 +1,11 @@
 """Domain labels: which rows are source and which are target."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from skgmmot._checks import message, naming
+from skgmmot._checks import message, naming, warn_user
 
 _METHODS = (
     "fit",
@@ -70,12 +69,10 @@ def split_rows(
     """
     mask = source_rows(sample_domain, len(X))
     if mask is None:
-        warnings.warn(
+        warn_user(
             "No sample_domain was given: the sample is coupled with itself. Label "
             "source rows by numbers that are not negative and target rows by negative "
-            "ones; skgmmot.datasets.stack_domains does.",
-            UserWarning,
-            stacklevel=4,
+            "ones; skgmmot.datasets.stack_domains does."
         )
         return (X, weights), (X, weights)
     sides = []

@@ -10,7 +10,6 @@ dual (reg > 0), an interior-point method (reg = 0, not balanced). Nothing here g
 with the number of samples.
 """
 
-import warnings
 from collections.abc import Iterable
 from numbers import Real
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot._checks import is_real
+from skgmmot._checks import is_real, warn_user
 from skgmmot.transport._interior import (
     concave,
     divergence,
@@ -221,11 +220,9 @@ def _checked_reg(reg, costs, warn):
     largest = np.abs(costs).max()
     if 0.0 < reg < _SMALLEST_REG * largest:
         if warn:
-            warnings.warn(
+            warn_user(
                 f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
-                "plan is computed without entropy. Pass reg=0 to do so silently.",
-                UserWarning,
-                stacklevel=5,
+                "plan is computed without entropy. Pass reg=0 to do so silently."
             )
         return 0.0
     return float(reg)
@@ -329,11 +326,10 @@ def _entropic(programme, start):
         if converged:
             break
     if programme.warn and not state.error <= _LOOSE_ERROR:
-        warnings.warn(
+        warn_user(
             "the entropic plan did not converge; its marginals are wrong by "
             f"{state.error:.2g} in all. Increase reg.",
             ConvergenceWarning,
-            stacklevel=5,
         )
     reg = programme.reg
     return state.coupling, state.u * reg, state.v * reg

@@ -24,6 +24,7 @@ class SupportRule(NamedTuple):
 
     out_of_support: str = "extrapolate"
     level: float = 0.999
+    numbers: np.ndarray | None = None  # of the rows in what the user gave
 
 
 def nearest_components(
@@ -119,9 +120,10 @@ def move_supported(
     if not len(outside):
         return move(X)
     if rule.out_of_support == "raise":
+        first = outside[0] if rule.numbers is None else rule.numbers[outside[0]]
         raise ValueError(
             f"X: expected rows inside the support of their mixture, got {len(outside)} "
-            f"of {len(X)} beyond support_level={rule.level:g} (row {outside[0]} the "
+            f"of {len(X)} beyond support_level={rule.level:g} (row {first} the "
             "first); raise support_level, or set out_of_support to 'shrink', "
             "'identity' or 'nan'."
         )

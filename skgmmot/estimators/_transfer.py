@@ -1,0 +1,124 @@
+"""What rows are moved by: two mixtures, the plan between them, and its frame."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import has_fit_parameter
+
+from skgmmot._blocks import blocks_of
+from skgmmot._checks import message
+from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.linalg._shrinkage import Affine, DomainMoments
+from skgmmot.transport._frame import (
+    Frame,
+    frame_of,
+    gaps_and_spreads,
+    row_moments,
+)
+from skgmmot.transport._mw2 import checked_pair, common_dtype, narrowed_plan
+from skgmmot.transport._plan import TransportPlan, solve_plan
+from skgmmot.transport._shift import Gaps, cheapest_shift
+
+
+class Transfer(NamedTuple):
+    """Two mixtures, a plan, and the frame in which its costs are measured."""
+
+    source: Any  # estimators, or what else as_mixture takes
+    target: Any
+    plan: TransportPlan
+    frame: Frame
+
+
+class Coupling(NamedTuple):
+    """How two mixtures that are known are coupled."""
+
+    align: str | None
+    cost_scale: Any
+    regs: dict[str, Any]  # reg, reg_m, as far as they were asked for
+
+
+def is_coupled(estimator: Any) -> bool:
+    """Whether an estimator couples two domains itself (frozen ones by what is in)."""
+    inner = getattr(estimator, "estimator", estimator)
+    return isinstance(inner, CoupledGaussianMixture)
+
+
+def default_estimator(align: str | None, cost_scale: Any) -> CoupledGaussianMixture:
+    """What stands for estimator=None."""
+    parameters = {"align": align, "cost_scale": cost_scale}
+    known = CoupledGaussianMixture().get_params()
+    return CoupledGaussianMixture(**{k: v for k, v in parameters.items() if k in known})
+
+
+def transfer_of_coupled(
+    coupled: CoupledGaussianMixture, regs: dict[str, Any]
+) -> Transfer:
+    """The plan of a coupled fit, or the one that `regs` ask for, in its frame."""
+    d = coupled.source_.means_.shape[1]
+    metric = np.broadcast_to(np.asarray(coupled.cost_scale_, np.float64), (d,))
+    alignment = getattr(coupled, "alignment_", (np.ones(d), np.zeros(d)))
+    frame = Frame(Affine(*alignment), metric)
+    plan = coupled._plan()
+    if regs:
+        weights = coupled.source_.weights_, coupled.target_.weights_
+        own = {"reg": coupled.reg, "reg_m": coupled.reg_m}
+        own = coupled._absolute_regs() if hasattr(coupled, "_absolute_regs") else own
+        regs = {**own, **regs}
+        plan = solve_plan(plan.costs, *weights, **regs)
+    return Transfer(coupled.source_, coupled.target_, plan, frame)
+
+
+def transfer_of_pair(
+    source: Any,
+    target: Any,
+    moments: Sequence[DomainMoments],
+    coupling: Coupling,
+) -> Transfer:
+    """Align and couple two mixtures; `moments` are those of their domains."""
+    ends = checked_pair(source, target)
+    align, cost_scale, regs = coupling
+    frame = frame_of(*moments, align, cost_scale)
+    gaps = Gaps(*gaps_and_spreads(*ends, frame), frame.metric)
+    weights = ends[0].weights, ends[1].weights
+    beyond = np.zeros(len(frame.metric))
+    if align == "shift":
+        beyond = cheapest_shift(gaps, weights, **regs).shift
+        linear, shift = frame.alignment
+        frame = frame._replace(alignment=Affine(linear, shift + beyond))
+    plan = solve_plan(gaps.costs(beyond), *weights, **regs)
+    return Transfer(source, target, narrowed_plan(plan, common_dtype(*ends)), frame)
+
+
+def fitted_pair(
+    estimator: Any, sides: Sequence[Any]
+) -> tuple[tuple[Any, Any], tuple[DomainMoments, ...]]:
+    """Fit a mixture to each domain; and the moments of the domains."""
+    if isinstance(estimator, FrozenEstimator):
+        expected = "a coupled mixture inside a FrozenEstimator"
+        got = f"a {type(estimator.estimator).__name__}, the same for both sides"
+        mend = "for two mixtures that are known use GMMOTTransformer.from_mixtures"
+        raise ValueError(message("estimator", expected, got, mend))
+    source, target = (fit_mixture(clone(estimator), *side) for side in sides)
+    return (source, target), row_moments(*(blocks_of(*side) for side in sides))
+
+
+def fit_mixture(
+    estimator: Any,
+    X: Any,
+    weights: np.ndarray | None,
+    keywords: dict[str, Any] | None = None,
+) -> Any:
+    """Fit an estimator with weights where there are some."""
+    keywords = {} if keywords is None else keywords
+    if weights is None:
+        return estimator.fit(X, None, **keywords)
+    if not has_fit_parameter(estimator, "sample_weight"):
+        expected = "an estimator whose fit takes sample_weight"
+        mend = "drop sample_weight, or use SparseGaussianMixture"
+        raise ValueError(
+            message("sample_weight", expected, type(estimator).__name__, mend)
+        )
+    return estimator.fit(X, None, sample_weight=weights, **keywords)
