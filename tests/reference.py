@@ -181,3 +181,20 @@ def likeliest_map(X, source, target, coupling):
         k = np.argmax(shares[i])
         moved[i] = pair_image(x, source, target, k, np.argmax(coupling[k]))
     return moved
+
+
+def framed_map(move, X, source, target, coupling, matrix, shift, metric):
+    """A map of this file where costs compare D^-1/2 (A x + b) with D^-1/2 y."""
+    scales = 1.0 / np.sqrt(metric)
+
+    def seen(mixture, linear, offset):
+        weights, means, covariances = mixture
+        covariances = np.array([linear @ c @ linear.T for c in covariances])
+        return weights, means @ linear.T + offset, covariances
+
+    aligned = scales[:, None] * matrix
+    ends = (
+        seen(source, aligned, scales * shift),
+        seen(target, np.diag(scales), np.zeros(len(scales))),
+    )
+    return move(X @ aligned.T + scales * shift, *ends, coupling) / scales

@@ -114,7 +114,7 @@ class MixtureMap:
             scaled, mass, out=np.zeros_like(scaled), where=mass > 0.0
         )
         plain = is_diagonal(source.covariances) and is_diagonal(target.covariances)
-        self.diagonal = plain and (passage is None or passage.left.ndim == 1)
+        self.diagonal = plain and (passage is None or passage.whole.linear.ndim == 1)
 
     @cached_property
     def gaussians(self) -> Gaussians:
