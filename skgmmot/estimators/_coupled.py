@@ -382,10 +382,10 @@ class CoupledGaussianMixture(CoupledPredictions):
     def _store(self, problem: Any, fit: Any, given: Any, dtype: Any) -> None:
         """Keep what a fit found, components of both sides in corresponding order."""
         point = fit.state.point
-        (plan,) = transport_plans(point, problem)
+        ((_, plan),) = transport_plans(point, problem)
         free = all(mixture is None for mixture in given)
         if free and len(point[0].weights) == len(point[1].weights):
-            point, plan = matched(point, plan)
+            point, plan = matched(point, plan, problem.kind)
         if not fit.converged:
             warn_of_no_convergence(stacklevel=5)
         self.cost_scale_ = problem.links[0].unit

@@ -24,7 +24,7 @@ class DomainMoments(NamedTuple):
 class Affine(NamedTuple):
     """The map x → linear x + shift."""
 
-    linear: np.ndarray  # (d, d)
+    linear: np.ndarray  # (d, d), or (d,) for a diagonal
     shift: np.ndarray  # (d,)
 
 
@@ -112,4 +112,4 @@ def scale_alignment(source: DomainMoments, target: DomainMoments) -> Affine:
     roots = [np.sqrt(diagonals(side.covariance)) for side in (source, target)]
     usable = (roots[0] > 0.0) & (roots[1] > 0.0)
     slopes = np.divide(roots[1], roots[0], out=np.ones(len(roots[0])), where=usable)
-    return Affine(np.diag(slopes), target.mean - slopes * source.mean)
+    return Affine(slopes, target.mean - slopes * source.mean)
