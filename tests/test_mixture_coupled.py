@@ -14,9 +14,9 @@ from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._links import (
     LinkFrame,
     LinkTerm,
+    compare,
     coupling_matrix,
     pull,
-    compare,
 )
 from skgmmot.mixture.coupled._m_step import m_step, total_transport, transport_plans
 from skgmmot.mixture.coupled._newton import newton_step, whiten_moments

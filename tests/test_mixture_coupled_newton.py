@@ -6,9 +6,9 @@ import pytest
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture.coupled._links import (
     LinkTerm,
+    compare,
     coupling_matrix,
     link_frames,
-    compare,
 )
 from skgmmot.mixture.coupled._newton import newton_step, whiten_moments
 from skgmmot.mixture.coupled._records import (

@@ -216,7 +216,7 @@ class GMMOTTransformer(
             return mw2_plan(source, target, **asked)
         if not asked:
             return coupled._plan()
-        return mw2_plan(source, target, **{**coupled._absolute_regs(), **asked})
+        return mw2_plan(source, target, **{**coupled._regs(), **asked})
 
     def _store(self, source: Any, target: Any, plan: Any) -> None:
         self.source_, self.target_, self.plan_ = source, target, plan
