@@ -20,6 +20,20 @@ def message(name: str, expected: str, got: object, mend: str = "") -> str:
     return f"{name}: expected {expected}, got {got}" + (f"; {mend}" if mend else "")
 
 
+# Modules through which a call goes on its way from the user's line to a warning.
+_ON_THE_WAY = {"skgmmot", "sklearn", "skada", "contextlib", "joblib"}
+
+
+def warn_caller(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called the package, however deep the fault was found."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").split(".")[0] not in _ON_THE_WAY:
+            break
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
 @contextmanager
 def naming(name: str, expected: str) -> Iterator[None]:
     """Let errors of a conversion say which argument it was, and what was expected."""
@@ -30,20 +44,6 @@ def naming(name: str, expected: str) -> Iterator[None]:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(message(name, expected, "something else", str(error))) from error
-
-
-# Those that may stand between a user's line and ours.
-_BETWEEN = frozenset({"skgmmot", "sklearn", "skada", "contextlib", "joblib"})
-
-
-def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user: the last one that no library has written."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in _BETWEEN:
-            break
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level)
 
 
 def is_real(value: object, low: float = -np.inf, high: float = np.inf) -> bool:

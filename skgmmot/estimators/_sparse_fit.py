@@ -1,12 +1,13 @@
 """How a sparse mixture is fitted: the problem, its starts, runs, and what is kept."""
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._checks import warn_caller
+from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._validation import (
@@ -34,6 +35,10 @@ class SparseFit(FittedMixture):
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
+        with one_blas_thread():
+            return self._fit_rows(X, sample_weight)
+
+    def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
@@ -77,13 +82,11 @@ class SparseFit(FittedMixture):
     def _warn_of_small_mass(self, problem: Any, sample_weight: Any) -> None:
         mass, least = problem.blocks.mass, problem.min_mass
         if sample_weight is not None and problem.prune and mass < 2.0 * least:
-            warnings.warn(
+            warn_caller(
                 "sample_weight is read as frequencies and sums to "
                 f"{mass:.3g}, so that min_component_samples={least:.3g} leaves a "
                 "single component; scale the weights to sum to the number of rows, or "
-                "set min_component_samples.",
-                UserWarning,
-                stacklevel=4,
+                "set min_component_samples."
             )
 
     def _start(
@@ -126,7 +129,7 @@ class SparseFit(FittedMixture):
             state = run(free, state.parameters, control).state
             state = evaluate(problem, state.parameters)
         if not fit.converged and self.max_iter > 0:
-            warn_of_no_convergence(stacklevel=6)
+            warn_of_no_convergence()
         self._set_parameters(state.parameters, dtype)
         self._shares = state.moments.counts / state.moments.mass
         self._mass_seen = problem.blocks.mass

@@ -48,26 +48,18 @@ def is_coupled(estimator: Any) -> bool:
 
 def default_estimator(align: str | None, cost_scale: Any) -> CoupledGaussianMixture:
     """What stands for estimator=None."""
-    parameters = {"align": align, "cost_scale": cost_scale}
-    known = CoupledGaussianMixture().get_params()
-    return CoupledGaussianMixture(**{k: v for k, v in parameters.items() if k in known})
+    return CoupledGaussianMixture(align=align, cost_scale=cost_scale)
 
 
 def transfer_of_coupled(
     coupled: CoupledGaussianMixture, regs: dict[str, Any]
 ) -> Transfer:
     """The plan of a coupled fit, or the one that `regs` ask for, in its frame."""
-    d = coupled.source_.means_.shape[1]
-    metric = np.broadcast_to(np.asarray(coupled.cost_scale_, np.float64), (d,))
-    alignment = getattr(coupled, "alignment_", (np.ones(d), np.zeros(d)))
-    frame = Frame(Affine(*alignment), metric)
+    frame = Frame(coupled.alignment_, coupled.cost_scale_)
     plan = coupled._plan()
     if regs:
         weights = coupled.source_.weights_, coupled.target_.weights_
-        own = {"reg": coupled.reg, "reg_m": coupled.reg_m}
-        own = coupled._absolute_regs() if hasattr(coupled, "_absolute_regs") else own
-        regs = {**own, **regs}
-        plan = solve_plan(plan.costs, *weights, **regs)
+        plan = solve_plan(plan.costs, *weights, **{**coupled._regs(), **regs})
     return Transfer(coupled.source_, coupled.target_, plan, frame)
 
 

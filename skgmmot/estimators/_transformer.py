@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 
-from skgmmot._checks import message, warn_user
+from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._domains import split_rows
 from skgmmot.estimators._row_mover import RowMover
 from skgmmot.estimators._sklearn_private import (
@@ -370,7 +370,7 @@ class GMMOTTransformer(RowMover):
             The rows, those of one domain moved to the other.
         """
         if y is not None and self.map_to == "target" and not _routing():
-            warn_user(
+            warn_caller(
                 "fit_transform was given y, as in a Pipeline, but metadata routing is "
                 "off: what is fitted next sees moved source rows, and new rows without "
                 "labels would be moved too, though they are target rows. Set "

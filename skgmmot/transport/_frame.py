@@ -76,10 +76,16 @@ def _inverse(linear: np.ndarray) -> np.ndarray:
         return np.linalg.pinv(linear)
 
 
-def row_moments(*sides: MemoryBlocks) -> tuple[DomainMoments, ...]:
-    """Mean, covariance, mass and fourth moment of the rows of two domains."""
+def row_moments(
+    *sides: MemoryBlocks, units: np.ndarray | None = None
+) -> tuple[DomainMoments, ...]:
+    """Mean, covariance, mass and fourth moment of the rows of two domains.
+
+    `units` are those of the fourth moment; None: the common ones of the two domains.
+    """
     pairs = [side.mean_and_variances() for side in sides]
-    units = common_units(*(variances for _, variances in pairs))
+    if units is None:
+        units = common_units(*(variances for _, variances in pairs))
     moments = []
     for side, (mean, _) in zip(sides, pairs, strict=True):
         ones = np.broadcast_to(1.0, (side.n_rows, 1))

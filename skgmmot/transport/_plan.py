@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot._checks import is_real, warn_user
+from skgmmot._checks import is_real, warn_caller
 from skgmmot.transport._interior import (
     concave,
     divergence,
@@ -220,7 +220,7 @@ def _checked_reg(reg, costs, warn):
     largest = np.abs(costs).max()
     if 0.0 < reg < _SMALLEST_REG * largest:
         if warn:
-            warn_user(
+            warn_caller(
                 f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
                 "plan is computed without entropy. Pass reg=0 to do so silently."
             )
@@ -326,7 +326,7 @@ def _entropic(programme, start):
         if converged:
             break
     if programme.warn and not state.error <= _LOOSE_ERROR:
-        warn_user(
+        warn_caller(
             "the entropic plan did not converge; its marginals are wrong by "
             f"{state.error:.2g} in all. Increase reg.",
             ConvergenceWarning,
