@@ -21,6 +21,7 @@ from skgmmot.transport._frame import (
 from skgmmot.transport._mw2 import checked_pair, common_dtype, narrowed_plan
 from skgmmot.transport._plan import TransportPlan, solve_plan
 from skgmmot.transport._shift import Gaps, cheapest_shift
+from skgmmot.transport._shrunk import shrunk_covariances
 
 
 class Transfer(NamedTuple):
@@ -30,6 +31,7 @@ class Transfer(NamedTuple):
     target: Any
     plan: TransportPlan
     frame: Frame
+    masses: tuple[float, float]  # rows behind the two; infinite where they are known
 
 
 class Coupling(NamedTuple):
@@ -52,7 +54,7 @@ def default_estimator(align: str | None, cost_scale: Any) -> CoupledGaussianMixt
 
 
 def transfer_of_coupled(
-    coupled: CoupledGaussianMixture, regs: dict[str, Any]
+    coupled: CoupledGaussianMixture, masses: tuple[float, float], regs: dict[str, Any]
 ) -> Transfer:
     """The plan of a coupled fit, or the one that `regs` ask for, in its frame."""
     frame = Frame(coupled.alignment_, coupled.cost_scale_)
@@ -60,7 +62,7 @@ def transfer_of_coupled(
     if regs:
         weights = coupled.source_.weights_, coupled.target_.weights_
         plan = solve_plan(plan.costs, *weights, **{**coupled._regs(), **regs})
-    return Transfer(coupled.source_, coupled.target_, plan, frame)
+    return Transfer(coupled.source_, coupled.target_, plan, frame, masses)
 
 
 def transfer_of_pair(
@@ -81,7 +83,44 @@ def transfer_of_pair(
         linear, shift = frame.alignment
         frame = frame._replace(alignment=Affine(linear, shift + beyond))
     plan = solve_plan(gaps.costs(beyond), *weights, **regs)
-    return Transfer(source, target, narrowed_plan(plan, common_dtype(*ends)), frame)
+    plan = narrowed_plan(plan, common_dtype(*ends))
+    masses = moments[0].mass, moments[1].mass
+    return Transfer(source, target, plan, frame, masses)
+
+
+def maps_of(
+    transfer: Transfer, max_slope: float | None
+) -> tuple[MixtureMap, MixtureMap]:
+    """The maps from the source to the target and back."""
+    source = as_mixture(transfer.source, "source")
+    target = as_mixture(transfer.target, "target")
+    coupling = transfer.plan.coupling
+    there, back = passages(transfer.frame)
+    left, entered = shrunk_covariances(
+        compared_covariances(source, target, there),
+        (source.weights, target.weights),
+        transfer.masses,
+    )
+    return (
+        MixtureMap(source, target, coupling, there, (left, entered), max_slope),
+        MixtureMap(target, source, coupling.T, back, (entered, left), max_slope),
+    )
+
+
+def domain_masses(
+    sample_domain: Any, weights: np.ndarray | None, n_rows: int, frozen: str | None
+) -> tuple[float, float]:
+    """Weights of the rows of both domains; infinite for a side that was not fitted."""
+    mask = source_rows(sample_domain, n_rows)
+    weights = np.ones(n_rows) if weights is None else weights
+    source, target = (
+        float((weights if rows is None else weights[rows]).sum())
+        for rows in (mask, None if mask is None else ~mask)
+    )
+    return (
+        np.inf if frozen == "source" else source,
+        np.inf if frozen == "target" else target,
+    )
 
 
 def fitted_pair(

@@ -21,9 +21,11 @@ from skgmmot.estimators._transfer import (
     Coupling,
     Transfer,
     default_estimator,
+    domain_masses,
     fit_mixture,
     fitted_pair,
     is_coupled,
+    maps_of,
     transfer_of_coupled,
     transfer_of_pair,
 )
@@ -32,9 +34,7 @@ from skgmmot.estimators._validation import (
     check_weights,
     unchanged_on_error,
 )
-from skgmmot.linalg._mixture import as_mixture
-from skgmmot.transport._component_maps import MixtureMap
-from skgmmot.transport._frame import ALIGNMENTS, mixture_moments, passages
+from skgmmot.transport._frame import ALIGNMENTS, mixture_moments
 from skgmmot.transport._map import METHODS
 from skgmmot.transport._mw2 import checked_pair
 from skgmmot.transport._plan import checked_slopes
@@ -130,6 +130,12 @@ class GMMOTTransformer(RowMover):
     Notes
     -----
     The barycentric map is a conditional mean and loses variance; 'random' does not.
+    The map of a pair is a ratio of two covariances. Those that few rows stand behind
+    are drawn to one that both domains share, by as much as their difference from it may
+    be the noise of a sample: components of many rows are taken as they are, and one
+    that collapsed onto a handful does not stretch rows. `from_mixtures` takes all
+    covariances as they are.
+
     In a plain Pipeline ``map_to='source'`` is the right choice: new target rows are
     brought to where the classifier was trained.
 
@@ -241,7 +247,8 @@ class GMMOTTransformer(RowMover):
             if is_coupled(estimator):
                 keywords = {"sample_domain": sample_domain}
                 coupled = fit_mixture(estimator, X, weights, keywords)
-                self._store(transfer_of_coupled(coupled, regs))
+                masses = domain_masses(sample_domain, weights, len(X), coupled.frozen)
+                self._store(transfer_of_coupled(coupled, masses, regs))
             else:
                 sides = split_rows(sample_domain, X, weights)
                 pair, moments = fitted_pair(estimator, sides)
@@ -334,13 +341,10 @@ class GMMOTTransformer(RowMover):
                 side.feature_names_in_ = self.feature_names_in_
 
     def _store(self, transfer: Transfer) -> None:
-        self.source_, self.target_, self.plan_, frame = transfer
+        self.source_, self.target_, self.plan_, frame, _ = transfer
         self.coupling_ = self.plan_.coupling
         self.alignment_, self.cost_scale_ = frame
-        ends = as_mixture(self.source_, "source"), as_mixture(self.target_, "target")
-        ways = passages(frame)
-        self._there = MixtureMap(*ends, self.coupling_, ways[0], self.max_slope)
-        self._back = MixtureMap(*ends[::-1], self.coupling_.T, ways[1], self.max_slope)
+        self._there, self._back = maps_of(transfer, self.max_slope)
         self.max_slope_ = self._maps(self.map_to == "target").steepest
 
     def fit_transform(

@@ -71,6 +71,16 @@ def _mean_variance(weights: Any, means: Any, covariances: Any) -> float:
     return within or means.var(axis=0).mean() or 1.0
 
 
+def compared_covariances(
+    source: Mixture, target: Mixture, passage: Passage | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances of both sides in the coordinates in which they are compared."""
+    if passage is None:
+        return source.covariances, target.covariances
+    left = moved_covariances(source.covariances, passage.left)
+    return left, moved_covariances(target.covariances, passage.entered)
+
+
 class MixtureMap:
     """The maps from one mixture to another along a coupling, ready to be applied.
 
@@ -87,6 +97,9 @@ class MixtureMap:
     passage : Passage, default=None
         The way of the whole domain, and the coordinates in which the maps of pairs are
         optimal. None: points stay in place, and maps are optimal as they are.
+    compared : tuple of ndarrays of shape (K0, d, d) and (K1, d, d), default=None
+        Covariances that the maps take, in the coordinates of the passage. None: those
+        of the mixtures.
     max_slope : float, default=None
         Bound on the singular values of the maps of pairs in these coordinates: on how
         much they stretch beyond what the domain as a whole is stretched.
@@ -98,10 +111,18 @@ class MixtureMap:
         target: Mixture,
         coupling: Any,
         passage: Passage | None = None,
+        compared: tuple[np.ndarray, np.ndarray] | None = None,
         max_slope: float | None = None,
     ) -> None:
         self.passage, self.max_slope = passage, max_slope
         kept = source.weights > 0.0
+        if compared is None:
+            compared = compared_covariances(source, target, passage)
+        # Of the type of the mixtures still: it says what is rounding.
+        self._compared = (
+            compared[0][kept].astype(source.covariances.dtype),
+            compared[1].astype(target.covariances.dtype),
+        )
         self.source = type(source)(*(array[kept] for array in source))
         self.target = target
         # Rows to unit maximum first: sums of masses near 1e-308 would be subnormal.
@@ -113,8 +134,11 @@ class MixtureMap:
         self.conditional = np.divide(
             scaled, mass, out=np.zeros_like(scaled), where=mass > 0.0
         )
-        plain = is_diagonal(source.covariances) and is_diagonal(target.covariances)
-        self.diagonal = plain and (passage is None or passage.whole.linear.ndim == 1)
+        self.diagonal = (
+            is_diagonal(source.covariances)
+            and all(map(is_diagonal, self._compared))
+            and (passage is None or passage.whole.linear.ndim == 1)
+        )
 
     @cached_property
     def gaussians(self) -> Gaussians:
@@ -124,20 +148,6 @@ class MixtureMap:
             dense = gaussians.whiteners[:, :, None] * np.eye(gaussians.means.shape[1])
             return gaussians._replace(whiteners=dense)
         return gaussians
-
-    @cached_property
-    def _compared(self) -> tuple[np.ndarray, np.ndarray]:
-        """Covariances of both sides in the coordinates in which they are compared."""
-        covariances = self.source.covariances, self.target.covariances
-        if self.passage is None:
-            return covariances
-        frames = self.passage.left, self.passage.entered
-        left, entered = (
-            # Of their type still: it says what is rounding.
-            moved_covariances(x, frame).astype(x.dtype)
-            for x, frame in zip(covariances, frames, strict=True)
-        )
-        return left, entered
 
     @cached_property
     def mean_map(self) -> tuple[np.ndarray, np.ndarray]:

@@ -8,14 +8,13 @@ share, by as much as their difference from it may be noise.
 
 import numpy as np
 
-from skgmmot.linalg._spd import factor, pinv_factor, symmetrise
+from skgmmot.linalg._spd import factor, pinv_factor
 
 
 def shrunk_covariances(
-    left: np.ndarray,
-    entered: np.ndarray,
+    compared: tuple[np.ndarray, np.ndarray],
     weights: tuple[np.ndarray, np.ndarray],
-    counts: tuple[np.ndarray, np.ndarray],
+    masses: tuple[float, float],
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Draw the covariances of both sides to their mean.
 
@@ -32,37 +31,43 @@ def shrunk_covariances(
 
     Parameters
     ----------
-    left, entered : ndarray of shape (K0, d, d) and (K1, d, d)
-        In coordinates in which the two domains are compared.
+    compared : tuple of ndarrays of shape (K0, d, d) and (K1, d, d)
+        Σ of both sides, in coordinates in which the two domains are compared.
     weights : tuple of ndarrays of shape (K0,) and (K1,)
-    counts : tuple of ndarrays of shape (K0,) and (K1,)
-        Rows behind each component; infinity leaves a covariance as it is.
+        Of sum 1.
+    masses : tuple of two floats
+        Rows of the two domains; n is their number times the weight. Infinity leaves
+        covariances as they are.
 
     Returns
     -------
-    left, entered : ndarrays of the same shapes, float64
+    compared : tuple of ndarrays of the same shapes, float64
 
     References
     ----------
     Ledoit and Wolf (2004), doi 10.1016/S0047-259X(03)00096-4, for the form of ρ.
     """
-    sides = [np.asarray(side, dtype=np.float64) for side in (left, entered)]
-    common = sum(
-        np.einsum("k,kij->ij", w / w.sum(), side)
-        for w, side in zip(weights, sides, strict=True)
+    sides = [np.asarray(side, dtype=np.float64) for side in compared]
+    pairs = list(zip(weights, sides, strict=True))
+    common = 0.5 * sum(np.einsum("k,kij->ij", w, side) for w, side in pairs)
+    whitener = pinv_factor(factor(common[None]))[0]
+    left, entered = (
+        _shrunk(side, common, whitener, mass * w)
+        for (w, side), mass in zip(pairs, masses, strict=True)
     )
-    common = symmetrise(0.5 * np.asarray(common))[None]
-    whitener = pinv_factor(factor(common))[0]
-    d = len(whitener)
-    shrunk = []
-    for side, n in zip(sides, counts, strict=True):
-        seen = whitener @ side @ whitener.T
-        traces = np.maximum(np.einsum("kii->k", seen), d)
-        squares = np.maximum(np.square(seen).sum(axis=(1, 2)), d)
-        noise = (np.square(traces) + squares) / np.maximum(n, 1.0)
-        gaps = np.square(seen - np.eye(d)).sum(axis=(1, 2))
-        # Where there is no gap, either covariance is the other.
-        share = np.minimum(noise, gaps) / np.where(gaps > 0.0, gaps, 1.0)
-        share = share[:, None, None]
-        shrunk.append((1.0 - share) * side + share * common)
-    return shrunk[0], shrunk[1]
+    return left, entered
+
+
+def _shrunk(
+    covariances: np.ndarray, common: np.ndarray, whitener: np.ndarray, n: np.ndarray
+) -> np.ndarray:
+    d = len(common)
+    seen = whitener @ covariances @ whitener.T
+    traces = np.maximum(np.einsum("kii->k", seen), d)
+    squares = np.maximum(np.square(seen).sum(axis=(1, 2)), d)
+    noise = (np.square(traces) + squares) / np.maximum(n, 1.0)
+    gaps = np.square(seen - np.eye(d)).sum(axis=(1, 2))
+    # Where there is no gap, either covariance is the other.
+    share = np.minimum(noise, gaps) / np.where(gaps > 0.0, gaps, 1.0)
+    share = share[:, None, None]
+    return (1.0 - share) * covariances + share * common
