@@ -11,11 +11,15 @@ from sklearn.utils.validation import has_fit_parameter
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.estimators._domains import source_rows
+from skgmmot.linalg._mixture import as_mixture
 from skgmmot.linalg._shrinkage import Affine, DomainMoments
+from skgmmot.transport._component_maps import MixtureMap, compared_covariances
 from skgmmot.transport._frame import (
     Frame,
     frame_of,
     gaps_and_spreads,
+    passages,
     row_moments,
 )
 from skgmmot.transport._mw2 import checked_pair, common_dtype, narrowed_plan
