@@ -198,3 +198,17 @@ def framed_map(move, X, source, target, coupling, matrix, shift, metric):
         seen(target, np.diag(scales), np.zeros(len(scales))),
     )
     return move(X @ aligned.T + scales * shift, *ends, coupling) / scales
+
+
+def shrunk_covariances(covariances, common, counts):
+    """Each covariance drawn to `common` by as much as its difference may be noise."""
+    d = len(common)
+    whitener = np.linalg.inv(root(common))
+    drawn = []
+    for covariance, n in zip(covariances, counts, strict=True):
+        seen = whitener @ covariance @ whitener
+        noise = max(np.trace(seen), d) ** 2 + max(np.trace(seen @ seen), d)
+        gap = np.square(seen - np.eye(d)).sum()
+        share = min(1.0, noise / (max(n, 1.0) * gap))
+        drawn.append((1.0 - share) * covariance + share * common)
+    return np.array(drawn)

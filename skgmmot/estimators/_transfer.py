@@ -27,6 +27,9 @@ from skgmmot.transport._plan import TransportPlan, solve_plan
 from skgmmot.transport._shift import Gaps, cheapest_shift
 from skgmmot.transport._shrunk import shrunk_covariances
 
+# Part of the weight of a component whose mass in the plan says nothing of where it went.
+_TRACE = 1e-9
+
 
 class Transfer(NamedTuple):
     """Two mixtures, a plan, and the frame in which its costs are measured."""
@@ -105,10 +108,18 @@ def maps_of(
         (source.weights, target.weights),
         transfer.masses,
     )
+    leaving = _without_traces(coupling, source.weights)
+    arriving = _without_traces(coupling.T, target.weights)
     return (
-        MixtureMap(source, target, coupling, there, (left, entered), max_slope),
-        MixtureMap(target, source, coupling.T, back, (entered, left), max_slope),
+        MixtureMap(source, target, leaving, there, (left, entered), max_slope),
+        MixtureMap(target, source, arriving, back, (entered, left), max_slope),
     )
+
+
+def _without_traces(coupling: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A coupling without rows that hold a trace of the weight of their component."""
+    rows = coupling.sum(axis=1, dtype=np.float64)
+    return np.where((rows > _TRACE * weights)[:, None], coupling, 0.0)
 
 
 def domain_masses(
