@@ -150,7 +150,7 @@ def test_one_component_gives_the_target_its_moments_in_every_alignment(align, ki
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_a_component_without_counterpart_goes_the_way_of_its_domain(reg, strength):
     source, target = three_mixtures(means=((0.0, 0.0), (8.0, 0.0), (0.0, 80.0)))
-    left = target[0][:2] / target[0][:2].sum(), target[1][:2], target[2][:2]
+    left = np.array([0.75, 0.25]), target[1][:2], target[2][:2]
     by = np.array([500.0, -300.0])
     mover = GMMOTTransformer.from_mixtures(
         source, changed(left, shift=by), cost_scale=1.0, reg=reg, reg_m=3.0,

@@ -27,7 +27,7 @@ from skgmmot.transport._plan import TransportPlan, solve_plan
 from skgmmot.transport._shift import Gaps, cheapest_shift
 from skgmmot.transport._shrunk import shrunk_covariances
 
-# Part of the weight of a component whose mass in the plan says nothing of where it went.
+# Part of a component's weight below which mass in the plan does not say where it went.
 _TRACE = 1e-9
 
 
