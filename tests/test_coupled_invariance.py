@@ -96,12 +96,12 @@ def test_factors_of_one_side_change_nothing(align, covariance_type, reg_m):
 
 def test_a_feature_without_variance_takes_no_part():
     source, target = rows()
-    before = fitted(source, target, n_components=3)
+    before = fitted(source, target, n_components=3, tol=1e-12)
     wide = [np.column_stack([x, np.full(len(x), c)]) for x, c in
             ((source, 2.0), (target, 5.0))]  # fmt: skip
-    after = fitted(*wide, n_components=3)
+    after = fitted(*wide, n_components=3, tol=1e-12)
     np.testing.assert_array_equal(np.isinf(after[0].cost_scale_), [False, False, True])
-    assert_same(before, after)
+    assert_same(before, after, atol=1e-5)
     assert after[0].alignment_.shift[2] == pytest.approx(3.0)
 
 
@@ -148,9 +148,9 @@ def test_raw_columns_of_very_different_units():
     rng = np.random.default_rng(0)
     means = np.array([[38.8, 18.3, 190, 3700], [48.8, 18.4, 196, 3733],
                       [47.5, 15.0, 217, 5076]], dtype=float)  # fmt: skip
-    labels = rng.integers(3, size=(2, 170))
+    labels = np.tile(np.arange(3).repeat(57), (2, 1))
     spread = np.array([2.2, 0.8, 5.0, 250.0])
-    sexes = means[labels] + spread * rng.standard_normal((2, 170, 4))
+    sexes = means[labels] + spread * rng.standard_normal((2, 171, 4))
     sexes[1] += [3.0, 1.2, 6.0, 600.0]
     model, found = fitted(*sexes, n_components=3)
     assert np.trace(model.coupling_) > 0.98
