@@ -170,7 +170,7 @@ def two_far_clusters():
 
 def test_a_likelihood_that_is_given_up_is_told_at_the_line_of_the_user():
     X, sample_domain = two_far_clusters()
-    model = CoupledGaussianMixture(2, transport_weight=50.0, random_state=0)
+    model = CoupledGaussianMixture(2, transport_weight=5000.0, random_state=0)
     with pytest.warns(UserWarning, match=r"costs the source .* nats or more") as caught:
         model.fit(X, sample_domain=sample_domain)
     assert {warning.filename for warning in caught} == {__file__}

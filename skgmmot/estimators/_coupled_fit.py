@@ -36,6 +36,7 @@ from skgmmot.mixture.coupled._starts import (
     Given,
     Recipe,
     given_parameters,
+    independent_start,
     number_of,
     starts,
 )
@@ -194,21 +195,32 @@ class CoupledEstimator(CoupledPredictions):
         if sizes is None and self._is_warm():
             sizes = self.coupling_.shape
         if sizes is None:
-            number = self._number(problem, domains)
+            domains, number = self._found_number(problem, domains)
             sizes = number, number
         return _Setting(problem, domains, sizes, given)
 
     def _is_warm(self) -> bool:
         return self.warm_start and hasattr(self, "converged_")
 
-    def _number(self, problem: CoupledProblem, domains: Domains) -> int:
-        """The number of components that both domains together ask for."""
-        kind = problem.kind
+    def _found_number(
+        self, problem: CoupledProblem, domains: Domains
+    ) -> tuple[Domains, int]:
+        """The number that both domains, aligned, ask for together.
+
+        Where populations may grow the means of the domains do not align them: the
+        cheapest shift between mixtures of each does.
+        """
+        kind, samples = problem.kind, domains.samples
         rng = check_random_state(self.random_state)
         recipe = Recipe(domains.first_ridge, rng, self.n_jobs)
         d = len(domains.frame.metric)
         least = 5.0 * (d + 1) if kind.full_form else 10.0
-        return number_of(kind, domains.samples, _OFFERED, least, recipe)
+        if problem.reg_m is not None and problem.links[0].free_shift:
+            sizes = [number_of(kind, [x], _OFFERED, least, recipe) for x in samples]
+            alone = independent_start(kind, samples, sizes, (None, None), recipe)
+            (found,) = transport_plans(alone, problem, warn=False)
+            domains = domains.aligned_by(found.shift)
+        return domains, number_of(kind, domains.samples, _OFFERED, least, recipe)
 
     # Runs
 

@@ -24,6 +24,12 @@ class Domains(NamedTuple):
     ridges: tuple[np.ndarray, np.ndarray]  # (d,) each, added to the variances
     first_ridge: float  # of starts, in their coordinates: not less than these
 
+    def aligned_by(self, shift: np.ndarray) -> "Domains":
+        """Samples pooled where the source is moved by a shift, not by its mean."""
+        source, target = self.samples
+        pooled = source.pooled._replace(centre=target.pooled.centre - shift)
+        return self._replace(samples=(source._replace(pooled=pooled), target))
+
 
 def domains_of(
     blocks: Sequence[MemoryBlocks | None],
