@@ -183,6 +183,13 @@ def scaled(mixture, scale):
     return mixture[0], mixture[1] / roots, mixture[2] / np.outer(roots, roots)
 
 
+def moved(mixture, linear, shift):
+    """The mixture after x -> linear x + shift; a vector is a diagonal."""
+    linear = np.diag(linear) if np.ndim(linear) == 1 else linear
+    means = np.array([linear @ mean + shift for mean in mixture[1]])
+    return mixture[0], means, np.array([linear @ c @ linear.T for c in mixture[2]])
+
+
 def shifted_transport(source, target, reg=0.0, reg_m=None):
     """Least transport cost over common shifts of the source: (value, shift, plan).
 
@@ -212,13 +219,16 @@ def shifted_transport(source, target, reg=0.0, reg_m=None):
 
 
 def objective(
-    X0, X1, source, target, transport_weight, reg=0.0, reg_m=None, scale=1.0, align=None
-):
+    X0, X1, source, target, transport_weight, reg=0.0, reg_m=None, scale=1.0,
+    align=None, frame=None,
+):  # fmt: skip
     """The objective of the coupled mixture, computed as it is written down.
 
-    `scale` is one number, or one for each feature; `align` is None or "shift".
+    `scale` is one number, or one for each feature; `align` is "shift", or another word
+    that goes with `frame`, the map (linear, shift) of the source.
     """
-    ends = scaled(source, scale), scaled(target, scale)
+    left = source if frame is None else moved(source, *frame)
+    ends = scaled(left, scale), scaled(target, scale)
     if align == "shift":
         value = shifted_transport(*ends, reg, reg_m)[0]
     else:

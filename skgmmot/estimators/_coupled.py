@@ -20,43 +20,57 @@ class CoupledGaussianMixture(CoupledEstimator):
         + \text{reg\_m} \, KL(\gamma 1 | \pi_0)
         + \text{reg\_m} \, KL(\gamma^T 1 | \pi_1) \Big]
 
-    with C the squared 2-Wasserstein distances between components in units of
-    `cost_scale_`, and KL(f | g) = Σ f log(f/g) - f + g. Balanced (reg_m=None): γ has
-    marginals π₀ and π₁. See section 6 of Delon and Desolneux, SIAM Journal on Imaging
-    Sciences 2020, doi 10.1137/19M1301047.
+    with C the squared 2-Wasserstein distances between components, after the source was
+    moved by `alignment_` and in units of `cost_scale_`, and
+    KL(f | g) = Σ f log(f/g) - f + g. Balanced (reg_m=None): γ has marginals π₀ and π₁.
+    See section 6 of Delon and Desolneux, SIAM Journal on Imaging Sciences 2020,
+    doi 10.1137/19M1301047.
 
     Parameters
     ----------
-    n_components : int or tuple of two int, default=3
-        Components of both mixtures, or of (source, target).
+    n_components : int, tuple of two int or 'bic', default='bic'
+        Components of both mixtures, or of (source, target). 'bic': the number of a
+        start that is given; else, for both, the one with the best Bayesian information
+        criterion for the rows of both domains, aligned, 10 at most and with enough
+        rows for each in the smaller domain.
     transport_weight : float, default=0.1
         Weight of the transport term; 0 fits the two mixtures independently.
     reg : float, default=0.01
-        Entropic regularisation of the coupling, in units of `cost_scale_`; 0 is none.
+        Entropic regularisation of the coupling, in units of the costs; 0 is none.
     reg_m : float, tuple of two floats or None, default=None
         Weight of the Kullback-Leibler penalty on the marginals, of both sides or of
-        (source, target), in units of `cost_scale_`; None is balanced.
+        (source, target), in units of the costs; None is balanced.
+    align : {'shift', 'scale', 'linear'} or None, default='shift'
+        What moves a domain as a whole and costs nothing. 'shift': the common shift
+        v = Σ γ_kl (m_l - m_k) / Σ γ_kl that makes the transport cheapest, found
+        together with the coupling; 'scale': mean and standard deviation of each
+        feature; 'linear': the optimal map between the two domains as Gaussians, with
+        covariances shrunk as Ledoit and Wolf do (not for 'diag'); None: nothing.
     cost_scale : 'auto' or float, default='auto'
-        Unit of costs: 'auto' is the mean over features of the variance within the
-        domains (at least `reg_covar`), so that the defaults work in any unit; 1.0
-        leaves costs as they are.
-    covariance_type : {'full', 'diag'}, default='full'
-        Form of the covariances.
+        Unit of costs. 'auto': a cost is the mean over features of squared differences
+        in units of the feature's variance within the domains, after the alignment, so
+        that no unit and no number of features matters; a feature without variance
+        takes no part. A number: squared Euclidean costs are divided by it.
+    covariance_type : {'full', 'tied', 'diag'}, default='full'
+        Form of the covariances; 'tied' is one for each domain.
     tol : float, default=1e-6
         Stop when the objective gains less in an iteration, in nats.
     reg_covar : float, default=1e-6
-        Added to the variances, in squared units of the data.
+        Added to the variances: in units of the variance of each feature in its domain
+        with cost_scale='auto', else in squared units of the data.
     max_iter : int, default=500
         Iterations at most.
     n_init : int, default=1
         How often each way to start is tried; the best objective is kept.
     init_params : {'auto', 'pooled', 'independent'}, default='auto'
-        'pooled': each domain centred at its mean, one mixture of both, shifted back;
+        'pooled': both domains aligned, one mixture of both, moved back;
         'independent': a mixture of each domain; 'auto': both where possible.
     source_init, target_init : mixture-like, default=None
-        Mixtures to start from: (weights, means, covariances) or a fitted estimator.
+        Mixtures to start from: (weights, means, covariances) or a fitted estimator
+        (in a `FrozenEstimator` where this estimator will be cloned).
     frozen : {None, 'source', 'target'}, default=None
-        The side that stays at its given start.
+        The side that stays at its given start. It needs no rows: those that it has
+        change nothing, and without labels all rows are of the other side.
     accelerate : bool or 'auto', default='auto'
         Extrapolate EM steps; 'auto' does.
     random_state : int, RandomState instance or None, default=None
@@ -78,9 +92,9 @@ class CoupledGaussianMixture(CoupledEstimator):
         Mass that goes from component to component. Where both sides have as many
         components and none was given, label j is the same population on both.
     costs_ : ndarray of shape (n_source_components, n_target_components)
-        Squared distances between components, in squared units of the data.
+        Costs C between components.
     transport_cost_ : float
-        The minimum above, in squared units of the data.
+        The minimum above.
     transported_mass_ : float
         Sum of `coupling_`; 1 when balanced.
     source_reweighting_ : ndarray of shape (n_source_components,)
@@ -88,8 +102,12 @@ class CoupledGaussianMixture(CoupledEstimator):
     target_reweighting_ : ndarray of shape (n_target_components,)
         π₁ / coupling_.sum(axis=0): what arriving does; 0 for an empty column. A point
         that goes from k to l changes its weight by the product of the two.
-    cost_scale_ : float
-        The unit of costs, in squared units of the data.
+    alignment_ : Affine
+        (linear, shift): the source as a whole goes to linear x + shift; linear is a
+        matrix, or of shape (n_features,) for a diagonal.
+    cost_scale_ : ndarray of shape (n_features,)
+        C is a sum over features of squares divided by it; infinite for a feature that
+        takes no part.
     lower_bound_ : float
         The objective at the returned parameters.
     lower_bounds_ : list of float

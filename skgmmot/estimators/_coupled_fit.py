@@ -1,12 +1,13 @@
 """How a coupled mixture is fitted: domains, starts, runs, and what is kept."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._blocks import blocks_of
 from skgmmot._checks import is_integer, is_real, message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import Progress, warn_of_no_convergence
@@ -25,7 +26,7 @@ from skgmmot.linalg._covariances import ILL_DEFINED, TYPES
 from skgmmot.linalg._mixture import as_mixture, narrowed
 from skgmmot.linalg._shrinkage import Affine
 from skgmmot.linalg._spd import is_diagonal
-from skgmmot.mixture._em import Parameters, Problem
+from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._fit import Control, run
 from skgmmot.mixture.coupled._domains import Domains, dense_mixture, domains_of
 from skgmmot.mixture.coupled._fit import CoupledFit, Point, matched, run_from_best
@@ -35,6 +36,7 @@ from skgmmot.mixture.coupled._starts import (
     Given,
     Recipe,
     given_parameters,
+    independent_start,
     number_of,
     starts,
 )
@@ -55,6 +57,13 @@ class _Setting(NamedTuple):
     domains: Domains
     sizes: tuple[int, ...]
     given: Given
+
+
+class _Run(NamedTuple):
+    """The best run, and the points that it could start from."""
+
+    fit: CoupledFit
+    starts: list[Point]
 
 
 class CoupledEstimator(CoupledPredictions):
@@ -186,22 +195,32 @@ class CoupledEstimator(CoupledPredictions):
         if sizes is None and self._is_warm():
             sizes = self.coupling_.shape
         if sizes is None:
-            number = self._number(problem, domains)
+            domains, number = self._found_number(problem, domains)
             sizes = number, number
         return _Setting(problem, domains, sizes, given)
 
     def _is_warm(self) -> bool:
         return self.warm_start and hasattr(self, "converged_")
 
-    def _number(self, problem: CoupledProblem, domains: Domains) -> int:
-        """The number of components that both domains together ask for."""
-        kind = problem.kind
-        recipe = Recipe(
-            self.reg_covar, check_random_state(self.random_state), self.n_jobs
-        )
+    def _found_number(
+        self, problem: CoupledProblem, domains: Domains
+    ) -> tuple[Domains, int]:
+        """The number that both domains, aligned, ask for together.
+
+        Where populations may grow the means of the domains do not align them: the
+        cheapest shift between mixtures of each does.
+        """
+        kind, samples = problem.kind, domains.samples
+        rng = check_random_state(self.random_state)
+        recipe = Recipe(domains.first_ridge, rng, self.n_jobs)
         d = len(domains.frame.metric)
         least = 5.0 * (d + 1) if kind.full_form else 10.0
-        return number_of(kind, domains.samples, _OFFERED, least, recipe)
+        if problem.reg_m is not None and problem.links[0].free_shift:
+            sizes = [number_of(kind, [x], _OFFERED, least, recipe) for x in samples]
+            alone = independent_start(kind, samples, sizes, (None, None), recipe)
+            (found,) = transport_plans(alone, problem, warn=False)
+            domains = domains.aligned_by(found.shift)
+        return domains, number_of(kind, domains.samples, _OFFERED, least, recipe)
 
     # Runs
 
@@ -213,18 +232,18 @@ class CoupledEstimator(CoupledPredictions):
         n_given = sum(mixture is not None for mixture in setting.given)
         if n_given == 2 or setting.sizes[0] != setting.sizes[1]:
             methods = ["independent"]
-        recipe = Recipe(self.reg_covar, rng, self.n_jobs, number)
+        recipe = Recipe(setting.domains.first_ridge, rng, self.n_jobs, number)
         kind, samples = setting.problem.kind, setting.domains.samples
         return starts(methods, kind, samples, setting.sizes, setting.given, recipe)
 
-    def _best(self, setting: _Setting) -> CoupledFit:
+    def _best(self, setting: _Setting) -> _Run:
         """The run with the best objective over all starts."""
         rng = check_random_state(self.random_state)
         accelerate = self.accelerate == "auto" or bool(self.accelerate)
         progress = Progress(self.verbose, self.verbose_interval)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         warm = self._is_warm()
-        best: CoupledFit | None = None
+        best: _Run | None = None
         for number in range(1 if warm else self.n_init):
             if warm:
                 points = [self._former_point(setting.given)]
@@ -240,9 +259,9 @@ class CoupledEstimator(CoupledPredictions):
                 continue
             progress.end(fit.state.objective, fit.converged)
             # The same optimum from two starts: rounding shall not choose.
-            least = -np.inf if best is None else best.state.objective + self.tol
+            least = -np.inf if best is None else best.fit.state.objective + self.tol
             if fit.state.objective > least:
-                best = fit
+                best = _Run(fit, points)
         if best is None:
             raise ValueError(ILL_DEFINED)
         return best
@@ -259,9 +278,10 @@ class CoupledEstimator(CoupledPredictions):
 
     # What is kept
 
-    def _store(self, setting: _Setting, fit: CoupledFit, dtype: Any) -> None:
+    def _store(self, setting: _Setting, best: _Run, dtype: Any) -> None:
         """Keep what a fit found, components of both sides in corresponding order."""
-        problem, point = setting.problem, fit.state.point
+        problem, fit = setting.problem, best.fit
+        point = fit.state.point
         (found,) = transport_plans(point, problem, shifts=fit.state.shifts)
         plan = found.plan
         free = all(mixture is None for mixture in setting.given)
@@ -281,7 +301,7 @@ class CoupledEstimator(CoupledPredictions):
         self.n_iter_ = len(fit.bounds)
         self.converged_ = fit.converged
         self._warn_if_saturated()
-        self._warn_if_given_up(setting, point)
+        self._warn_if_given_up(setting, best, point)
 
     def _alignment(self, alignment: Affine, shift: np.ndarray) -> Affine:
         if self.align != "shift":
@@ -339,15 +359,23 @@ class CoupledEstimator(CoupledPredictions):
             f"reg_m={self.reg_m!r}, so that the coupling means little. {mend}"
         )
 
-    def _warn_if_given_up(self, setting: _Setting, point: Point) -> None:
+    def _warn_if_given_up(self, setting: _Setting, best: _Run, point: Point) -> None:
         """Tell where a mixture by itself would fit its domain much better."""
         problem = setting.problem
         if not problem.is_coupled:
             return
         lost = [
-            0.0 if blocks is None else _gain_alone(problem.kind, blocks, ridge, side)
-            for blocks, ridge, side in zip(
-                problem.blocks, setting.domains.ridges, point, strict=True
+            0.0
+            if blocks is None
+            else _gain_alone(
+                Problem(blocks, problem.kind, reg_covar=ridge), side, others
+            )
+            for blocks, ridge, side, others in zip(
+                problem.blocks,
+                setting.domains.ridges,
+                point,
+                zip(*best.starts, strict=True),
+                strict=True,
             )
         ]
         if max(lost) > _GIVEN_UP:
@@ -361,16 +389,16 @@ class CoupledEstimator(CoupledPredictions):
 
 
 def _gain_alone(
-    kind: Any, blocks: MemoryBlocks, ridge: np.ndarray, parameters: Parameters
+    problem: Problem, parameters: Parameters, starts: Sequence[Parameters]
 ) -> float:
-    """Mean log-likelihood that some EM without transport adds."""
-    problem: Any = Problem(blocks, kind, reg_covar=ridge)
-    try:
-        with np.errstate(all="ignore"):
+    """Mean log-likelihood that a start had, or some EM adds, without transport."""
+    reached = [evaluate(problem, start).objective for start in starts]
+    with np.errstate(all="ignore"):
+        try:
             fit = run(problem, parameters, _LOOSE)
-    except ValueError:  # a component collapses as soon as it is free
-        return 0.0
-    return fit.state.objective - fit.bounds[0]
+        except ValueError:  # a component collapses as soon as it is free
+            return 0.0
+    return max(fit.state.objective, *reached) - fit.bounds[0]
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, dtype: Any) -> np.ndarray:

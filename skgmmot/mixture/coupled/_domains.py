@@ -22,6 +22,13 @@ class Domains(NamedTuple):
     link: Link
     samples: tuple[Sample, Sample]
     ridges: tuple[np.ndarray, np.ndarray]  # (d,) each, added to the variances
+    first_ridge: float  # of starts, in their coordinates: not less than these
+
+    def aligned_by(self, shift: np.ndarray) -> "Domains":
+        """Samples pooled where the source is moved by a shift, not by its mean."""
+        source, target = self.samples
+        pooled = source.pooled._replace(centre=target.pooled.centre - shift)
+        return self._replace(samples=(source._replace(pooled=pooled), target))
 
 
 def domains_of(
@@ -46,7 +53,8 @@ def domains_of(
     aligned = np.ones(d)
     if free:
         units = _units(moments)
-        aligned = frame.scales * np.sqrt(_n_used(frame))
+        used = np.isfinite(frame.metric)
+        aligned = frame.scales * np.where(used, np.sqrt(max(used.sum(), 1)), 1.0)
     linear = frame.alignment.linear
     source = aligned[:, None] * linear if linear.ndim == 2 else aligned * linear
     samples = tuple(
@@ -60,7 +68,9 @@ def domains_of(
         )
     )
     ridges = tuple(ridge * np.square(unit) for unit in units)
-    return Domains(frame, _link(frame, align, cost_scale), samples, ridges)
+    # Pooled units are of the mean of two variances: one is twice that at most.
+    first = 2.0 * reg_covar if free else reg_covar
+    return Domains(frame, _link(frame, align, cost_scale), samples, ridges, first)
 
 
 def _link(frame: Frame, align: str | None, cost_scale: Any) -> Link:
@@ -70,10 +80,6 @@ def _link(frame: Frame, align: str | None, cost_scale: Any) -> Link:
     if align is None:
         return Link(0, 1, metric=metric)
     return Link(0, 1, 1.0, frame.alignment.linear, frame.alignment.shift, metric)
-
-
-def _n_used(frame: Frame) -> int:
-    return max(int(np.isfinite(frame.metric).sum()), 1)
 
 
 def _units(moments: Sequence[DomainMoments]) -> list[np.ndarray]:

@@ -61,7 +61,7 @@ class CoupledProblem(NamedTuple):
     reg_covar: float | tuple[np.ndarray, ...] = 0.0
     max_sweeps: int = 8
     gain_fraction: float = 0.2  # stop where a sweep gains less than this of all
-    # Sums over the rows of each sample, for the loop of EM only; a frozen one needs none.
+    # Sums over the rows of each sample, for the loop of EM; a frozen one needs none.
     blocks: tuple = ()
 
     @property
