@@ -164,11 +164,11 @@ print(f"time to move {len(china) + len(flower)} pixels: {moving:.2f} s")
 # %%
 # What the coupling changed
 # -------------------------
-# The two mixtures come nearer to each other, MW2 from 0.75 to 0.56, at a price of
-# 0.02 nats a pixel. The sky is lit again: with the independent fits a good part of the
+# The two mixtures come nearer to each other, MW2 from 0.75 to 0.53, at a price of
+# 0.03 nats a pixel. The sky is lit again: with the independent fits a good part of the
 # brightest cluster is sent to the dark background of the flower, and the barycentric
 # map takes the mean of dark and bright. The variance of flower's colours is reached,
-# and more, where the independent fits reach about half of it.
+# and more, where the independent fits reach less than half of it.
 #
 # For the same reason the coupled picture has other shares of colours than the
 # flower: by MW2 the independent fits come nearer to what they aim at. Which is better
