@@ -96,7 +96,12 @@ def fit(target, rows=slice(None), **parameters):
     """H1 coupled with another well."""
     X, sample_domain = stack_domains(events["H1"][rows], events[target][rows])
     coupled = CoupledGaussianMixture(
-        3, source_init=start, target_init=start, random_state=0, **parameters
+        3,
+        align=None,
+        source_init=start,
+        target_init=start,
+        random_state=0,
+        **parameters,
     )
     return coupled.fit(X, sample_domain=sample_domain)
 
@@ -142,8 +147,7 @@ def describe(coupled):
         f"  mass moved {coupled.transported_mass_:.2f}, "
         f"MW2 {mw2_distance(coupled.source_, coupled.target_):.2f}"
     )
-    units = coupled.costs_[1, 2] / coupled.cost_scale_
-    print(f"  from B1 bright to Y2 bright: {units:.0f} units of cost_scale_")
+    print(f"  from B1 bright to Y2 bright: {coupled.costs_[1, 2]:.1f} units")
     places = np.round(coupled.target_.means_, 1).tolist()
     print(f"  places in H12 ({', '.join(channels)}): {places}")
 
