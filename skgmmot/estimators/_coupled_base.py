@@ -165,6 +165,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
     ) -> list[tuple[float, float]]:
         """(log-likelihood, mass) of the source rows and of the target rows."""
         check_is_fitted(self)
+        X = check_rows(self, X)
         if sample_domain is None and self._has_domains:
             expected = f"labels in {method}, since fit was given some"
             mend = (

@@ -81,7 +81,7 @@ def transfer_of_pair(
     """Align and couple two mixtures; `moments` are those of their domains."""
     ends = checked_pair(source, target)
     align, cost_scale, regs = coupling
-    frame = frame_of(*moments, align, cost_scale)
+    frame = frame_of(moments[0], moments[1], align, cost_scale)
     gaps = Gaps(*gaps_and_spreads(*ends, frame), frame.metric)
     weights = ends[0].weights, ends[1].weights
     beyond = np.zeros(len(frame.metric))

@@ -254,7 +254,7 @@ class GMMOTTransformer(RowMover):
                 pair, moments = fitted_pair(estimator, sides)
                 self._name_features(*pair)
                 coupling = Coupling(self.align, self.cost_scale, regs)
-                self._store(transfer_of_pair(*pair, moments, coupling))
+                self._store(transfer_of_pair(pair[0], pair[1], moments, coupling))
         return self
 
     @classmethod
@@ -311,7 +311,7 @@ class GMMOTTransformer(RowMover):
                 mover.feature_names_in_ = side.feature_names_in_
         coupling = Coupling(mover.align, mover.cost_scale, mover._asked_regs())
         moments = [mixture_moments(end) for end in ends]
-        mover._store(transfer_of_pair(*sides, moments, coupling))
+        mover._store(transfer_of_pair(sides[0], sides[1], moments, coupling))
         return mover
 
     def _asked_regs(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from skgmmot.mixture.coupled._records import Link, dense_form
 from skgmmot.mixture.coupled._starts import Coordinates, Sample
 from skgmmot.transport._frame import Frame, frame_of, mixture_moments, row_moments
 
+_ROUNDING = 8.0 * np.finfo(np.float64).eps  # of a mean, that looks like a deviation
+
 
 class Domains(NamedTuple):
     """Two samples with their frame, and the coordinates of their starts."""
@@ -84,7 +86,11 @@ def _link(frame: Frame, align: str | None, cost_scale: Any) -> Link:
 
 def _units(moments: Sequence[DomainMoments]) -> list[np.ndarray]:
     """Deviation of each feature in its domain; of both where it has none; or 1."""
-    variances = [diagonals(side.covariance) for side in moments]
+    variances = []
+    for side in moments:
+        own = diagonals(side.covariance)
+        rounding = np.square(_ROUNDING * np.abs(side.mean))
+        variances.append(np.where(own > rounding, own, 0.0))
     both = common_units(*variances)
     return [np.where(own > 0.0, np.sqrt(own), both) for own in variances]
 
