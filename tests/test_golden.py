@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 
 from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
 from skgmmot.datasets import make_mixture, make_shifted_mixtures, stack_domains
@@ -56,11 +57,14 @@ def aligned(**parameters):
     X, sample_domain = stack_domains(data.X_source, data.X_target)
     fitted = CoupledGaussianMixture(random_state=0, **parameters)
     fitted.fit(X, sample_domain=sample_domain)
+    mover = GMMOTTransformer(FrozenEstimator(fitted))
+    mover.fit(X, sample_domain=sample_domain)
     return {
         "lower_bound": fitted.lower_bound_,
         "transport_cost": fitted.transport_cost_,
         "coupling": np.sort(fitted.coupling_.ravel()),
         "shift": fitted.alignment_.shift,
+        "moved": mover.transform(data.X_source[:4]),
         "bic": fitted.bic(X, sample_domain=sample_domain),
     }
 
@@ -79,7 +83,9 @@ def coupled(**parameters):
         "lower_bound": fitted.lower_bound_,
         "transport_cost": scale * fitted.transport_cost_,
         "coupling": np.sort(fitted.coupling_.ravel()),
-        "moved": mover.transform(data.X_source[:4]),
+        "moved": mw2_map(
+            data.X_source[:4], fitted.source_, fitted.target_, plan=fitted.coupling_
+        ),
         "weights": mover.transport_weights(data.X_source[:4]),
     }
 
