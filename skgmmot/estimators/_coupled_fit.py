@@ -50,6 +50,9 @@ _GIVEN_UP = 1.0  # nats of a side's likelihood above which a warning is due
 _LOOSE = Control(tol=1e-2, max_iter=10, accelerate=True)
 
 
+_Rows = tuple[np.ndarray, np.ndarray | None]  # of a side, and their weights
+
+
 class _Setting(NamedTuple):
     """What a fit works with."""
 
@@ -80,7 +83,7 @@ class CoupledEstimator(CoupledPredictions):
             setting = self._setting(sides, known, reg_m)
             for side, size in zip(sides, setting.sizes, strict=True):
                 if side is not None:
-                    check_enough_rows(*side, size)
+                    check_enough_rows(side[0], side[1], size)
             best = self._best(setting)
             self._has_domains = sample_domain is not None
             self._store(setting, best, X.dtype)
@@ -88,12 +91,11 @@ class CoupledEstimator(CoupledPredictions):
 
     # What the user gave
 
-    def _rows(self, X: Any, weights: Any, sample_domain: Any) -> list[Any]:
+    def _rows(self, X: Any, weights: Any, sample_domain: Any) -> list[_Rows | None]:
         """Rows and weights of each side; None of a frozen one, which needs none."""
         if self.frozen is None:
-            return [
-                drop_weightless(*side) for side in split_rows(sample_domain, X, weights)
-            ]
+            sides = split_rows(sample_domain, X, weights)
+            return [drop_weightless(*side) for side in sides]
         free = drop_weightless(*free_rows(sample_domain, X, weights, self.frozen))
         return [None if self.frozen == side else free for side in _SIDES]
 
@@ -169,10 +171,11 @@ class CoupledEstimator(CoupledPredictions):
 
     # The problem
 
-    def _setting(self, sides: list[Any], given: Given, reg_m: Any) -> _Setting:
+    def _setting(self, sides: list[_Rows | None], given: Given, reg_m: Any) -> _Setting:
         kind = TYPES[self.covariance_type]
         blocks = tuple(
-            None if side is None else blocks_of(*side, self.n_jobs) for side in sides
+            None if side is None else blocks_of(side[0], side[1], self.n_jobs)
+            for side in sides
         )
         known = [
             dense_mixture(kind, mixture) if mixture is not None else None

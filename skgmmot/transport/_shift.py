@@ -75,8 +75,9 @@ def cheapest_shift(
         return solve_plan(costs, *weights, reg=reg, reg_m=reg_m, warn=False)
 
     balanced = checked_slopes(reg_m) == (0.0, 0.0)
-    known = start is not None and not balanced
-    starts = iter([start]) if known else _starts(gaps, weights, balanced)
+    starts = _starts(gaps, weights, balanced)
+    if start is not None and not balanced:
+        starts = iter([start])
     best = min(
         (ShiftedPlan(shift, solve(shift)) for shift in starts),
         key=lambda shifted: shifted.plan.value,

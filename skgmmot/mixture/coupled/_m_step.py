@@ -226,6 +226,8 @@ def _cheapest(
 
 def _told(frame: LinkFrame, shift: np.ndarray) -> np.ndarray:
     # In the data's units; a feature that takes no part stays.
+    if frame.roots is None:
+        return shift
     return np.where(np.isfinite(frame.roots), frame.roots, 0.0) * shift
 
 
