@@ -75,7 +75,7 @@ def cheapest_shift(
         return solve_plan(costs, *weights, reg=reg, reg_m=reg_m, warn=False)
 
     balanced = checked_slopes(reg_m) == (0.0, 0.0)
-    starts = _starts(gaps, weights, balanced)
+    starts: Iterator[np.ndarray] = _starts(gaps, weights, balanced)
     if start is not None and not balanced:
         starts = iter([start])
     best = min(
