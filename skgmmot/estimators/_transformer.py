@@ -29,9 +29,10 @@ from skgmmot.estimators._validation import (
     unchanged_on_error,
 )
 from skgmmot.linalg._mixture import as_mixture, narrowed
+from skgmmot.transport._arguments import checked_slopes
 from skgmmot.transport._map import METHODS, MixtureMap, check_movable
 from skgmmot.transport._mw2 import mw2_plan
-from skgmmot.transport._plan import TransportPlan, checked_slopes
+from skgmmot.transport._plan import TransportPlan
 
 _POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
