@@ -151,7 +151,8 @@ def describe(coupled):
         f"  mass moved {coupled.transported_mass_:.2f}, "
         f"MW2 {mw2_distance(coupled.source_, coupled.target_):.2f}"
     )
-    print(f"  from B1 bright to Y2 bright: {coupled.costs_[1, 2]:.1f} units")
+    units = coupled.costs_[1, 2]
+    print(f"  from B1 bright to Y2 bright: {units:.0f} units of cost_scale_")
     places = np.round(coupled.target_.means_, 1).tolist()
     print(f"  places in H12 ({', '.join(channels)}): {places}")
 

@@ -1,6 +1,6 @@
 """Gaussian mixtures and the optimal transport between them."""
 
-from skgmmot.display import CouplingDisplay, MixtureDisplay
+from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._transformer import GMMOTTransformer
@@ -12,5 +12,6 @@ __all__ = [
     "CouplingDisplay",
     "GMMOTTransformer",
     "MixtureDisplay",
+    "PathDisplay",
     "SparseGaussianMixture",
 ]

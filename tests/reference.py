@@ -4,6 +4,8 @@ Nothing here is taken from the package, and nothing is clever. Mixtures are tupl
 (weights, means, covariances).
 """
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 from scipy.linalg import pinv, sqrtm
 from scipy.optimize import linprog, minimize
@@ -92,6 +94,37 @@ def sinkhorn(costs, a, b, reg, reg_m=None, max_sweeps=20_000):
         if np.max(np.abs(f - old)) < 1e-14 * (np.max(costs) + reg):
             return np.outer(a, b) * np.exp((f[:, None] + g - costs) / reg)
     raise RuntimeError(f"no convergence within {max_sweeps} sweeps")
+
+
+def single_plan(costs, a, b, reg, reg_m):
+    """Plan of shape (K,) to one component, and its value, in 50 digits."""
+
+    def gap(p, q):
+        return sum(
+            (x * (x / y).ln() - x + y for x, y in zip(p, q, strict=True)), Decimal(0)
+        )
+
+    with localcontext(prec=50):
+        costs, a = ([Decimal(float(x)) for x in values] for values in (costs, a))
+        reg, b = Decimal(reg), Decimal(b)
+        rho0, rho1 = (None if r is None else Decimal(r) for r in reg_m)
+        plan = a
+        if rho0 is not None:
+            both = reg + rho0
+            pairs = zip(a, costs, strict=True)
+            shares = [x * (-c / both).exp() for x, c in pairs]
+            total, growth = sum(shares), Decimal(0)
+            if rho1 is not None:
+                growth = total.ln() - rho0 / both * b.ln()
+                growth *= both / (both + rho1)
+            plan = [b * growth.exp() * x / total for x in shares]
+        value = sum(x * c for x, c in zip(plan, costs, strict=True))
+        value += reg * gap(plan, [x * b for x in a])
+        if rho0 is not None:
+            value += rho0 * gap(plan, a)
+        if rho1 is not None:
+            value += rho1 * gap([sum(plan)], [b])
+        return np.array([float(x) for x in plan]), float(value)
 
 
 def cross(costs):

@@ -53,9 +53,8 @@ open({str(folder)!r}, "w").close()
 def reach(folder):
     """Begin a process that compiles, or finds compiled, one small kernel."""
     code = """
-import numpy as np
-from skgmmot.kernels._weights import _reach
-print(_reach(np.array([-2.0, 1.0])))
+from skgmmot.transport._interior import _reach
+print(_reach(-2.0))
 """
     return start_child(code, preamble="", env=cache(folder))
 
@@ -93,6 +92,6 @@ def test_a_damaged_cache_is_replaced(tmp_path, shared_cache, end, damage):
 
 
 def test_the_cache_can_be_switched_off(tmp_path):
-    code = "import skgmmot.kernels._weights as w; print(type(w._reach._cache))"
+    code = "import skgmmot.transport._interior as w; print(type(w._reach._cache))"
     environment = {**cache(tmp_path), "SKGMMOT_CACHE": "0"}
     assert "NullCache" in run_child(code, preamble="", env=environment)

@@ -56,7 +56,8 @@ ESTIMATORS = {
         "former.predict_proba(small).tobytes()",
     ),
     "transformer": (
-        "GMMOTTransformer(SparseGaussianMixture(10, tol=0.0, random_state=0))",
+        "GMMOTTransformer("
+        "SparseGaussianMixture(10, sparsity=1.0, tol=0.0, random_state=0))",
         "former.transform(small).tobytes()",
     ),
 }

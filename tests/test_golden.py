@@ -114,11 +114,14 @@ def toolbox():
 
 CASES = {
     "sparse": lambda: sparse(sparsity=1.0),
+    "bic": lambda: sparse(sparsity="bic"),
     "plain": lambda: sparse(sparsity=0.0),
-    "diag": lambda: sparse(covariance_type="diag", init_params="k-means++"),
-    "tied": lambda: sparse(covariance_type="tied", init_params="random"),
-    "spherical": lambda: sparse(covariance_type="spherical", refit=True),
-    "adam": lambda: sparse(solver="adam"),
+    "diag": lambda: sparse(
+        sparsity=1.0, covariance_type="diag", init_params="k-means++"
+    ),
+    "tied": lambda: sparse(sparsity=1.0, covariance_type="tied", init_params="random"),
+    "spherical": lambda: sparse(sparsity=1.0, covariance_type="spherical", refit=True),
+    "adam": lambda: sparse(sparsity=1.0, solver="adam"),
     "coupled": lambda: coupled(),
     "unbalanced": lambda: coupled(reg_m=1.0),
     "coupled diag": lambda: coupled(covariance_type="diag", reg=0.0),

@@ -305,6 +305,7 @@ def layouts(X):
     }
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("layout", ["read-only", "strided", "reversed", "fortran"])
 @pytest.mark.parametrize("form", FORMS)
 def test_layout_does_not_matter(form, layout):

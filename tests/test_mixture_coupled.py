@@ -9,7 +9,6 @@ import reference_coupled as reference
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skgmmot.linalg._covariances import Diag, Full
-from skgmmot.mixture._coupled_weights import WeightProblem, evaluate, solve_weights
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._links import (
     LinkFrame,
@@ -27,6 +26,11 @@ from skgmmot.mixture.coupled._records import (
     SampleMoments,
     StackedMoments,
     parameters_of,
+)
+from skgmmot.transport._programme import (
+    TransportProgramme,
+    evaluate,
+    solve_programme,
 )
 
 REGS = [0.0, 1e-3, 1e-1]
@@ -374,9 +378,10 @@ def weight_problem(rng, sizes, w, reg, reg_m, frozen):
     counts = [rng.dirichlet(np.full(k, 2.0)) for k in sizes]
     free = 1.0 - np.repeat(frozen, sizes)
     drawn = np.concatenate([rng.dirichlet(np.full(k, 2.0)) for k in sizes])
-    pulls = np.zeros(0) if reg_m is None else np.repeat(w * np.asarray(reg_m), sizes)
-    return WeightProblem(
-        w * reg, pulls, np.concatenate(counts), (1 - free) * drawn, free, sizes[0]
+    pair = (np.inf, np.inf) if reg_m is None else reg_m
+    penalties = np.repeat(w * np.asarray(pair), sizes)
+    return TransportProgramme(
+        w * reg, penalties, np.concatenate(counts), (1 - free) * drawn, free, sizes[0]
     )
 
 
@@ -389,7 +394,7 @@ def test_no_other_plan_is_better(level, reg, reg_m, frozen):
     rng = np.random.default_rng(0)
     problem = weight_problem(rng, (3, 4), w, reg, reg_m, frozen)
     costs = w * level * rng.random((3, 4))
-    best = solve_weights(problem, costs)
+    best = solve_programme(problem, costs)
     assert best.plan.min() >= 0
     k0 = problem.k0
     if reg_m is None:
@@ -417,11 +422,11 @@ def test_warm_and_cold_plans_agree(reg, reg_m, frozen):
     rng = np.random.default_rng(1)
     problem = weight_problem(rng, (4, 3), w, reg, reg_m, frozen)
     costs = w * rng.random((4, 3))
-    start = solve_weights(problem, costs)
+    start = solve_programme(problem, costs)
     for change in (1e-3, 0.1, 10.0):
         near = costs * (1 + change * rng.random((4, 3)))
-        warm = solve_weights(problem, near, start[:2])
-        assert_allclose(warm.loss, solve_weights(problem, near).loss, atol=1e-9)
+        warm = solve_programme(problem, near, start[:2])
+        assert_allclose(warm.loss, solve_programme(problem, near).loss, atol=1e-9)
 
 
 def random_stack(rng, blocks, k, p):

@@ -17,12 +17,13 @@ from test_mixture_coupled import (
 from skgmmot._blocks import blocks_of
 from skgmmot.linalg._covariances import Diag, Full
 from skgmmot.mixture._fit import Control
-from skgmmot.mixture.coupled._fit import e_step, run_coupled
+from skgmmot.mixture.coupled._fit import e_step, run_coupled, run_from_best
 from skgmmot.mixture.coupled._m_step import m_step, transport_plans
 from skgmmot.mixture.coupled._records import (
     CoupledProblem,
     Link,
     SampleMoments,
+    check_links,
     parameters_of,
     sample_slices,
     stacked_moments,
@@ -383,13 +384,13 @@ def test_links_that_would_be_misread_are_refused(link, message):
     case = random_graph(0, [(0, 1)], diagonal=True)
     problem = case.problem._replace(links=(link,))
     with pytest.raises(ValueError, match=message):
-        m_step(case.moments, case.sides, problem)
+        run_from_best(problem, [case.sides], Control(1e-6, 10))
 
 
 def test_settings_of_samples_are_counted():
     case = random_graph(0, [(0, 1)])
     with pytest.raises(ValueError, match="reg_m: expected 2 values, got 3"):
-        m_step(case.moments, case.sides, case.problem._replace(reg_m=(1.0,) * 3))
+        check_links(case.problem._replace(reg_m=(1.0,) * 3), 2, 2)
 
 
 def test_a_frozen_sample_of_a_graph_stays():

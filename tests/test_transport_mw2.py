@@ -594,14 +594,14 @@ def test_what_is_no_mixture(function, thing):
 @pytest.mark.parametrize("function", FUNCTIONS[1:])
 @pytest.mark.parametrize("reg", [-0.1, np.nan, np.inf])
 def test_bad_reg(function, reg):
-    with pytest.raises(ValueError, match="reg must be a finite float, at least 0"):
+    with pytest.raises(ValueError, match="reg: expected a finite number, at least 0"):
         function(mixture(2, 2), mixture(3, 2), reg=reg)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS[1:])
 @pytest.mark.parametrize("reg_m", [0, -1.0, np.nan, (1.0, 0.0), (None, -1.0)])
 def test_bad_reg_m(function, reg_m):
-    with pytest.raises(ValueError, match="reg_m must be positive, or None"):
+    with pytest.raises(ValueError, match="reg_m: expected positive numbers, or None"):
         function(mixture(2, 2), mixture(3, 2), reg_m=reg_m)
 
 

@@ -31,8 +31,8 @@ class CoupledGaussianMixture(CoupledEstimator):
     n_components : int, tuple of two int or 'bic', default='bic'
         Components of both mixtures, or of (source, target). 'bic': the number of a
         start that is given; else, for both, the one with the best Bayesian information
-        criterion for the rows of both domains, aligned, 10 at most and with enough
-        rows for each in the smaller domain.
+        criterion on the descending path of the rows of both domains, aligned: 10 are
+        offered, and at most as many as the smaller domain has rows for.
     transport_weight : float, default=0.1
         Weight of the transport term; 0 fits the two mixtures independently.
     reg : float, default=0.01

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of
-from skgmmot._checks import is_integer, is_real, message, warn_caller
+from skgmmot._checks import is_integer, message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import Progress, warn_of_no_convergence
 from skgmmot.estimators._coupled_base import CoupledPredictions
+from skgmmot.estimators._coupled_checks import checked_penalties, checked_start
 from skgmmot.estimators._domains import free_rows, split_rows
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
@@ -22,10 +22,10 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
-from skgmmot.linalg._covariances import ILL_DEFINED, TYPES
-from skgmmot.linalg._mixture import as_mixture, narrowed
+from skgmmot.linalg._covariances import TYPES
+from skgmmot.linalg._mixture import narrowed
+from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.linalg._shrinkage import Affine
-from skgmmot.linalg._spd import is_diagonal
 from skgmmot.mixture._em import Parameters, Problem, evaluate
 from skgmmot.mixture._fit import Control, run
 from skgmmot.mixture.coupled._domains import Domains, dense_mixture, domains_of
@@ -35,7 +35,6 @@ from skgmmot.mixture.coupled._records import CoupledProblem
 from skgmmot.mixture.coupled._starts import (
     Given,
     Recipe,
-    given_parameters,
     independent_start,
     number_of,
     starts,
@@ -48,6 +47,9 @@ _SATURATED = 0.01  # transported mass below which a warning is due
 _GIVEN_UP = 1.0  # nats of a side's likelihood above which a warning is due
 # Of the EM that tells what a side would gain by itself.
 _LOOSE = Control(tol=1e-2, max_iter=10, accelerate=True)
+
+
+_Rows = tuple[np.ndarray, np.ndarray | None]  # of a side, and their weights
 
 
 class _Setting(NamedTuple):
@@ -80,7 +82,7 @@ class CoupledEstimator(CoupledPredictions):
             setting = self._setting(sides, known, reg_m)
             for side, size in zip(sides, setting.sizes, strict=True):
                 if side is not None:
-                    check_enough_rows(*side, size)
+                    check_enough_rows(side[0], side[1], size)
             best = self._best(setting)
             self._has_domains = sample_domain is not None
             self._store(setting, best, X.dtype)
@@ -88,12 +90,11 @@ class CoupledEstimator(CoupledPredictions):
 
     # What the user gave
 
-    def _rows(self, X: Any, weights: Any, sample_domain: Any) -> list[Any]:
+    def _rows(self, X: Any, weights: Any, sample_domain: Any) -> list[_Rows | None]:
         """Rows and weights of each side; None of a frozen one, which needs none."""
         if self.frozen is None:
-            return [
-                drop_weightless(*side) for side in split_rows(sample_domain, X, weights)
-            ]
+            sides = split_rows(sample_domain, X, weights)
+            return [drop_weightless(*side) for side in sides]
         free = drop_weightless(*free_rows(sample_domain, X, weights, self.frozen))
         return [None if self.frozen == side else free for side in _SIDES]
 
@@ -117,14 +118,7 @@ class CoupledEstimator(CoupledPredictions):
         return sizes
 
     def _checked_reg_m(self) -> tuple[float, ...] | None:
-        if self.reg_m is None:
-            return None
-        pair: Any = self.reg_m
-        pair = (pair, pair) if is_real(pair) else tuple(pair)
-        if len(pair) != 2 or not all(is_real(rho) and rho > 0.0 for rho in pair):
-            expected = "None, a positive number or a pair (source, target) of them"
-            raise ValueError(message("reg_m", expected, repr(self.reg_m)))
-        return tuple(float(rho) for rho in pair)
+        return None if self.reg_m is None else checked_penalties(self.reg_m)
 
     def _checked_starts(self, n_features: int) -> tuple[Parameters | None, ...]:
         if self.align == "linear" and not TYPES[self.covariance_type].full_form:
@@ -138,41 +132,24 @@ class CoupledEstimator(CoupledPredictions):
             if start is None and self.frozen == side:
                 expected = f"a mixture for the {side}, since frozen={side!r}"
                 raise ValueError(message(name, expected, None))
-            known = None if start is None else self._checked_start(start, name)
+            known = (
+                None
+                if start is None
+                else checked_start(start, name, self.covariance_type)
+            )
             if known is not None and known.means.shape[1] != n_features:
                 got = f"means of shape {known.means.shape}"
                 raise ValueError(message(name, f"{n_features} features", got))
             given.append(known)
         return tuple(given)
 
-    def _checked_start(self, start: Any, name: str) -> Parameters:
-        kind = TYPES[self.covariance_type]
-        try:
-            mixture = as_mixture(start, name)
-        except NotFittedError:
-            expected = "a fitted mixture, which clone() leaves unfitted"
-            mend = (
-                "pass its parameters, Mixture(weights, means, covariances), or "
-                "FrozenEstimator(mixture)"
-            )
-            raise NotFittedError(message(name, expected, repr(start), mend)) from None
-        covariances = mixture.covariances
-        if not kind.full_form and not is_diagonal(covariances):
-            expected = "diagonal covariances, since covariance_type is 'diag'"
-            mend = "give such, or set covariance_type='full'"
-            raise ValueError(message(name, expected, "others", mend))
-        if kind is TYPES["tied"] and not np.allclose(covariances, covariances[:1]):
-            expected = "one covariance for all, since covariance_type is 'tied'"
-            mend = "give such, or set covariance_type='full'"
-            raise ValueError(message(name, expected, "several", mend))
-        return given_parameters(kind, mixture)
-
     # The problem
 
-    def _setting(self, sides: list[Any], given: Given, reg_m: Any) -> _Setting:
+    def _setting(self, sides: list[_Rows | None], given: Given, reg_m: Any) -> _Setting:
         kind = TYPES[self.covariance_type]
         blocks = tuple(
-            None if side is None else blocks_of(*side, self.n_jobs) for side in sides
+            None if side is None else blocks_of(side[0], side[1], self.n_jobs)
+            for side in sides
         )
         known = [
             dense_mixture(kind, mixture) if mixture is not None else None

@@ -34,10 +34,10 @@ from skgmmot.estimators._validation import (
     check_weights,
     unchanged_on_error,
 )
+from skgmmot.transport._arguments import checked_slopes
 from skgmmot.transport._frame import ALIGNMENTS, mixture_moments
 from skgmmot.transport._map import METHODS
 from skgmmot.transport._mw2 import checked_pair
-from skgmmot.transport._plan import checked_slopes
 from skgmmot.transport._support import OUT_OF_SUPPORT
 
 

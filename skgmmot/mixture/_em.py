@@ -10,7 +10,8 @@ import numpy as np
 
 from skgmmot._blocks import MemoryBlocks
 from skgmmot.kernels import Gaussians, Moments
-from skgmmot.linalg._covariances import CovarianceType, safe_counts
+from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._scatters import safe_counts
 from skgmmot.mixture._penalty import NoPenalty
 
 _LOG_2PI = np.log(2.0 * np.pi)

@@ -8,6 +8,7 @@ import numpy as np
 
 from skgmmot._jit import exact_allocating_kernel
 
+# The penalty's bound is moved at most so often: more gain nothing over an E-step.
 _MAX_SWEEPS = 3
 _MAX_NEWTON = 50
 _SETTLED = 1e-4  # relative change of a weight after which sweeps stop

@@ -5,34 +5,43 @@ Over couplings P ≥ 0 of shape (K0, K1) it minimises::
     Σ P_kl C_kl + reg KL(P | a ⊗ b) + rho0 KL(P1 | a) + rho1 KL(Pᵀ1 | b)
 
 with KL(f | g) = Σ f log(f / g) - f + g, and P1 = a or Pᵀ1 = b where the side is
-balanced. Three methods: the network simplex (reg = 0, balanced), Newton steps on the
-dual (reg > 0), an interior-point method (reg = 0, not balanced). Nothing here grows
-with the number of samples.
+balanced. The network simplex solves it where reg = 0 and both sides are balanced, a
+closed form where one side is a single component and reg > 0, the interior point of
+`skgmmot.transport._programme` otherwise; its potentials are polished. Nothing here
+grows with the number of samples.
 """
 
-from collections.abc import Iterable
-from numbers import Real
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot._checks import is_real, warn_caller
-from skgmmot.transport._interior import (
-    concave,
-    divergence,
-    growth,
-    interior_point,
-    polish,
+from skgmmot._checks import warn_caller
+from skgmmot.transport._arguments import (
+    Penalty,
+    checked_arrays,
+    checked_reg,
+    checked_slopes,
+    same_sum,
 )
+from skgmmot.transport._interior import BARRIER_END
+from skgmmot.transport._polish import entropic_polish, tight_polish
+from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
+from skgmmot.transport._single import single_component
 
-_EPS = np.finfo(np.float64).eps
-# Below this part of the largest cost the entropy changes no plan that rounding leaves.
-_SMALLEST_REG = 1e-6
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
+_MAX_STEPS = 100
+# Without entropy masses down to this one have to find their partners.
+_EXACT_END = 1e-25
+_NOTHING = np.log(1e-13)  # parts of the mass that are below the barrier
+# Spread of the costs in units of reg up to which potentials of 0 are a good start.
+_WIDE = 20.0
+_LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
 
 
 class TransportPlan(NamedTuple):
@@ -65,7 +74,7 @@ class TransportPlan(NamedTuple):
     potentials: tuple[np.ndarray, np.ndarray]
 
 
-class _Programme(NamedTuple):
+class _Fixed(NamedTuple):
     """A programme with positive weights; slopes are 1 / rho, 0 on a balanced side."""
 
     costs: np.ndarray
@@ -76,16 +85,21 @@ class _Programme(NamedTuple):
     warn: bool = True
 
     @property
-    def balanced(self):
+    def balanced(self) -> bool:
+        """Whether both marginals are given."""
         return self.slopes == (0.0, 0.0)
 
-    def transposed(self):
-        costs = np.ascontiguousarray(self.costs.T)
-        slopes = self.slopes[::-1]
-        return _Programme(costs, self.b, self.a, self.reg, slopes, self.warn)
 
-
-def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
+def solve_plan(
+    costs: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    reg: float = 0.0,
+    reg_m: Penalty = None,
+    potentials: tuple[np.ndarray, np.ndarray] | None = None,
+    warn: bool = True,
+) -> TransportPlan:
     """Solve the transport programme between two vectors of weights.
 
     Parameters
@@ -132,14 +146,14 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
     >>> round(plan.value, 12)
     0.3
     """
-    costs, a, b, dtype = _checked_arrays(costs, a, b)
+    costs, a, b, dtype = checked_arrays(costs, a, b)
     slopes = checked_slopes(reg_m)
-    reg = _checked_reg(reg, costs, warn)
+    reg = checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
-        b = _same_sum(a, b)
+        b = same_sum(a, b)
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
     inner = np.ascontiguousarray(costs[np.ix_(rows, columns)])
-    programme = _Programme(inner, a[rows], b[columns], reg, slopes, warn)
+    programme = _Fixed(inner, a[rows], b[columns], reg, slopes, warn)
     start = None if potentials is None else np.asarray(potentials[0], float)[rows]
     solved, f, g = _solve(programme, start)
     value = _objective(programme, solved, f, g)
@@ -155,7 +169,13 @@ def solve_plan(costs, a, b, *, reg=0.0, reg_m=None, potentials=None, warn=True):
     return TransportPlan(coupling, costs, float(value), (f, g))
 
 
-def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
+def weight_derivative(
+    plan: TransportPlan,
+    target_mass: float,
+    *,
+    reg: float = 0.0,
+    reg_m: Penalty = None,
+) -> np.ndarray:
     """Derivative of the value of a plan with respect to the source weights.
 
     By the envelope theorem φ0(f) + reg (Σ b - exp(-f / rho0)), the second factor being
@@ -176,83 +196,47 @@ def weight_derivative(plan, target_mass, *, reg=0.0, reg_m=None):
     """
     slope = checked_slopes(reg_m)[0]
     f = np.asarray(plan.potentials[0], dtype=np.float64)
-    return concave(f, slope) + reg * (target_mass - growth(f, slope))
+    return concave(f, slope) + reg * (target_mass - _growth(f, slope))
 
 
-def _checked_arrays(costs, a, b):
-    """Return costs and weights in float64, and the type of the result."""
-    costs = np.asarray(costs)
-    dtype = np.float32 if costs.dtype == np.float32 else np.float64
-    costs, a, b = (np.asarray(x, dtype=np.float64) for x in (costs, a, b))
-    if costs.ndim != 2 or a.shape != costs.shape[:1] or b.shape != costs.shape[1:]:
-        raise ValueError(
-            "costs, a and b must have shapes (K0, K1), (K0,) and (K1,); got "
-            f"{costs.shape}, {a.shape} and {b.shape}."
-        )
-    if not np.isfinite(costs).all():
-        raise ValueError("costs must be finite; they contain NaN or infinity.")
-    for side, weights in (("a", a), ("b", b)):
-        if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
-            raise ValueError(
-                f"the weights {side} must be finite and not negative; got {weights}."
-            )
-        if not weights.any():
-            raise ValueError(f"the weights {side} must not all be 0.")
-    return costs, a, b, dtype
+def concave(potential: np.ndarray, slope: float) -> np.ndarray:
+    """Return φ(f) = rho (1 - exp(-f / rho)), slope = 1 / rho; f itself if it is 0."""
+    if slope == 0.0:
+        return potential
+    return -np.expm1(np.minimum(-slope * potential, _LARGEST_LOG)) / slope
 
 
-def checked_slopes(reg_m):
-    """Return 1 / reg_m for both sides, 0 for a balanced one."""
-    pair = tuple(reg_m) if isinstance(reg_m, Iterable) else (reg_m, reg_m)
-    if len(pair) != 2:
-        raise ValueError(f"reg_m must be None, a float or a pair; got {reg_m!r}.")
-    if not all(rho is None or (isinstance(rho, Real) and rho > 0.0) for rho in pair):
-        raise ValueError(
-            f"reg_m must be positive, or None for balanced marginals; got {reg_m!r}."
-        )
-    return tuple(0.0 if side is None else 1.0 / float(side) for side in pair)
+def _growth(potential: np.ndarray, slope: float) -> np.ndarray:
+    """Return exp(-f / rho), what a marginal is of its weight; cut at 1e100."""
+    return np.exp(np.minimum(-slope * potential, _LARGEST_LOG))
 
 
-def _checked_reg(reg, costs, warn):
-    """Return reg, or 0 with a warning where it is too small to be resolved."""
-    if not is_real(reg, 0.0):
-        raise ValueError(f"reg must be a finite float, at least 0; got {reg!r}.")
-    largest = np.abs(costs).max()
-    if 0.0 < reg < _SMALLEST_REG * largest:
-        if warn:
-            warn_caller(
-                f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
-                "plan is computed without entropy. Pass reg=0 to do so silently."
-            )
-        return 0.0
-    return float(reg)
+def _divergence(logs: np.ndarray) -> np.ndarray:
+    """KL(p | q) / q for log(p / q): x eˣ - eˣ + 1, right near 0 and far below."""
+    logs = np.maximum(logs, -745.0)
+    return logs * np.exp(logs) - np.expm1(logs)
 
 
-def _same_sum(a, b):
-    """Scale b to the sum of a; refuse sums that differ by more than rounding."""
-    total_a, total_b = a.sum(), b.sum()
-    if abs(total_a - total_b) > 2e-3 * total_a:
-        raise ValueError(
-            f"balanced weights must have the same sum; got {total_a:.9g} and "
-            f"{total_b:.9g}. Normalise them, or pass reg_m for unequal masses."
-        )
-    return b * (total_a / total_b)
-
-
-def _solve(programme, start):
+def _solve(
+    programme: _Fixed, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Choose the method; return coupling and potentials."""
     # Units of the largest cost: the simplex compares with absolute constants.
     unit = float(np.abs(programme.costs).max())
     unit = unit if unit > np.finfo(np.float64).tiny else 1.0
-    scaled = _Programme(
+    scaled = _Fixed(
         programme.costs / unit,
         programme.a,
         programme.b,
         min(programme.reg / unit, 1e300),
-        tuple(slope * unit for slope in programme.slopes),
+        (programme.slopes[0] * unit, programme.slopes[1] * unit),
         programme.warn,
     )
-    if scaled.reg > 0.0:
+    if min(scaled.costs.shape) == 1 and scaled.reg > 0.0:
+        coupling, f, g = single_component(
+            scaled.costs, scaled.a, scaled.b, scaled.reg, scaled.slopes
+        )
+    elif scaled.reg > 0.0:
         coupling, f, g = _entropic(scaled, None if start is None else start / unit)
     elif scaled.balanced:
         coupling, f, g = _exact(scaled.costs, scaled.a, scaled.b)
@@ -261,20 +245,29 @@ def _solve(programme, start):
     return coupling, f * unit, g * unit
 
 
-def _objective(programme, coupling, f, g):
+def _objective(
+    programme: _Fixed, coupling: np.ndarray, f: np.ndarray, g: np.ndarray
+) -> float:
     """Return the value as a sum of terms without cancellation."""
     costs, a, b, reg, slopes, _ = programme
     value = np.sum(coupling * costs)
     if reg > 0.0:
         gains = (f[:, None] + g - costs) / reg
-        value += reg * (a @ divergence(gains) @ b)
+        value += reg * (a @ _divergence(gains) @ b)
     for weights, potential, slope in ((a, f, slopes[0]), (b, g, slopes[1])):
         if slope > 0.0:
-            value += weights @ divergence(-slope * potential) / slope
+            value += weights @ _divergence(-slope * potential) / slope
     return value
 
 
-def _extend(costs, a, b, f, g, programme):
+def _extend(
+    costs: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
+    programme: _Fixed,
+) -> tuple[np.ndarray, np.ndarray]:
     """Give potentials to components of weight 0: the best they could have."""
     rows, columns = a > 0.0, b > 0.0
     full_f, full_g = np.empty(len(a)), np.empty(len(b))
@@ -291,7 +284,9 @@ def _extend(costs, a, b, f, g, programme):
     return full_f, full_g
 
 
-def _transform(gaps, weights, reg, slope):
+def _transform(
+    gaps: np.ndarray, weights: np.ndarray, reg: float, slope: float
+) -> np.ndarray:
     """Return the (soft) minimum along the rows, damped where not balanced."""
     lowest = gaps.min(axis=1)
     if reg == 0.0:
@@ -300,7 +295,9 @@ def _transform(gaps, weights, reg, slope):
     return (lowest - reg * np.log(mass)) / (1.0 + reg * slope)
 
 
-def _exact(costs, a, b):
+def _exact(
+    costs: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve the balanced programme without entropy by the network simplex."""
     if min(costs.shape) == 1:
         f = np.zeros(len(a)) if len(a) == 1 else costs[:, 0]
@@ -312,155 +309,67 @@ def _exact(costs, a, b):
     return cleaned(coupling, np.minimum(a[:, None], b)) * total, f, g
 
 
-def _entropic(programme, start):
-    """Solve with entropy by Newton steps on the dual of the smaller side."""
-    if programme.costs.shape[0] > programme.costs.shape[1]:
-        start = None if start is None else _opposite(programme, start)
-        coupling, g, f = _entropic(programme.transposed(), start)
-        return coupling.T, f, g
-    state = None
+def _entropic(
+    programme: _Fixed, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Solve with entropy: potentials from the best guess on, polished."""
+    costs, a, b, reg, slopes, _ = programme
+    scaled = costs / reg, a, b, tuple(reg * slope for slope in slopes)
+    state: tuple = (None, None, None, np.inf, False)
     for first in _starts(programme, start):
-        found, converged = _newton(programme, first)
-        if state is None or not found.error >= state.error:
+        found = entropic_polish(*scaled, first / reg, _MAX_STEPS)
+        if state[0] is None or not found[3] >= state[3]:
             state = found
-        if converged:
+        if found[4]:
             break
-    if programme.warn and not state.error <= _LOOSE_ERROR:
+    coupling, u, v, error, _ = state
+    if programme.warn and not error <= _LOOSE_ERROR:
         warn_caller(
             "the entropic plan did not converge; its marginals are wrong by "
-            f"{state.error:.2g} in all. Increase reg.",
+            f"{error:.2g} in all. Increase reg.",
             ConvergenceWarning,
         )
-    reg = programme.reg
-    return state.coupling, state.u * reg, state.v * reg
+    return coupling, u * reg, v * reg
 
 
-def _opposite(programme, f):
-    """Return the g that is best for a given f."""
-    gaps = (programme.costs - f[:, None]).T
-    return _transform(gaps, programme.a, programme.reg, programme.slopes[1])
-
-
-def _starts(programme, start):
-    """Yield first potentials f, the best guess first."""
-    costs, a, b, reg, slopes, _ = programme
+def _starts(programme: _Fixed, start: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield first potentials of the source, the best guess first."""
     if start is not None and np.isfinite(start).all():
         yield start
-    if np.ptp(costs) <= 20.0 * reg:
-        yield np.zeros(len(a))
-    # The duals of the exact plan are the limit for small reg: a few steps are left.
-    _, f, g = _exact(costs, a, b * (a.sum() / b.sum()))
-    yield f + _best_constant(programme, f, g)
-    f, loose = np.zeros(len(a)), np.ptp(costs)
-    while loose > 2.0 * reg:
-        level = _Programme(costs, a, b, loose, slopes, False)
-        f = loose * _newton(level, f, max_iter=5)[0].u
-        loose /= 2.0
-    yield f
+    if np.ptp(programme.costs) <= _WIDE * programme.reg:
+        yield np.zeros(len(programme.a))
+    yield _interior_potential(programme)
+    # Small weights beside a small reg: the duals of the exact plan are the limit.
+    a, b = programme.a, programme.b
+    yield _exact(programme.costs, a, b * (a.sum() / b.sum()))[1]
 
 
-def _best_constant(programme, f, g):
-    """Return what to pass from g to f, so that both sides ask for the same mass."""
-    _, a, b, _, slopes, _ = programme
-    if programme.balanced:
-        return 0.0
-    source = _log_mass(-slopes[0] * f[None], a)[0]
-    target = _log_mass(-slopes[1] * g[None], b)[0]
-    return (source - target) / sum(slopes)
+def _interior_potential(programme: _Fixed) -> np.ndarray:
+    """Return the potential of the source at which the interior point ends.
 
-
-class _State(NamedTuple):
-    """A point of the dual, potentials in units of reg, v the best for u."""
-
-    u: np.ndarray
-    v: np.ndarray
-    coupling: np.ndarray
-    rows: np.ndarray
-    wanted: np.ndarray
-    value: float
-
-    @property
-    def error(self):
-        # No mass at all is left where costs are hundreds of times above the penalty.
-        mass = max(self.rows.sum(), np.finfo(np.float64).tiny)
-        return np.abs(self.wanted - self.rows).sum() / mass
-
-
-def _state(programme, costs, u):
-    """Evaluate the dual at u after its maximisation over v; costs in units of reg."""
-    _, a, b, reg, slopes, _ = programme
-    damp0, damp1 = reg * slopes[0], reg * slopes[1]
-    gains = u[:, None] - costs
-    top = gains.max(axis=0)
-    coupling = np.exp(gains - top) * a[:, None]
-    logs = np.log(coupling.sum(axis=0))
-    v = -(logs + top) / (1.0 + damp1)
-    coupling *= b * np.exp(v + top)
-    rows, wanted = coupling.sum(axis=1), a * np.exp(-damp0 * u)
-    value = a @ concave(u, damp0) + b @ concave(v, damp1) - rows.sum()
-    return _State(u, v, coupling, rows, wanted, value)
-
-
-def _newton(programme, f, max_iter=100):
-    """Maximise the dual: a Newton step with line search, then a Sinkhorn sweep.
-
-    Newton converges fast where the plan is connected, the sweep repairs rows that lost
-    their mass, where the Hessian means nothing. Either raises the dual.
+    Minus infinity where a weight is next to nothing: such components follow the others.
     """
-    reg, damp = programme.reg, programme.reg * programme.slopes[0]
-    costs = programme.costs / reg
-    # The exponents are right to rounding of the largest term, no better.
-    tol = max(1e-12, 4.0 * _EPS * np.abs(costs).max())
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        state = _state(programme, costs, f / reg)
-        for _ in range(max_iter):
-            u = -_log_mass(state.v - costs, programme.b) / (1.0 + damp)
-            state = _state(programme, costs, u)
-            if state.error <= tol:
-                return state, True
-            state = _line_search(programme, costs, state)
-    return state, False
+    a, b, reg = programme.a, programme.b, programme.reg
+    # A marginal may exceed its weight by no more than exp(spread of the costs / rho).
+    rows, columns = (
+        np.log(w / w.sum()) + slope * np.ptp(programme.costs) > _NOTHING
+        for w, slope in zip((a, b), programme.slopes, strict=True)
+    )
+    a, b, costs = a[rows], b[columns], programme.costs[np.ix_(rows, columns)]
+    mass = np.sqrt(a.sum() * b.sum())  # the barrier is in units of 1
+    weights = np.concatenate([a, b]) / mass
+    with np.errstate(divide="ignore"):
+        penalties = np.repeat(1.0 / np.array(programme.slopes), [len(a), len(b)])
+    free = np.zeros(len(weights))
+    whole = TransportProgramme(reg, penalties, weights, weights, free, len(a))
+    end = _EXACT_END if reg == 0.0 else BARRIER_END
+    potential = np.full(len(rows), -np.inf)
+    costs = costs - reg * np.log(mass)
+    potential[rows] = from_interior(whole, costs, end, reg == 0.0)[2][: len(a)]
+    return potential
 
 
-def _log_mass(gains, weights):
-    """Return log Σ_l w_l exp(gains_kl) for each row."""
-    top = gains.max(axis=1)
-    return top + np.log(np.exp(gains - top[:, None]) @ weights)
-
-
-def _line_search(programme, costs, state):
-    """Go along the Newton direction as far as the dual rises enough."""
-    gradient = state.wanted - state.rows
-    direction = _direction(programme, state, gradient)
-    slope = gradient @ direction
-    if not (np.isfinite(slope) and slope > 0.0):
-        return state
-    slack = 16.0 * _EPS * max(1.0, abs(state.value))
-    step = 1.0
-    while step > 1e-12:
-        trial = _state(programme, costs, state.u + step * direction)
-        if trial.value >= state.value + 1e-4 * step * slope - slack:
-            return trial
-        step *= 0.5
-    return state
-
-
-def _direction(programme, state, gradient):
-    """Solve the Newton system: the Hessian of the dual after maximisation over v."""
-    damp0, damp1 = (programme.reg * slope for slope in programme.slopes)
-    roots = np.sqrt(np.maximum(state.rows, 1e-300))
-    columns = np.maximum(state.coupling.sum(axis=0), 1e-300)
-    scaled = state.coupling / roots[:, None]
-    hessian = -(scaled / (columns * (1.0 + damp1))) @ scaled.T
-    # A constant can be added to u in balanced programmes: the ridge picks one.
-    hessian.flat[:: len(roots) + 1] += 1.0 + 1e-13 + damp0 * state.wanted / roots**2
-    try:
-        return np.linalg.solve(hessian, gradient / roots) / roots
-    except np.linalg.LinAlgError:
-        return np.full(len(roots), np.nan)
-
-
-def _penalised(programme):
+def _penalised(programme: _Fixed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve without entropy, marginals penalised: duals first, then the plan.
 
     The duals fix the marginals r = a exp(-f / rho0) and c = b exp(-g / rho1). The plan
@@ -472,8 +381,7 @@ def _penalised(programme):
             "reg_m: expected at least 1e-10 of the largest cost beside a balanced "
             f"side, all of whose mass is moved; got {1.0 / max(slopes):.3g} of it."
         )
-    f, g = interior_point(costs, a, b, slopes)
-    f, g = polish(costs, a, b, slopes, f, g)
+    f, g = tight_polish(costs, a, b, slopes, _interior_potential(programme))
     rows, columns = a * np.exp(-slopes[0] * f), b * np.exp(-slopes[1] * g)
     coupling = np.zeros(costs.shape)
     kept = np.ix_(rows > 0.0, columns > 0.0)

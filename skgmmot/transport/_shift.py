@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot.transport._plan import TransportPlan, checked_slopes, solve_plan
+from skgmmot.transport._arguments import checked_slopes
+from skgmmot.transport._plan import TransportPlan, solve_plan
 
 _MOST_STARTS = 100  # pairs of components whose difference is tried
 _MOST_STEPS = 500

@@ -5,6 +5,7 @@ by two components. Flows and distance matrices solve many of these; their weight
 costs are checked already.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy as np
 _EPS = 4.0 * np.finfo(np.float64).eps
 
 
-def simplex(costs, a, b):
+def simplex(
+    costs: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve a balanced programme without entropy.
 
     Parameters
@@ -46,19 +49,19 @@ def simplex(costs, a, b):
     return coupling, u * unit, v * unit
 
 
-def cleaned(coupling, smallest=1.0):
+def cleaned(coupling: np.ndarray, smallest: float | np.ndarray = 1.0) -> np.ndarray:
     """Set entries to 0 that are rounding of weights as large as `smallest`."""
     return coupling * (coupling > _EPS * smallest)
 
 
-def normalised(weights):
+def normalised(weights: np.ndarray) -> np.ndarray:
     """Return weights in float64, of sum 1 to its rounding whatever their type."""
     weights = weights.astype(np.float64)
     return weights / weights.sum()
 
 
 @cache
-def _emd_c():
+def _emd_c() -> Callable:
     """The compiled solver, imported where it is first needed."""
     from ot.lp.emd_wrap import emd_c
 

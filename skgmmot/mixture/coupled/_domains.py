@@ -47,7 +47,7 @@ def domains_of(
     matters. With a number both are in the units of the data.
     """
     moments = _moments(blocks, known, full=align == "linear")
-    frame = frame_of(*moments, align, cost_scale)
+    frame = frame_of(moments[0], moments[1], align, cost_scale)
     d = len(frame.metric)
     free = cost_scale == "auto"
     ridge = np.full(d, float(reg_covar))
@@ -59,7 +59,7 @@ def domains_of(
         aligned = frame.scales * np.where(used, np.sqrt(max(used.sum(), 1)), 1.0)
     linear = frame.alignment.linear
     source = aligned[:, None] * linear if linear.ndim == 2 else aligned * linear
-    samples = tuple(
+    first, second = (
         Sample(
             side,
             Coordinates(matrix, sums.mean),
@@ -69,10 +69,11 @@ def domains_of(
             blocks, (source, aligned), moments, units, strict=True
         )
     )
-    ridges = tuple(ridge * np.square(unit) for unit in units)
+    ridges = ridge * np.square(units[0]), ridge * np.square(units[1])
     # Pooled units are of the mean of two variances: one is twice that at most.
-    first = 2.0 * reg_covar if free else reg_covar
-    return Domains(frame, _link(frame, align, cost_scale), samples, ridges, first)
+    widest = 2.0 * reg_covar if free else reg_covar
+    link = _link(frame, align, cost_scale)
+    return Domains(frame, link, (first, second), ridges, widest)
 
 
 def _link(frame: Frame, align: str | None, cost_scale: Any) -> Link:
@@ -98,15 +99,13 @@ def _units(moments: Sequence[DomainMoments]) -> list[np.ndarray]:
 def _moments(
     blocks: Sequence[MemoryBlocks | None], known: Sequence[Mixture | None], full: bool
 ) -> list[DomainMoments]:
-    by_row = [
-        side.mean_and_variances() if side is not None else None for side in blocks
-    ]
-    moments = [
-        mixture_moments(mixture)
-        if sums is None
-        else DomainMoments(sums[0], np.diag(sums[1]), 1.0, 0.0)
-        for sums, mixture in zip(by_row, known, strict=True)
-    ]
+    moments = []
+    for side, mixture in zip(blocks, known, strict=True):
+        if side is not None:
+            mean, variances = side.mean_and_variances()
+            moments.append(DomainMoments(mean, np.diag(variances), side.mass, 0.0))
+        elif mixture is not None:
+            moments.append(mixture_moments(mixture))
     if full:
         units = common_units(*(diagonals(side.covariance) for side in moments))
         for i, side in enumerate(blocks):

@@ -12,12 +12,17 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED
+from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._squarem import Extrapolation
 from skgmmot.mixture.coupled._m_step import m_step, total_transport, transport_plans
-from skgmmot.mixture.coupled._records import CoupledProblem, Coupling, sample_moments
+from skgmmot.mixture.coupled._records import (
+    CoupledProblem,
+    Coupling,
+    check_links,
+    sample_moments,
+)
 from skgmmot.transport._plan import TransportPlan
 
 _TRIAL_ITERATIONS = 4  # after which the start with the best objective is kept
@@ -128,6 +133,8 @@ def run_from_best(
 
     Where the best two are the same optimum, rounding shall not choose between them.
     """
+    first = points[0]
+    check_links(problem, len(first), first[0].means.shape[1])
     if len(points) == 1:
         return run_coupled(problem, e_step(problem, points[0]), control)
     trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))

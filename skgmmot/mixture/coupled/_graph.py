@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import null_space
 
+from skgmmot.transport._programme import TransportProgramme
+
 _BARRIER_END = 1e-13  # nats of complementarity at which the barrier is gone
 _MAX_STEPS = 80
 _MAX_WARM_STEPS = 6
@@ -80,7 +82,7 @@ class _Curves(NamedTuple):
 
 def graph_problem(
     links: Sequence[int],
-    pairs: Sequence,
+    pairs: Sequence[TransportProgramme],
     ends: Sequence[tuple[slice, slice]],
 ) -> GraphProblem:
     """The programme of some links; `pairs` are theirs as if each were alone."""
@@ -103,7 +105,9 @@ def graph_problem(
     for end, (counts, fixed, free), margins in places.values():
         nodes.append(GraphNode(end, np.array(margins), counts, fixed, free, not held))
         held = True
-    penalty = np.concatenate([pair.pulls for pair in pairs])
+    penalty = np.concatenate([pair.penalties for pair in pairs])
+    if np.isinf(penalty).all():
+        penalty = np.zeros(0)
     sizes = [k0 * k1 for k0, k1 in shapes]
     entropies = [pair.entropy for pair in pairs]
     return GraphProblem(

@@ -17,7 +17,12 @@ import numpy as np
 
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._spd import transpose
-from skgmmot.mixture.coupled._records import AffineMaps, CoupledProblem, Link
+from skgmmot.mixture.coupled._records import (
+    AffineMaps,
+    CoupledProblem,
+    Link,
+    link_rows,
+)
 from skgmmot.transport._shift import Gaps
 
 _NO_MASS = 1e-100  # below which a plan says nothing
@@ -85,15 +90,11 @@ def link_frames(
     for link in problem.links:
         first, second = slices[link.first], slices[link.second]
         k0, k1 = first.stop - first.start, second.stop - second.start
-        whole = first.start == 0 and first.stop == second.start
-        if whole and second.stop == slices[-1].stop:
-            rows = slice(None)
-        else:
-            rows = np.r_[first, second]
+        rows = link_rows(first, second, slices[-1].stop)
         rate = problem.transport_weight * link.weight / link.unit
         frame = LinkFrame(rows, k0, rate, link.unit)
-        apart = np.any(centres[link.first] != centres[link.second])
-        if link.has_frame or apart:
+        apart = centres[link.first] != centres[link.second]
+        if link.has_frame or apart.any():
             full = problem.kind.full_form
             frame = _framed(frame, link, centres, (k0, k1), full)
         frames.append(frame)

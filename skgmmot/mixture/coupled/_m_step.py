@@ -44,7 +44,6 @@ from skgmmot.mixture.coupled._records import (
     LinkPlan,
     SampleMoments,
     StackedMoments,
-    check_links,
     orthogonal_roots,
     own_centres,
     sample_slices,
@@ -125,10 +124,12 @@ def m_step(
     Raises
     ------
     ValueError
-        If a covariance or a scatter with its ridge is singular, or a link is not as
-        expected.
+        If a covariance or a scatter with its ridge is singular.
+
+    Notes
+    -----
+    Links are taken as they are: `check_links` is called once a fit, not every step.
     """
-    check_links(problem, len(samples), samples[0].means.shape[1])
     slices = sample_slices(samples)
     stack = stacked_moments(moments, problem)
     old = stacked(samples, stack.centres, problem.kind)
@@ -172,7 +173,6 @@ def transport_plans(
         In units of the links' metrics: `value` is OT, `costs` are divided by the unit.
         The shift is the link's own, that which was found where it is free.
     """
-    check_links(problem, len(samples), samples[0].means.shape[1])
     centres = own_centres(samples, problem.links)
     maps = stacked(samples, centres, problem.kind)
     frames = link_frames(problem, sample_slices(samples), centres)
@@ -226,6 +226,8 @@ def _cheapest(
 
 def _told(frame: LinkFrame, shift: np.ndarray) -> np.ndarray:
     # In the data's units; a feature that takes no part stays.
+    if frame.roots is None:
+        return shift
     return np.where(np.isfinite(frame.roots), frame.roots, 0.0) * shift
 
 

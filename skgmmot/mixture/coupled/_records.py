@@ -5,13 +5,14 @@ form, made by `stacked` and undone by `unstacked`.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED, Tied, safe_counts
+from skgmmot.linalg._covariances import Tied
+from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
 from skgmmot.linalg._spd import symmetrise, transpose
 from skgmmot.mixture._em import Parameters
 
@@ -211,8 +212,15 @@ def sample_moments(
 
 def sample_slices(samples: Sequence[Any]) -> list[slice]:
     """Where each sample's components stand, of records with `means`."""
-    ends = np.cumsum([0, *(len(sample.means) for sample in samples)])
+    ends = [0, *accumulate(len(sample.means) for sample in samples)]
     return [slice(*pair) for pair in pairwise(ends)]
+
+
+def link_rows(first: slice, second: slice, n_components: int) -> slice | np.ndarray:
+    """Components of a link: a slice where they are all there are, in order."""
+    if first.start == 0 and first.stop == second.start and second.stop == n_components:
+        return slice(None)
+    return np.r_[first, second]
 
 
 def own_centres(samples: Sequence[Any], links: Sequence[Link]) -> np.ndarray:

@@ -12,9 +12,10 @@ import numpy as np
 from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot.linalg._mixture import Mixture, narrowed
 from skgmmot.linalg._spd import symmetrise
+from skgmmot.mixture._criteria import CRITERIA
 from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
-from skgmmot.mixture._number import number_of_components
+from skgmmot.mixture._path import Search
 from skgmmot.mixture._starts import start_parameters
 from skgmmot.mixture.coupled._fit import Point
 from skgmmot.mixture.coupled._records import parameters_of
@@ -24,6 +25,7 @@ _START_ROWS = 4000  # at least, from which a start is fitted
 # Restarts that began alike would end alike.
 _METHODS = ("kmeans", "k-means++", "random_from_data")
 _CONTROL = Control(tol=1e-3, max_iter=50, accelerate=True)
+_SEARCH = Control(tol=1e-5, max_iter=300, accelerate=True)  # for their number
 
 
 class Coordinates(NamedTuple):
@@ -120,7 +122,15 @@ def number_of(
     masses = [sample.blocks.mass for sample in samples if sample.blocks is not None]
     most = max(1, min(most, int(min(masses) / least_mass)))
     blocks = _together(samples, most, recipe)
-    return number_of_components(_problem(kind, blocks, recipe), most, recipe.rng)
+    problem = _problem(kind, blocks, recipe)
+    problem = problem._replace(min_mass=least_mass, n_offered=most)
+    search = Search(problem, CRITERIA["bic"], _SEARCH)
+    search.begin(most, recipe.rng)
+    start = start_parameters(
+        search.problem, most, "kmeans", recipe.rng, (None, None, None)
+    )
+    search.add_start(start)
+    return search.finish()
 
 
 def pooled_start(

@@ -13,12 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot.mixture._coupled_weights import (
-    WeightProblem,
-    WeightSolution,
-    evaluate,
-    solve_weights,
-)
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._graph import (
     GraphProblem,
@@ -27,7 +21,14 @@ from skgmmot.mixture.coupled._graph import (
     graph_problem,
     solve_graph,
 )
-from skgmmot.mixture.coupled._records import CoupledProblem, StackedMoments
+from skgmmot.mixture.coupled._records import (
+    CoupledProblem,
+    StackedMoments,
+    link_rows,
+)
+from skgmmot.transport._programme import ProgrammeSolution, TransportProgramme
+from skgmmot.transport._programme import evaluate as evaluate_pair
+from skgmmot.transport._programme import solve_programme as solve_pair
 
 _Starts = Sequence[tuple[np.ndarray, np.ndarray]]  # plans and slacks, one pair a link
 
@@ -35,7 +36,7 @@ _Starts = Sequence[tuple[np.ndarray, np.ndarray]]  # plans and slacks, one pair 
 class WeightsProgramme(NamedTuple):
     """The programme of all links but for its costs."""
 
-    pairs: list[WeightProblem]  # one a link, as if it were alone
+    pairs: list[TransportProgramme]  # one a link, as if it were alone
     graphs: list[GraphProblem]  # links to be solved together
     alone: list[int]  # links that are solved as pairs
     ends: list[tuple[slice, slice]]  # components of either side of each link
@@ -68,15 +69,16 @@ def weights_programme(
     pairs = []
     for link, (first, second) in zip(problem.links, ends, strict=True):
         w = problem.transport_weight * link.weight
-        rows, k0 = np.r_[first, second], first.stop - first.start
-        penalties = np.zeros(0)
-        if problem.reg_m is not None:
+        k0 = first.stop - first.start
+        rows = link_rows(first, second, len(counts))
+        penalties = np.full(len(counts[rows]), np.inf)
+        if problem.reg_m is not None and w > 0.0:
             both = problem.reg_m[link.first], problem.reg_m[link.second]
             sizes = k0, second.stop - second.start
             penalties = np.repeat(w * np.asarray(both, dtype=float), sizes)
         fixed = ((1 - free) * old)[rows]
         pairs.append(
-            WeightProblem(
+            TransportProgramme(
                 w * problem.reg, penalties, counts[rows], fixed, free[rows], k0
             )
         )
@@ -122,7 +124,7 @@ def solve_programme(
 ) -> WeightsSolution:
     """Best plans and weights for costs in nats; the loss is not above the starts'."""
     solutions = {
-        i: solve_weights(
+        i: solve_pair(
             programme.pairs[i], costs[i], None if starts is None else starts[i]
         )
         for i in programme.alone
@@ -136,7 +138,8 @@ def evaluate_programme(
 ) -> WeightsSolution:
     """What follows from given plans: their best weights, the loss."""
     solutions = {
-        i: evaluate(programme.pairs[i], costs[i], *starts[i]) for i in programme.alone
+        i: evaluate_pair(programme.pairs[i], costs[i], *starts[i])
+        for i in programme.alone
     }
     graphs = [evaluate_graph(graph, costs, starts) for graph in programme.graphs]
     return _gathered(programme, solutions, graphs)
@@ -144,7 +147,7 @@ def evaluate_programme(
 
 def _gathered(
     programme: WeightsProgramme,
-    pairs: dict[int, WeightSolution],
+    pairs: dict[int, ProgrammeSolution],
     graphs: list[GraphSolution],
 ) -> WeightsSolution:
     if len(programme.pairs) == len(pairs) == 1 and len(programme.weights) == len(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skgmmot.transport import component_costs, mw2_barycenter, mw2_flow
+from skgmmot.transport import component_costs, mw2_barycenter, mw2_flow, mw2_plan
 from skgmmot.transport._plan import solve_plan
 
 
@@ -68,3 +68,16 @@ def test_descent_starts_from_no_more_components_than_there_are(max_iter):
     order = np.argsort(found.means[:, 0])
     np.testing.assert_allclose(found.means[order, 0], [0.0, 3.0], atol=1e-12)
     np.testing.assert_allclose(found.weights[order], [0.25, 0.75], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [{"reg_m": 3.0}, {"reg": 0.5, "reg_m": (1.0, None)}])
+def test_one_step_of_an_unbalanced_flow_follows_its_formula(kind):
+    # Rows of the plan do not sum to the weights; the step divides by the weights.
+    source, target = line([0.3, 0.7], [0.0, 4.0]), line([0.6, 0.4], [1.0, 2.0])
+    plan = mw2_plan(source, target, **kind)
+    assert np.abs(plan.coupling.sum(axis=1) - source[0]).max() > 0.01
+    after = mw2_flow(source, target, n_steps=1, step_size=(0.0, 0.05, 0.0), **kind)
+    gaps = source[1] - target[1].T
+    moves = 2.0 / np.array(source[0]) * (plan.coupling * gaps).sum(axis=1)
+    means = source[1][:, 0] - 0.05 * moves
+    np.testing.assert_allclose(after.mixtures[1].means[:, 0], means, rtol=1e-8)

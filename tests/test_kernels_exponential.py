@@ -4,7 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from skgmmot.kernels import _vectors as vectors
+from skgmmot.kernels.numba import _emit_elementary as vectors
+from skgmmot.kernels.numba._constants import TILE
 
 SMALLEST = -126.5 * np.log(2.0)  # exp of less is 0: 2**-127 has no bits
 
@@ -17,11 +18,11 @@ def test_float32_exponentials_equal_their_twin_at_the_clamp():
     def exp_of_gaps(r, largest, total):
         vectors.exp_of_gaps(r, largest, total)
 
-    gaps = np.linspace(-89.0, -86.0, 3 * vectors.TILE).astype(np.float32)
+    gaps = np.linspace(-89.0, -86.0, 3 * TILE).astype(np.float32)
     gaps = gaps[np.abs(gaps - SMALLEST) > 1e-3]
-    r = np.resize(gaps, (3, vectors.TILE))
-    expected, largest = r.copy(), np.zeros(vectors.TILE, np.float32)
-    totals = np.empty(vectors.TILE), np.empty(vectors.TILE)
+    r = np.resize(gaps, (3, TILE))
+    expected, largest = r.copy(), np.zeros(TILE, np.float32)
+    totals = np.empty(TILE), np.empty(TILE)
     exp_of_gaps(r, largest, totals[0])
     vectors.exp_of_gaps.twin(expected, largest, totals[1])
     np.testing.assert_allclose(r, expected, rtol=3e-7, atol=0.0)
