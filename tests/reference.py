@@ -214,3 +214,34 @@ def likeliest_map(X, source, target, coupling):
         k = np.argmax(shares[i])
         moved[i] = pair_image(x, source, target, k, np.argmax(coupling[k]))
     return moved
+
+
+def framed_map(move, X, source, target, coupling, matrix, shift, metric):
+    """A map of this file where costs compare D^-1/2 (A x + b) with D^-1/2 y."""
+    scales = 1.0 / np.sqrt(metric)
+
+    def seen(mixture, linear, offset):
+        weights, means, covariances = mixture
+        covariances = np.array([linear @ c @ linear.T for c in covariances])
+        return weights, means @ linear.T + offset, covariances
+
+    aligned = scales[:, None] * matrix
+    ends = (
+        seen(source, aligned, scales * shift),
+        seen(target, np.diag(scales), np.zeros(len(scales))),
+    )
+    return move(X @ aligned.T + scales * shift, *ends, coupling) / scales
+
+
+def shrunk_covariances(covariances, common, counts):
+    """Each covariance drawn to `common` by as much as its difference may be noise."""
+    d = len(common)
+    whitener = np.linalg.inv(root(common))
+    drawn = []
+    for covariance, n in zip(covariances, counts, strict=True):
+        seen = whitener @ covariance @ whitener
+        noise = max(np.trace(seen), d) ** 2 + max(np.trace(seen @ seen), d)
+        gap = np.square(seen - np.eye(d)).sum()
+        share = min(1.0, noise / (max(n, 1.0) * gap))
+        drawn.append((1.0 - share) * covariance + share * common)
+    return np.array(drawn)

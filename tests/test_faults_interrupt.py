@@ -53,7 +53,7 @@ ESTIMATORS = {
     ),
     "coupled": (
         "CoupledGaussianMixture(10, random_state=0, tol=0.0)",
-        "former.score(small)",
+        "former.predict_proba(small).tobytes()",
     ),
     "transformer": (
         "GMMOTTransformer("

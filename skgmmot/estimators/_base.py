@@ -1,6 +1,5 @@
 """What a fitted mixture can do: densities, labels, draws, criteria."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral
 from time import perf_counter
@@ -13,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
-from skgmmot._checks import message
+from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
@@ -267,13 +266,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return self._information(X, sample_weight, Aic.price)
 
 
-def warn_of_no_convergence(stacklevel: int) -> None:
+def warn_of_no_convergence() -> None:
     """Warn that the best start did not converge, in scikit-learn's words."""
-    warnings.warn(
+    warn_caller(
         "Best performing initialization did not converge. Try different init "
         "parameters, or increase max_iter, tol, or check for degenerate data.",
         ConvergenceWarning,
-        stacklevel=stacklevel,
     )
 
 

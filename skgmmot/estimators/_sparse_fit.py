@@ -1,13 +1,13 @@
 """How a sparse mixture is fitted: the problem, its starts, runs, and what is kept."""
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
-from skgmmot._checks import message
+from skgmmot._checks import message, warn_caller
+from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
 from skgmmot.estimators._component_path import ComponentPath
 from skgmmot.estimators._sklearn_private import fit_context
@@ -44,6 +44,10 @@ class SparseFit(FittedMixture):
 
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
+        with one_blas_thread():
+            return self._fit_rows(X, sample_weight)
+
+    def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
@@ -140,10 +144,8 @@ class SparseFit(FittedMixture):
             )
         else:
             return
-        warnings.warn(
-            f"sample_weight is read as frequencies and sums to {mass:.3g}, {text}",
-            UserWarning,
-            stacklevel=6,
+        warn_caller(
+            f"sample_weight is read as frequencies and sums to {mass:.3g}, {text}"
         )
 
     def _best_fit(
@@ -255,7 +257,7 @@ class SparseFit(FittedMixture):
             state = run(free, state.parameters, control).state
             state = evaluate(problem, state.parameters)
         if not fit.converged and self.max_iter > 0:
-            warn_of_no_convergence(stacklevel=6)
+            warn_of_no_convergence()
         self._set_parameters(state.parameters, dtype)
         self._shares = state.moments.counts / state.moments.mass
         self._mass_seen = problem.blocks.mass

@@ -40,7 +40,7 @@ class Problem(NamedTuple):
     blocks: MemoryBlocks
     kind: CovarianceType
     penalty: NoPenalty = NoPenalty()
-    reg_covar: float = 0.0
+    reg_covar: float | np.ndarray = 0.0  # one for all features, or one for each
     min_mass: float = 0.0  # components with less Σ w r are removed
     prune: bool = False  # whether components may be removed at all
     n_offered: int = 1  # components at the start

@@ -1,13 +1,12 @@
 """Checks of what the transport programmes are given."""
 
-import warnings
 from collections.abc import Iterable
 from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skgmmot._checks import check_real, message
+from skgmmot._checks import check_real, message, warn_caller
 
 # Below this part of the largest cost the entropy changes no plan that rounding leaves.
 _SMALLEST_REG = 1e-6
@@ -55,11 +54,9 @@ def checked_reg(reg: float, costs: np.ndarray, warn: bool) -> float:
     largest = np.abs(costs).max()
     if 0.0 < reg < _SMALLEST_REG * largest:
         if warn:
-            warnings.warn(
+            warn_caller(
                 f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
-                "plan is computed without entropy. Pass reg=0 to do so silently.",
-                UserWarning,
-                stacklevel=5,
+                "plan is computed without entropy. Pass reg=0 to do so silently."
             )
         return 0.0
     return reg

@@ -11,7 +11,6 @@ closed form where one side is a single component and reg > 0, the interior point
 grows with the number of samples.
 """
 
-import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
+from skgmmot._checks import warn_caller
 from skgmmot.transport._arguments import (
     Penalty,
     checked_arrays,
@@ -324,11 +324,10 @@ def _entropic(
             break
     coupling, u, v, error, _ = state
     if programme.warn and not error <= _LOOSE_ERROR:
-        warnings.warn(
+        warn_caller(
             "the entropic plan did not converge; its marginals are wrong by "
             f"{error:.2g} in all. Increase reg.",
             ConvergenceWarning,
-            stacklevel=5,
         )
     return coupling, u * reg, v * reg
 
