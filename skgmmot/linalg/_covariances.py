@@ -41,7 +41,7 @@ class Full:
         return factor * (n_features + 1)
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Maximum-likelihood covariances plus reg_covar on the diagonal."""
         counts = safe_counts(moments.counts)
         covariances = centered_seconds(moments) / counts[:, None, None]
@@ -153,7 +153,7 @@ class Tied(Full):
         return 10
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Pooled covariance plus reg_covar on the diagonal."""
         pooled = centered_seconds(moments).sum(axis=0)
         covariance = pooled / safe_counts(moments.counts).sum()
@@ -224,7 +224,7 @@ class Diag:
         return 10
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Maximum-likelihood variances plus reg_covar."""
         counts = safe_counts(moments.counts)[:, None]
         return centered_seconds(moments) / counts + reg_covar
@@ -323,7 +323,7 @@ class Spherical(Diag):
         return n_components
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Mean variance over features plus reg_covar."""
         return Diag.estimate(moments, reg_covar).mean(axis=1)
 
