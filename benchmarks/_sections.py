@@ -3,6 +3,7 @@
 from benchmarks._sections_bound import BOUND
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
+from benchmarks._sections_number import NUMBER
 from benchmarks._sections_process import MEMORY, STARTUP
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
 from benchmarks._sections_transport import COSTS, MAPS, PLANS
@@ -14,6 +15,7 @@ SECTIONS = {
     "score32": SCORE_SINGLE,
     "bound": BOUND,
     "spiral": SPIRAL,
+    "number": NUMBER,
     "coupled": COUPLED,
     "costs": COSTS,
     "maps": MAPS,

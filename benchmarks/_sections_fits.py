@@ -161,7 +161,13 @@ def _coupled_project(case):
     X_source, X_target, start = _pairs()
     X, sample_domain = stack_domains(X_source, X_target)
     model = CoupledGaussianMixture(
-        3, **case, reg=_REG, cost_scale=1.0, source_init=start, target_init=start
+        3,
+        **case,
+        reg=_REG,
+        align=None,
+        cost_scale=1.0,
+        source_init=start,
+        target_init=start,
     )
 
     def value():

@@ -1,6 +1,6 @@
 """Gaussian mixtures and the optimal transport between them."""
 
-from skgmmot.display import CouplingDisplay, MixtureDisplay
+from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
@@ -14,5 +14,6 @@ __all__ = [
     "GMMOTClassifier",
     "GMMOTTransformer",
     "MixtureDisplay",
+    "PathDisplay",
     "SparseGaussianMixture",
 ]

@@ -83,12 +83,20 @@ class MemoryBlocks:
         """
         return self._sum_given(lambda rows: responsibilities[rows], means, full)
 
-    def nearest_moments(self, means: np.ndarray, full: bool) -> Moments:
-        """Moments of the rows, each given to its nearest mean, about the means."""
+    def nearest_moments(
+        self, means: np.ndarray, full: bool, units: np.ndarray
+    ) -> Moments:
+        """Moments of the rows, each given to its nearest mean, about the means.
+
+        Distances are those of features divided by `units`, (d,).
+        """
         columns = np.arange(len(means))
+        center = means.mean(axis=0)
+        centers = (means - center) / units
 
         def one_hot(rows: slice) -> np.ndarray:
-            labels, _ = self._kernels.nearest(self._x[rows], means, self.n_threads)
+            scaled = ((self._x[rows] - center) / units).astype(self.dtype, copy=False)
+            labels, _ = self._kernels.nearest(scaled, centers, self.n_threads)
             return (labels[:, None] == columns).astype(np.float64)
 
         return self._sum_given(one_hot, means, full)
@@ -100,7 +108,7 @@ class MemoryBlocks:
         full: bool,
     ) -> Moments:
         total = None
-        step = max(1, _ONE_HOT_ENTRIES // len(means))
+        step = max(1, _ONE_HOT_ENTRIES // max(means.shape))
         for start in range(0, self.n_rows, step):
             rows = slice(start, start + step)
             given = responsibilities_of(rows)

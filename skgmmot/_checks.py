@@ -5,6 +5,8 @@ where that is not plain what to do: "name: expected ..., got ...; do ...". Error
 scikit-learn's public tests match keep scikit-learn's wording.
 """
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -16,6 +18,20 @@ import numpy as np
 def message(name: str, expected: str, got: object, mend: str = "") -> str:
     """Return the words of an error: "name: expected ..., got ...; mend"."""
     return f"{name}: expected {expected}, got {got}" + (f"; {mend}" if mend else "")
+
+
+# Modules through which a call goes on its way from the user's line to a warning.
+_ON_THE_WAY = {"skgmmot", "sklearn", "skada", "contextlib", "joblib"}
+
+
+def warn_caller(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called the package, however deep the fault was found."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").split(".")[0] not in _ON_THE_WAY:
+            break
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
 
 
 @contextmanager

@@ -42,6 +42,8 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
             "nogil": True,
             "fastmath": fastmath,
             "error_model": "numpy",
+            # Nothing takes a kernel's address: a wrapper less to compile for each.
+            "no_cfunc_wrapper": True,
         }
         # Counting references costs more than the arithmetic of a small tile.
         settings["_nrt"] = allocates

@@ -7,14 +7,16 @@ forked child; no OpenMP or TBB region is ever entered.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from multiprocessing import current_process
 from weakref import WeakSet
 
 import joblib
+from threadpoolctl import ThreadpoolController
 
 _WORTH_A_THREAD = 2_000_000  # operations below which a second thread costs more
 
@@ -159,3 +161,45 @@ def _run(work: Callable[[int], None], n_ranges: int, n_helpers: int) -> None:
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
+
+
+class _BlasOwner:
+    """Who holds the process-wide limit on BLAS threads: one caller at a time."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Nobody holds it: after a fork, the other thread is not there."""
+        self.lock = threading.Lock()
+
+
+_blas_owner = _BlasOwner()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_blas_owner.forget)
+
+
+@lru_cache(maxsize=1)
+def _blas_of_process() -> ThreadpoolController:
+    """The loaded BLAS libraries, which take most of a millisecond to look for."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS and LAPACK work on one thread; for a whole fit, not for a step.
+
+    Algebra of a few components is too small to be shared out: waiting threads cost
+    more than they bring. Of nested and simultaneous callers the first sets the limit
+    and restores what it found: were each to do so, the last to end would restore the
+    limit of another, for good.
+    """
+    lock = _blas_owner.lock
+    if not lock.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _blas_of_process().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        lock.release()

@@ -4,6 +4,8 @@ Nothing here is taken from the package, and nothing is clever. Mixtures are tupl
 (weights, means, covariances).
 """
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 from scipy.linalg import pinv, sqrtm
 from scipy.optimize import linprog, minimize
@@ -94,6 +96,37 @@ def sinkhorn(costs, a, b, reg, reg_m=None, max_sweeps=20_000):
     raise RuntimeError(f"no convergence within {max_sweeps} sweeps")
 
 
+def single_plan(costs, a, b, reg, reg_m):
+    """Plan of shape (K,) to one component, and its value, in 50 digits."""
+
+    def gap(p, q):
+        return sum(
+            (x * (x / y).ln() - x + y for x, y in zip(p, q, strict=True)), Decimal(0)
+        )
+
+    with localcontext(prec=50):
+        costs, a = ([Decimal(float(x)) for x in values] for values in (costs, a))
+        reg, b = Decimal(reg), Decimal(b)
+        rho0, rho1 = (None if r is None else Decimal(r) for r in reg_m)
+        plan = a
+        if rho0 is not None:
+            both = reg + rho0
+            pairs = zip(a, costs, strict=True)
+            shares = [x * (-c / both).exp() for x, c in pairs]
+            total, growth = sum(shares), Decimal(0)
+            if rho1 is not None:
+                growth = total.ln() - rho0 / both * b.ln()
+                growth *= both / (both + rho1)
+            plan = [b * growth.exp() * x / total for x in shares]
+        value = sum(x * c for x, c in zip(plan, costs, strict=True))
+        value += reg * gap(plan, [x * b for x in a])
+        if rho0 is not None:
+            value += rho0 * gap(plan, a)
+        if rho1 is not None:
+            value += rho1 * gap([sum(plan)], [b])
+        return np.array([float(x) for x in plan]), float(value)
+
+
 def cross(costs):
     """The most that exchanging the targets of two sources can change their cost."""
     return np.ptp(costs[:, None] - costs, axis=2).max()
@@ -181,3 +214,34 @@ def likeliest_map(X, source, target, coupling):
         k = np.argmax(shares[i])
         moved[i] = pair_image(x, source, target, k, np.argmax(coupling[k]))
     return moved
+
+
+def framed_map(move, X, source, target, coupling, matrix, shift, metric):
+    """A map of this file where costs compare D^-1/2 (A x + b) with D^-1/2 y."""
+    scales = 1.0 / np.sqrt(metric)
+
+    def seen(mixture, linear, offset):
+        weights, means, covariances = mixture
+        covariances = np.array([linear @ c @ linear.T for c in covariances])
+        return weights, means @ linear.T + offset, covariances
+
+    aligned = scales[:, None] * matrix
+    ends = (
+        seen(source, aligned, scales * shift),
+        seen(target, np.diag(scales), np.zeros(len(scales))),
+    )
+    return move(X @ aligned.T + scales * shift, *ends, coupling) / scales
+
+
+def shrunk_covariances(covariances, common, counts):
+    """Each covariance drawn to `common` by as much as its difference may be noise."""
+    d = len(common)
+    whitener = np.linalg.inv(root(common))
+    drawn = []
+    for covariance, n in zip(covariances, counts, strict=True):
+        seen = whitener @ covariance @ whitener
+        noise = max(np.trace(seen), d) ** 2 + max(np.trace(seen @ seen), d)
+        gap = np.square(seen - np.eye(d)).sum()
+        share = min(1.0, noise / (max(n, 1.0) * gap))
+        drawn.append((1.0 - share) * covariance + share * common)
+    return np.array(drawn)

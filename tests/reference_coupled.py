@@ -177,11 +177,64 @@ def mean_log_likelihood(X, mixture, sample_weight=None):
     )
 
 
-def objective(X0, X1, source, target, transport_weight, reg=0.0, reg_m=None, scale=1.0):
-    """The objective of the coupled mixture, computed as it is written down."""
-    table = costs(source, target) / scale
-    plan = transport_plan(table, source[0], target[0], reg, reg_m)
-    value = transport_value(plan, table, source[0], target[0], reg, reg_m)
+def scaled(mixture, scale):
+    """The mixture with features divided by the roots of the units of the costs."""
+    roots = np.sqrt(np.broadcast_to(scale, mixture[1].shape[1:]))
+    return mixture[0], mixture[1] / roots, mixture[2] / np.outer(roots, roots)
+
+
+def moved(mixture, linear, shift):
+    """The mixture after x -> linear x + shift; a vector is a diagonal."""
+    linear = np.diag(linear) if np.ndim(linear) == 1 else linear
+    means = np.array([linear @ mean + shift for mean in mixture[1]])
+    return mixture[0], means, np.array([linear @ c @ linear.T for c in mixture[2]])
+
+
+def shifted_transport(source, target, reg=0.0, reg_m=None):
+    """Least transport cost over common shifts of the source: (value, shift, plan).
+
+    Starts are the difference of the means and those of any two components; descent
+    goes on from the best of them, with the derivative at the plan of each shift.
+    """
+    starts = [target[0] @ target[1] - source[0] @ source[1]]
+    if reg_m is not None:  # balanced, all plans have the same best shift
+        starts += [other - mean for mean in source[1] for other in target[1]]
+
+    def solved(shift):
+        table = costs((source[0], source[1] + shift, source[2]), target)
+        plan = transport_plan(table, source[0], target[0], reg, reg_m)
+        value = transport_value(plan, table, source[0], target[0], reg, reg_m)
+        return value, shift, plan
+
+    def value_and_slope(shift):
+        value, _, plan = solved(shift)
+        gaps = plan.sum(1) @ (source[1] + shift) - plan.sum(0) @ target[1]
+        return value, 2.0 * gaps
+
+    best = min(map(solved, starts), key=lambda triple: triple[0])
+    if reg_m is None:
+        return best
+    found = minimize(value_and_slope, best[1], jac=True, options={"gtol": 1e-9})
+    return min(solved(found.x), best, key=lambda triple: triple[0])
+
+
+def objective(
+    X0, X1, source, target, transport_weight, reg=0.0, reg_m=None, scale=1.0,
+    align=None, frame=None,
+):  # fmt: skip
+    """The objective of the coupled mixture, computed as it is written down.
+
+    `scale` is one number, or one for each feature; `align` is "shift", or another word
+    that goes with `frame`, the map (linear, shift) of the source.
+    """
+    left = source if frame is None else moved(source, *frame)
+    ends = scaled(left, scale), scaled(target, scale)
+    if align == "shift":
+        value = shifted_transport(*ends, reg, reg_m)[0]
+    else:
+        table = costs(*ends)
+        plan = transport_plan(table, source[0], target[0], reg, reg_m)
+        value = transport_value(plan, table, source[0], target[0], reg, reg_m)
     likelihoods = mean_log_likelihood(X0, source), mean_log_likelihood(X1, target)
     return sum(likelihoods) - transport_weight * value
 

@@ -177,6 +177,68 @@ def nearest(X, centers):
     return np.array(labels), np.array(distances)
 
 
+def entropies(X, mixture):
+    """(n,) entropy of the posteriors of each row, in nats."""
+    values = []
+    for row in posteriors(X, mixture):
+        values.append(-sum(share * np.log(share) for share in row if share > 0.0))
+    return np.array(values)
+
+
+def n_free(covariance_type, n_components, d):
+    """Free parameters, counted one by one."""
+    per_matrix = {"full": d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": d}
+    matrices = 1 if covariance_type == "tied" else n_components
+    covariances = matrices * per_matrix.get(covariance_type, 1)
+    return (n_components - 1) + n_components * d + covariances
+
+
+def criterion(name, X, mixture, covariance_type, sample_weight=None):
+    """BIC, AIC or ICL of a mixture, with a sum over the rows."""
+    rows = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+    likelihood = rows @ log_densities(X, mixture)
+    free = n_free(covariance_type, *mixture[1].shape)
+    if name == "aic":
+        return -2.0 * likelihood + 2.0 * free
+    value = -2.0 * likelihood + max(np.log(rows.sum()), 0.0) * free
+    return value + (2.0 * rows @ entropies(X, mixture) if name == "icl" else 0.0)
+
+
+def partitions(n, n_groups):
+    """All ways to put n rows, in their order, into contiguous groups."""
+    if n_groups == 1:
+        return [[n]]
+    found = []
+    for last in range(1, n - n_groups + 2):
+        found += [[*sizes, last] for sizes in partitions(n - last, n_groups - 1)]
+    return found
+
+
+def best_mixture_on_a_line(x, n_components, least, reg_covar, n_steps=100):
+    """The best optimum of EM on sorted numbers, from every contiguous partition.
+
+    Only ends where every component has at least `least` rows count.
+    """
+    X, best = np.sort(x)[:, None], None
+    for sizes in partitions(len(X), n_components):
+        if min(sizes) < least:
+            continue
+        labels = np.repeat(range(n_components), sizes)
+        shares = np.eye(n_components)[labels]
+        counts = shares.sum(axis=0)
+        means = (shares.T @ X) / counts[:, None]
+        outers = given_moments(X, shares, means)[2]
+        covariances = finish_covariances(outers, counts, "full", reg_covar)
+        mixture = counts / counts.sum(), means, covariances
+        for _ in range(n_steps):
+            mixture = em_step(X, mixture, "full", reg_covar)
+        value = log_densities(X, mixture).sum()
+        enough = posteriors(X, mixture).sum(axis=0).min() >= least
+        if enough and (best is None or value > best[0]):
+            best = value, mixture
+    return best
+
+
 def fourth_moment(X, sample_weight, center, units):
     """sum_i w_i |(x_i - center) / units|^4, row by row."""
     total = 0.0

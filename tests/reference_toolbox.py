@@ -96,3 +96,24 @@ def barycenter_objective(barycenter, mixtures, weights):
         weight * squared_mw2(barycenter, mixture)
         for weight, mixture in zip(weights, mixtures, strict=True)
     )
+
+
+def unbalanced_interpolation(source, target, t, coupling, largest):
+    """Pairs with masses that grow up to a bound; the rest fades where it is."""
+    rows, columns = coupling.sum(axis=1), coupling.sum(axis=0)
+    grown = [min(w / m, largest) for w, m in zip(source[0], rows, strict=True)]
+    shrunk = [min(w / m, largest) for w, m in zip(target[0], columns, strict=True)]
+    _, means, covariances = interpolation(source, target, t, coupling)
+    weights = [
+        coupling[k, j] * grown[k] ** (1.0 - t) * shrunk[j] ** t
+        for k in range(len(rows))
+        for j in range(len(columns))
+        if coupling[k, j] > 0.0
+    ]
+    weights += list((1.0 - t) * (source[0] - rows * grown))
+    weights += list(t * (target[0] - columns * shrunk))
+    return (
+        np.array(weights) / np.sum(weights),
+        np.concatenate([means, source[1], target[1]]),
+        np.concatenate([covariances, source[2], target[2]]),
+    )

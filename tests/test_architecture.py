@@ -14,7 +14,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 IDS = [str(path.relative_to(ROOT)) for path in FILES]
 
 HEAVY = ["ot", "dask", "distributed", "matplotlib", "torch", "cupy", "jax"]
-MAX_FILE_LINES = 500
+MAX_FILE_LINES = 400
+LONGER_FILES = {"estimators/_coupled.py": 500}
 MAX_FUNCTION_LINES = 80
 MAX_ARGUMENTS = 8
 
@@ -71,7 +72,8 @@ def test_import_does_not_load_the_peers_in_scikit_learn():
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_files_are_short(path):
     n_lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert n_lines <= MAX_FILE_LINES, f"split it: {n_lines} lines"
+    allowed = LONGER_FILES.get(path.relative_to(ROOT).as_posix(), MAX_FILE_LINES)
+    assert n_lines <= allowed, f"split it: {n_lines} lines"
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)

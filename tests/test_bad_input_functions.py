@@ -78,8 +78,8 @@ FUNCTIONS = {
     "mw2_interpolation": (
         mw2_interpolation,
         {"source": SOURCE, "target": TARGET, "t": 0.5},
-        {"t": (-0.1, 1.1, NAN, "1", None, (1.0,)),
-         "plan": (*COUPLINGS, np.ones((2, 3)), np.zeros((2, 3)))},
+        {"t": (-0.1, 1.1, NAN, "1", None, (1.0,)), "plan": COUPLINGS,
+         "max_growth": (0.5, NAN, np.inf, "2", None)},
     ),
     "mw2_barycenter": (
         mw2_barycenter,

@@ -71,8 +71,9 @@ def test_given_moments_equal_the_reference(full, weights):
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_nearest_moments_give_each_row_to_its_nearest_mean(full, weights):
-    found = blocks_of(X, weights).nearest_moments(MEANS, full)
-    labels = reference.nearest(X, MEANS)[0]
+    units = np.array([1.0, 30.0, 0.2])
+    found = blocks_of(X, weights).nearest_moments(MEANS, full, units)
+    labels = reference.nearest(X / units, MEANS / units)[0]
     rows = np.ones(len(X)) if weights is None else weights
     assert_given(found, np.eye(4)[labels] * rows[:, None], full)
 

@@ -2,6 +2,7 @@
 
 import sys
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
 
+from skgmmot import SparseGaussianMixture
 from skgmmot.datasets import make_mixture, make_shifted_mixtures
-from skgmmot.display import CouplingDisplay, MixtureDisplay
+from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
 
 
 @pytest.fixture
@@ -180,22 +182,196 @@ def test_coupling_display_says_what_it_expected(data):
         CouplingDisplay.from_estimator(BaseCoupled())
 
 
+def test_a_fitted_mixture_has_no_coupling_but_is_fitted(data):
+    mixture = GaussianMixture(2, random_state=0).fit(data.X)
+    with pytest.raises(TypeError, match="one with coupling_, got GaussianMixture"):
+        CouplingDisplay.from_estimator(mixture)
+
+
 class BaseCoupled(BaseEstimator):
     def fit(self, X):
         self.coupling_ = np.eye(1)
         return self
 
 
-@pytest.mark.parametrize("base", [MixtureDisplay, CouplingDisplay])
+class Path(NamedTuple):
+    """The fields that the display reads, of the record that estimators have."""
+
+    n_components: np.ndarray
+    log_likelihood: np.ndarray
+    criterion: np.ndarray
+
+
+FULL = Path(
+    np.array([5, 4, 3, 2, 1]),
+    np.array([-401.0, -402.0, -404.0, -430.0, -700.0]),
+    np.array([840.0, 830.0, 822.0, 862.0, 1390.0]),
+)
+DIAG = Path(
+    np.array([6, 5, 4, 3, 2, 1]),
+    np.array([-396.0, -401.0, -409.0, -440.0, -520.0, -710.0]),
+    np.array([815.0, 817.0, 826.0, 880.0, 1040.0, 1420.0]),
+)
+
+
+def with_path(path, covariance_type="full", sparsity="bic"):
+    return SimpleNamespace(
+        path_=path, covariance_type=covariance_type, sparsity=sparsity
+    )
+
+
+def rings(ax):
+    """Where sizes are marked as chosen."""
+    return [
+        line.get_xydata()[0].tolist()
+        for line in ax.lines
+        if line.get_markerfacecolor() == "none"
+    ]
+
+
+def test_path_display_draws_criterion_and_likelihood(pyplot):
+    display = PathDisplay.from_estimator(with_path(FULL))
+    (line,), (likelihood,) = display.lines_, display.likelihood_lines_
+    assert_array_equal(line.get_xdata(), [1, 2, 3, 4, 5])
+    assert_array_equal(line.get_ydata(), FULL.criterion[::-1])
+    assert_array_equal(likelihood.get_ydata(), FULL.log_likelihood[::-1])
+    assert line.axes is display.ax_
+    assert likelihood.axes is display.likelihood_ax_
+    assert display.ax_.get_ylabel() == "BIC"
+    assert display.likelihood_ax_.get_ylabel() == "log-likelihood"
+    assert display.likelihood_ax_.get_xlabel() == "number of components"
+    assert display.likelihood_ax_.get_legend() is None
+
+
+def test_path_display_marks_the_chosen_size(pyplot):
+    display = PathDisplay.from_estimator(with_path(FULL))
+    assert display.chosen.tolist() == [3]
+    assert rings(display.ax_) == [[3, 822.0]]
+    assert rings(display.likelihood_ax_) == [[3, -404.0]]
+    assert [text.get_text() for text in display.text_] == ["3"]
+
+
+def test_path_display_says_that_the_offer_was_the_limit(pyplot):
+    display = PathDisplay.from_estimator(with_path(DIAG))
+    assert display.text_[0].get_text() == "6 (the largest)"
+    single = Path(np.array([1]), np.array([-700.0]), np.array([1390.0]))
+    display = PathDisplay([single]).plot()
+    assert display.text_[0].get_text() == "1"
+
+
+def test_path_display_takes_the_smaller_of_two_that_are_as_good(pyplot):
+    tie = FULL._replace(criterion=np.array([840.0, 822.0, 822.0, 862.0, 1390.0]))
+    assert PathDisplay([tie]).chosen.tolist() == [3]
+    upward = Path(*(field[::-1] for field in tie))
+    assert PathDisplay([upward]).chosen.tolist() == [3]
+
+
+def test_path_display_draws_covariance_types_beside_each_other(pyplot):
+    pair = [with_path(FULL), with_path(DIAG, "diag")]
+    display = PathDisplay.from_estimators(pair)
+    legend = display.likelihood_ax_.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["full", "diag"]
+    assert display.chosen.tolist() == [3, 6]
+    assert display.best == 1
+    for ax in (display.ax_, display.likelihood_ax_):
+        uprights = [line for line in ax.lines if line.get_linestyle() == ":"]
+        assert [list(line.get_xdata()) for line in uprights] == [[6, 6]]
+    same = PathDisplay.from_estimators([with_path(FULL), with_path(FULL)])
+    assert same.labels == ["0", "1"]
+    assert same.best == 0
+    named = PathDisplay.from_estimators(pair, labels=["A", "B"])
+    assert named.labels == ["A", "B"]
+
+
+def test_path_display_lines_differ_without_colour(pyplot):
+    display = PathDisplay([FULL] * 6).plot()
+    assert len({line.get_marker() for line in display.lines_}) == 6
+
+
+def test_path_display_zooms_to_the_sizes_about_the_chosen_one(pyplot):
+    display = PathDisplay([FULL]).plot()
+    low, high = display.ax_.get_ylim()
+    assert low < 822.0
+    assert 862.0 < high < 1390.0
+    low, high = display.likelihood_ax_.get_ylim()
+    assert -700.0 < low < -430.0
+    assert high > -401.0
+    whole = PathDisplay([FULL]).plot(zoom=False)
+    assert whole.ax_.get_ylim()[1] > 1390.0
+    assert whole.likelihood_ax_.get_ylim()[0] < -700.0
+
+
+def test_path_display_draws_on_given_axes(pyplot):
+    figure, (left, right) = pyplot.subplots(1, 2)
+    display = PathDisplay([FULL]).plot([left, right], line_kwargs={"linewidth": 4})
+    assert display.ax_ is left
+    assert display.likelihood_ax_ is right
+    assert display.figure_ is figure
+    assert display.lines_[0].get_linewidth() == 4
+    figure, ax = pyplot.subplots()
+    display = PathDisplay.from_estimator(with_path(FULL), ax=ax)
+    assert display.ax_ is ax
+    assert display.likelihood_ax_ is None
+    assert display.likelihood_lines_ == []
+    with pytest.raises(ValueError, match="ax: expected Axes, or two of them"):
+        PathDisplay([FULL]).plot([left, right, ax])
+
+
+def test_path_display_says_what_it_expected(data):
+    with pytest.raises(ValueError, match="paths: expected one path or more"):
+        PathDisplay([])
+    with pytest.raises(TypeError, match="paths: expected records with n_components"):
+        PathDisplay([data])
+    with pytest.raises(ValueError, match=r"criterion: expected shape \(5,\)"):
+        PathDisplay([FULL._replace(criterion=np.ones(4))])
+    with pytest.raises(ValueError, match="labels: expected 2 labels"):
+        PathDisplay([FULL, DIAG], labels=["one"])
+    with pytest.raises(ValueError, match="one criterion, got bic, icl"):
+        PathDisplay.from_estimators([with_path(FULL), with_path(DIAG, sparsity="icl")])
+    with pytest.raises(NotFittedError):
+        PathDisplay.from_estimator(GaussianMixture(2))
+    mixture = GaussianMixture(2, random_state=0).fit(data.X)
+    with pytest.raises(TypeError, match="one with path_, got GaussianMixture; fit a"):
+        PathDisplay.from_estimator(mixture)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "icl", "aic"])
+def test_path_display_reads_the_paths_of_fits(pyplot, data, criterion):
+    mixture = SparseGaussianMixture(6, sparsity=criterion, random_state=0).fit(data.X)
+    display = PathDisplay.from_estimator(mixture)
+    assert display.chosen.tolist() == [mixture.n_components_]
+    assert display.ax_.get_ylabel() == criterion.upper()
+    ((size, value),) = rings(display.ax_)
+    assert_allclose(value, mixture.path_.criterion.min())
+    ((_, value),) = rings(display.likelihood_ax_)
+    assert_allclose(value, len(data.X) * mixture.score(data.X), rtol=1e-9)
+    assert_allclose(
+        value, len(data.X) * mixture.path_.mixture(int(size)).score(data.X), rtol=1e-9
+    )
+    priced = SparseGaussianMixture(6, sparsity=1.0, random_state=0).fit(data.X)
+    with pytest.raises(TypeError, match="with sparsity='bic', 'icl' or 'aic'"):
+        PathDisplay.from_estimator(priced)
+
+
+def given_to(display, data, fitted):
+    """What a display is drawn from."""
+    if display is PathDisplay:
+        return with_path(FULL)
+    return data.mixture if display is MixtureDisplay else fitted
+
+
+DISPLAYS = [MixtureDisplay, CouplingDisplay, PathDisplay]
+
+
+@pytest.mark.parametrize("base", DISPLAYS)
 def test_from_estimator_builds_subclasses(pyplot, data, fitted, base):
     subclass = type("Subclass", (base,), {})
-    given = data.mixture if base is MixtureDisplay else fitted
+    given = given_to(base, data, fitted)
     assert type(subclass.from_estimator(given)) is subclass
 
 
-@pytest.mark.parametrize("draw", [MixtureDisplay, CouplingDisplay])
-def test_without_matplotlib_says_how_to_get_it(monkeypatch, data, fitted, draw):
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_without_matplotlib_says_how_to_get_it(monkeypatch, data, fitted, display):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    given = data.mixture if draw is MixtureDisplay else fitted
     with pytest.raises(ImportError, match=r'pip install "skgmmot\[plot\]"'):
-        draw.from_estimator(given)
+        display.from_estimator(given_to(display, data, fitted))

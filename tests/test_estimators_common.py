@@ -23,12 +23,20 @@ ESTIMATORS = [
     SparseGaussianMixture(),
     SparseGaussianMixture(3, sparsity=0.0),
     SparseGaussianMixture(3, sparsity=0.0, init_params="random", n_init=2),
+    SparseGaussianMixture(3, sparsity="icl", covariance_type="diag", n_init=2),
+    SparseGaussianMixture(3, sparsity=1.0),
     SparseGaussianMixture(2, covariance_type="tied", init_params="k-means++"),
     SparseGaussianMixture(
-        2, covariance_type="diag", refit=True, init_params="random_from_data"
+        2,
+        sparsity=1.0,
+        covariance_type="diag",
+        refit=True,
+        init_params="random_from_data",
     ),
-    SparseGaussianMixture(2, covariance_type="spherical", min_component_samples=0),
-    SparseGaussianMixture(2, solver="adam", max_iter=40),
+    SparseGaussianMixture(
+        2, sparsity="aic", covariance_type="spherical", min_component_samples=0
+    ),
+    SparseGaussianMixture(2, sparsity=1.0, solver="adam", max_iter=40),
 ]
 
 

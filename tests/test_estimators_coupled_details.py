@@ -85,3 +85,14 @@ def test_of_several_starts_the_best_is_kept():
     ]
     assert np.diff(bounds).min() >= 0.0
     assert bounds[-1] > bounds[0] + 0.1
+
+
+def test_sample_draws_one_source_row_where_nothing_is_said(small):
+    _, X, sample_domain = small
+    model = CoupledGaussianMixture(3, random_state=0).fit(
+        X, sample_domain=sample_domain
+    )
+    rows, labels = model.sample()
+    assert rows.shape == (1, X.shape[1])
+    np.testing.assert_array_equal(rows, model.source_.sample(1)[0])
+    assert labels.shape == (1,)

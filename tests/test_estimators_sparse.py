@@ -98,7 +98,7 @@ def test_bounds_are_the_objective_before_each_step(spiral_problem, accelerate):
 def test_bounds_never_fall_where_nothing_starves(seed):
     X = blobs(seed, centers=((-2.0, 0.0), (0.0, 2.0), (2.0, 0.0)))
     mixture = SparseGaussianMixture(
-        8, min_component_samples=0, reg_covar=0.0, random_state=seed
+        8, sparsity=1.0, min_component_samples=0, reg_covar=0.0, random_state=seed
     ).fit(X)
     assert mixture.n_starved_ == 0
     bounds = [*mixture.lower_bounds_, mixture.lower_bound_]
@@ -121,7 +121,7 @@ def test_four_clusters_in_seven_dimensions(seed, sparsity):
 @pytest.mark.parametrize("seed", range(3))
 def test_three_overlapping_blobs(seed):
     X = blobs(seed, 500, centers=((0.0, 0.0), (4.0, 0.0), (2.0, 3.5)))
-    mixture = SparseGaussianMixture(random_state=seed).fit(X)
+    mixture = SparseGaussianMixture(sparsity=1.0, random_state=seed).fit(X)
     assert mixture.n_components_ == 3
     np.testing.assert_allclose(mixture.weights_, 1 / 3, atol=0.06)
 
@@ -134,7 +134,7 @@ def test_a_population_of_one_in_a_thousand(seed):
     X = np.vstack(
         [rng.normal(c, 1.0, (n, 2)) for n, c in zip(sizes, centers, strict=True)]
     )
-    mixture = SparseGaussianMixture(refit=True, random_state=seed).fit(X)
+    mixture = SparseGaussianMixture(sparsity=1.0, refit=True, random_state=seed).fit(X)
     assert mixture.n_components_ == 3
     assert mixture.weights_.min() == pytest.approx(1e-3, rel=0.1)
 
@@ -212,7 +212,9 @@ def test_rows_of_weight_zero_are_dropped_rows(solver):
     weights[::3] = 0.0
     wild = X.copy()
     wild[::3] = 1e6
-    mixture = SparseGaussianMixture(4, solver=solver, max_iter=50, random_state=0)
+    mixture = SparseGaussianMixture(
+        4, sparsity=1.0, solver=solver, max_iter=50, random_state=0
+    )
     kept = weights > 0
     expected = clone(mixture).fit(X[kept], sample_weight=weights[kept])
     assert_same(clone(mixture).fit(wild, sample_weight=weights), expected, 1e-12)
@@ -237,7 +239,9 @@ def test_scale_of_weights_does_not_matter_without_sparsity(scale):
 def test_weights_that_sum_to_one_are_pointed_out():
     X = blobs(n=60)
     with pytest.warns(UserWarning, match="read as frequencies and sums to 1"):
-        SparseGaussianMixture(3).fit(X, sample_weight=np.full(len(X), 1 / len(X)))
+        SparseGaussianMixture(3, sparsity=1.0).fit(
+            X, sample_weight=np.full(len(X), 1 / len(X))
+        )
 
 
 # Kinds of input
@@ -266,8 +270,10 @@ def test_a_fit_of_float32_rows_is_that_of_float64(covariance_type, sparsity):
 
 def test_float32_in_float32_out():
     X = blobs()
-    double = SparseGaussianMixture(5, random_state=0).fit(X)
-    single = SparseGaussianMixture(5, random_state=0).fit(X.astype(np.float32))
+    double = SparseGaussianMixture(5, sparsity=1.0, random_state=0).fit(X)
+    single = SparseGaussianMixture(5, sparsity=1.0, random_state=0).fit(
+        X.astype(np.float32)
+    )
     for name in ("weights_", "means_", "covariances_", "precisions_"):
         assert getattr(single, name).dtype == np.float32
         assert getattr(double, name).dtype == np.float64
@@ -306,8 +312,8 @@ def layouts(X, folder):
 def test_layout_of_the_rows_does_not_matter(layout, tmp_path):
     X = blobs(n=50)
     other = layouts(X, tmp_path)[layout]
-    expected = SparseGaussianMixture(4, random_state=0).fit(X)
-    found = SparseGaussianMixture(4, random_state=0).fit(other)
+    expected = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(X)
+    found = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(other)
     assert_same(found, expected, rtol=0.0)
     np.testing.assert_array_equal(found.predict(other), expected.predict(X))
     assert not isinstance(found.means_, np.memmap)
@@ -315,8 +321,10 @@ def test_layout_of_the_rows_does_not_matter(layout, tmp_path):
 
 def test_integers_are_read_as_float64():
     X = np.round(10 * blobs(n=50)).astype(np.int32)
-    expected = SparseGaussianMixture(4, random_state=0).fit(X.astype(float))
-    found = SparseGaussianMixture(4, random_state=0).fit(X)
+    expected = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(
+        X.astype(float)
+    )
+    found = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(X)
     assert_same(found, expected, rtol=0.0)
     assert found.means_.dtype == found.predict_proba(X).dtype == np.float64
 
@@ -324,9 +332,11 @@ def test_integers_are_read_as_float64():
 def test_data_frames_give_feature_names():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(blobs(n=50), columns=["left", "right"])
-    mixture = SparseGaussianMixture(4, random_state=0).fit(frame)
+    mixture = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(frame)
     assert list(mixture.feature_names_in_) == ["left", "right"]
-    expected = SparseGaussianMixture(4, random_state=0).fit(frame.to_numpy())
+    expected = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(
+        frame.to_numpy()
+    )
     assert_same(mixture, expected, rtol=0.0)
     assert not hasattr(expected, "feature_names_in_")
     renamed = frame.rename(columns={"left": "up"})
@@ -337,7 +347,9 @@ def test_data_frames_give_feature_names():
 def test_input_is_not_written_to():
     X, weights = blobs(n=50), np.ones(150)
     copies = X.copy(), weights.copy()
-    mixture = SparseGaussianMixture(4, random_state=0).fit(X, sample_weight=weights)
+    mixture = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(
+        X, sample_weight=weights
+    )
     mixture.predict_proba(X)
     np.testing.assert_array_equal(X, copies[0])
     np.testing.assert_array_equal(weights, copies[1])
@@ -345,8 +357,8 @@ def test_input_is_not_written_to():
 
 def test_a_huge_offset_does_not_matter():
     X = blobs()
-    near = SparseGaussianMixture(6, random_state=0).fit(X)
-    far = SparseGaussianMixture(6, random_state=0).fit(X + 1e8)
+    near = SparseGaussianMixture(6, sparsity=1.0, random_state=0).fit(X)
+    far = SparseGaussianMixture(6, sparsity=1.0, random_state=0).fit(X + 1e8)
     assert far.n_components_ == near.n_components_ == 3
     np.testing.assert_allclose(far.means_ - 1e8, near.means_, atol=1e-3)
     np.testing.assert_allclose(far.covariances_, near.covariances_, atol=1e-3)
@@ -356,7 +368,9 @@ def test_a_huge_offset_does_not_matter():
 def test_same_bits_for_one_and_two_threads(name):
     X = blobs(n=4000)
     one, two = (
-        SparseGaussianMixture(6, covariance_type=name, random_state=0, n_jobs=n).fit(X)
+        SparseGaussianMixture(
+            6, sparsity=1.0, covariance_type=name, random_state=0, n_jobs=n
+        ).fit(X)
         for n in (1, 2)
     )
     assert_same(one, two, rtol=0.0)
@@ -367,7 +381,7 @@ def test_same_bits_for_one_and_two_threads(name):
 
 @pytest.mark.parametrize("distance", [1e5, 1e100, 1e300])
 def test_far_away_rows_have_finite_answers(distance):
-    mixture = SparseGaussianMixture(4, random_state=0).fit(blobs())
+    mixture = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(blobs())
     far = distance * np.array([[1.0, 0.0], [-1.0, 1.0], [0.3, -1.0]])
     np.testing.assert_allclose(mixture.predict_proba(far).sum(axis=1), 1.0)
     assert np.isfinite(mixture.score_samples(far)).all()
@@ -392,18 +406,24 @@ def test_repeated_rows_are_floored(name, sparsity):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_cannot_be_fitted_says_so(name):
     X = np.repeat(blobs(n=1), 40, axis=0)
-    mixture = SparseGaussianMixture(3, covariance_type=name, reg_covar=0.0)
+    mixture = SparseGaussianMixture(
+        3, sparsity=1.0, covariance_type=name, reg_covar=0.0
+    )
     with pytest.raises(ValueError, match=r"ill-defined.*increase reg_covar"):
         mixture.fit(X)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_rows_and_constant_features(name):
-    equal = SparseGaussianMixture(5, covariance_type=name).fit(np.ones((60, 2)))
+    equal = SparseGaussianMixture(5, sparsity=1.0, covariance_type=name).fit(
+        np.ones((60, 2))
+    )
     assert equal.n_components_ == 1
     np.testing.assert_array_equal(equal.means_, 1.0)
     X = np.column_stack([blobs(), np.full(600, 7.0)])
-    mixture = SparseGaussianMixture(6, covariance_type=name, random_state=0).fit(X)
+    mixture = SparseGaussianMixture(
+        6, sparsity=1.0, covariance_type=name, random_state=0
+    ).fit(X)
     assert all(np.isfinite(part).all() for part in parameters_of(mixture))
     np.testing.assert_allclose(mixture.means_[:, 2], 7.0)
 
@@ -413,7 +433,7 @@ def test_equal_rows_and_constant_features(name):
 def test_a_start_of_weight_zero_is_survived(solver):
     start = [0.5, 0.5, 0.0]
     mixture = SparseGaussianMixture(
-        3, weights_init=start, solver=solver, max_iter=50, random_state=0
+        3, sparsity=1.0, weights_init=start, solver=solver, max_iter=50, random_state=0
     ).fit(blobs())
     assert np.isfinite(mixture.lower_bound_)
     assert mixture.weights_.sum() == pytest.approx(1.0)
@@ -427,11 +447,15 @@ def test_a_huge_sparsity_leaves_one_component():
 
 
 def test_a_sample_too_small_for_the_rule_keeps_one():
-    mixture = SparseGaussianMixture(2).fit(blobs(n=2)[:4])
+    mixture = SparseGaussianMixture(2, sparsity=1.0).fit(blobs(n=2)[:4])
     assert mixture.n_components_ == 1
-    many = SparseGaussianMixture(2, min_component_samples=1e9).fit(blobs())
+    settings = {"sparsity": 1.0, "min_component_samples": 1e9}
+    many = SparseGaussianMixture(2, **settings).fit(blobs())
     assert many.n_components_ == 1
-    assert many.n_starved_ == 1
+    assert many.n_starved_ == 0  # no more than one was offered
+    given = SparseGaussianMixture(2, means_init=blobs()[[0, -1]], **settings)
+    assert given.fit(blobs()).n_components_ == 1
+    assert given.n_starved_ == 1  # a start that was given is not cut
 
 
 # Starts
@@ -484,7 +508,7 @@ def test_a_callable_start_returns_means_or_responsibilities():
     ],
 )
 def test_what_a_callable_start_may_not_return(made, message):
-    mixture = SparseGaussianMixture(3, init_params=lambda *given: made)
+    mixture = SparseGaussianMixture(3, sparsity=1.0, init_params=lambda *given: made)
     with pytest.raises(ValueError, match=rf"init_params.*{message}"):
         mixture.fit(blobs())
 
@@ -494,7 +518,7 @@ def test_no_iteration_returns_the_start():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mixture = SparseGaussianMixture(
-            3, max_iter=0, means_init=start, weights_init=[0.2, 0.3, 0.5],
+            3, sparsity=1.0, max_iter=0, means_init=start, weights_init=[0.2, 0.3, 0.5],
             precisions_init=np.tile(2 * np.eye(2), (3, 1, 1)),
         ).fit(X)  # fmt: skip
     np.testing.assert_array_equal(mixture.means_, start)
@@ -519,7 +543,9 @@ def test_the_best_of_several_starts_is_kept():
 
 def test_too_few_iterations_are_pointed_out():
     with pytest.warns(ConvergenceWarning, match="did not converge"):
-        mixture = SparseGaussianMixture(5, max_iter=2, random_state=0).fit(blobs())
+        mixture = SparseGaussianMixture(
+            5, sparsity=1.0, max_iter=2, random_state=0
+        ).fit(blobs())
     assert not mixture.converged_
     assert mixture.n_iter_ == 2
 
@@ -549,7 +575,9 @@ def test_warm_start_keeps_the_price_of_a_component():
 @pytest.mark.parametrize("act", ["fit", "partial_fit", "predict"])
 def test_a_changed_type_is_refused_in_words(act):
     X = blobs()
-    mixture = SparseGaussianMixture(3, warm_start=True, random_state=0).fit(X)
+    mixture = SparseGaussianMixture(
+        3, sparsity=1.0, warm_start=True, random_state=0
+    ).fit(X)
     mixture.set_params(covariance_type="diag")
     with pytest.raises(
         ValueError, match=r"covariance_type='diag' and.*, got .*fit it again"
@@ -559,7 +587,9 @@ def test_a_changed_type_is_refused_in_words(act):
 
 def test_warm_start_on_other_features_is_refused():
     X = blobs()
-    mixture = SparseGaussianMixture(3, warm_start=True, random_state=0).fit(X)
+    mixture = SparseGaussianMixture(
+        3, sparsity=1.0, warm_start=True, random_state=0
+    ).fit(X)
     with pytest.raises(
         ValueError, match=r"fitted mixture: expected .* and 1 features, got"
     ):
@@ -568,7 +598,7 @@ def test_warm_start_on_other_features_is_refused():
 
 def test_a_failed_fit_on_other_features_leaves_the_former_one():
     X = blobs()
-    mixture = SparseGaussianMixture(3, random_state=0).fit(X)
+    mixture = SparseGaussianMixture(3, sparsity=1.0, random_state=0).fit(X)
     wide, expected = np.column_stack([X, X]), mixture.predict(X)
     with pytest.raises(ValueError, match="Negative values"):
         mixture.fit(wide, sample_weight=-np.ones(len(X)))
@@ -669,8 +699,8 @@ def test_the_step_of_partial_fit_follows_the_mass_seen():
 def test_partial_fit_refuses_too_few_rows_and_other_features():
     X = blobs()
     with pytest.raises(ValueError, match=r"n_components = 10, n_samples = 9"):
-        SparseGaussianMixture(10).partial_fit(X[:9])
-    mixture = SparseGaussianMixture(3, random_state=0).partial_fit(X)
+        SparseGaussianMixture(10, sparsity=1.0).partial_fit(X[:9])
+    mixture = SparseGaussianMixture(3, sparsity=1.0, random_state=0).partial_fit(X)
     mixture.partial_fit(X[:1])  # later batches may be small
     with pytest.raises(ValueError, match="1 features"):
         mixture.partial_fit(X[:, :1])
@@ -728,7 +758,9 @@ def test_from_parameters_refuses(parameters, message):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_moments_of_a_sample_are_those_of_the_mixture(name):
-    mixture = SparseGaussianMixture(3, covariance_type=name, random_state=0)
+    mixture = SparseGaussianMixture(
+        3, sparsity=1.0, covariance_type=name, random_state=0
+    )
     mixture.fit(blobs())
     X, labels = mixture.sample(40_000)
     assert X.shape == (40_000, 2)
@@ -744,7 +776,7 @@ def test_moments_of_a_sample_are_those_of_the_mixture(name):
 
 @pytest.mark.parametrize("n_samples", [0, -1])
 def test_samples_of_no_rows_are_refused(n_samples):
-    mixture = SparseGaussianMixture(1).fit(blobs())
+    mixture = SparseGaussianMixture(1, sparsity=1.0).fit(blobs())
     with pytest.raises(ValueError, match="Invalid value for 'n_samples'"):
         mixture.sample(n_samples)
     for given in (2.5, "two", None):
@@ -756,7 +788,9 @@ def test_samples_of_no_rows_are_refused(n_samples):
 def test_criteria_count_rows_by_weight_and_components_that_were_kept(name):
     X = blobs()
     weights = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
-    mixture = SparseGaussianMixture(8, covariance_type=name, random_state=0)
+    mixture = SparseGaussianMixture(
+        8, sparsity=1.0, covariance_type=name, random_state=0
+    )
     mixture.fit(X, sample_weight=weights)
     assert mixture.n_components_ == 3
     n_parameters = 2 + 6 + {"full": 9, "tied": 3, "diag": 6, "spherical": 3}[name]
@@ -771,7 +805,7 @@ def test_criteria_count_rows_by_weight_and_components_that_were_kept(name):
 
 def test_copies_predict_alike():
     X = blobs()
-    mixture = SparseGaussianMixture(4, random_state=0).fit(X)
+    mixture = SparseGaussianMixture(4, sparsity=1.0, random_state=0).fit(X)
     expected = mixture.predict_proba(X)
     for other in (pickle.loads(pickle.dumps(mixture)), copy.deepcopy(mixture)):
         np.testing.assert_array_equal(other.predict_proba(X), expected)
@@ -783,7 +817,7 @@ def test_copies_predict_alike():
 
 def test_fit_predict_labels_as_predict_does():
     X = blobs()
-    mixture = SparseGaussianMixture(4, random_state=0)
+    mixture = SparseGaussianMixture(4, sparsity=1.0, random_state=0)
     labels = mixture.fit_predict(X, sample_weight=np.ones(len(X)))
     np.testing.assert_array_equal(labels, mixture.predict(X))
     assert labels.dtype == np.int64
@@ -838,7 +872,9 @@ def test_verbose_output(capsys, solver):
 def test_parameters_are_checked(parameter, values, method):
     X = blobs()
     for value in values:
-        mixture = SparseGaussianMixture(3).set_params(**{parameter: value})
+        mixture = SparseGaussianMixture(3, sparsity=1.0).set_params(
+            **{parameter: value}
+        )
         # Parameter, what was expected, what came.
         with pytest.raises(ValueError, match=rf"'{parameter}'.*must be .* Got ") as e:
             getattr(mixture, method)(X)
@@ -869,8 +905,8 @@ WITH_NAN[3, 1], WITH_INFINITY[3, 1] = np.nan, np.inf
 def test_rows_that_are_no_rows_are_refused(X, error, message):
     for act in ("fit", "partial_fit", "fit_predict"):
         with pytest.raises(error, match=message):
-            getattr(SparseGaussianMixture(3), act)(X)
-    fitted = SparseGaussianMixture(3, random_state=0).fit(ROWS)
+            getattr(SparseGaussianMixture(3, sparsity=1.0), act)(X)
+    fitted = SparseGaussianMixture(3, sparsity=1.0, random_state=0).fit(ROWS)
     for act in ("predict", "predict_proba", "score_samples", "score", "bic", "aic"):
         with pytest.raises(error, match=message):
             getattr(fitted, act)(X)
@@ -878,14 +914,14 @@ def test_rows_that_are_no_rows_are_refused(X, error, message):
 
 def test_too_few_rows_are_refused():
     with pytest.raises(ValueError, match=r"1 sample\(s\).*minimum of 2"):
-        SparseGaussianMixture(1).fit(ROWS[:1])
+        SparseGaussianMixture(1, sparsity=1.0).fit(ROWS[:1])
     message = r"n_samples >= n_components but got n_components = 10, n_samples = 5"
     with pytest.raises(ValueError, match=message + ".*lower n_components"):
-        SparseGaussianMixture(10).fit(ROWS[:5])
+        SparseGaussianMixture(10, sparsity=0.0).fit(ROWS[:5])
     weights = np.zeros(len(ROWS))
     weights[:5] = 1.0
     with pytest.raises(ValueError, match=message):
-        SparseGaussianMixture(10).fit(ROWS, sample_weight=weights)
+        SparseGaussianMixture(10, sparsity=0.0).fit(ROWS, sample_weight=weights)
 
 
 @pytest.mark.parametrize(
@@ -901,7 +937,7 @@ def test_too_few_rows_are_refused():
     ],
 )
 def test_weights_that_are_no_weights_are_refused(weights, message):
-    fitted = SparseGaussianMixture(3, random_state=0).fit(ROWS)
+    fitted = SparseGaussianMixture(3, sparsity=1.0, random_state=0).fit(ROWS)
     for act in ("fit", "partial_fit", "fit_predict", "score", "bic", "aic"):
         with pytest.raises(ValueError, match=message):
             getattr(copy.deepcopy(fitted), act)(ROWS, sample_weight=weights)
@@ -933,6 +969,6 @@ def test_starts_that_do_not_fit_are_refused(start, message, act):
 )
 def test_before_fit_it_says_so(act):
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        getattr(SparseGaussianMixture(), act)(ROWS)
+        getattr(SparseGaussianMixture(sparsity=1.0), act)(ROWS)
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        SparseGaussianMixture().sample()
+        SparseGaussianMixture(sparsity=1.0).sample()

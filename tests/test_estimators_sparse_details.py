@@ -110,3 +110,11 @@ def test_partial_fit_starves_none_before_all_could_have_had_their_rows():
     assert mixture.partial_fit(X).n_components_ == 5
     assert mixture.partial_fit(X[:1]).n_components_ == 1
     assert mixture.n_starved_ == 4
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "score", "bic", "aic"])
+def test_weights_that_sum_to_0_are_refused_by_name(method):
+    X = blobs(n=20)
+    mixture = SparseGaussianMixture(2, sparsity=0.0, random_state=0).fit(X)
+    with pytest.raises(ValueError, match="sample_weight"):
+        getattr(mixture, method)(X, sample_weight=np.zeros(len(X)))

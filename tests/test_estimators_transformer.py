@@ -16,9 +16,13 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skgmmot import GMMOTTransformer, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTTransformer,
+    SparseGaussianMixture,
+)
 from skgmmot.datasets import make_shifted_mixtures, stack_domains
-from skgmmot.transport import mw2_map, mw2_plan
+from skgmmot.transport import mw2_map
 
 
 def two_components(**parameters):
@@ -40,6 +44,7 @@ def fixture_fitted(problem):
 
 @pytest.mark.filterwarnings("ignore:No sample_domain was given:UserWarning")
 @pytest.mark.filterwarnings("ignore:sample_weight is read as frequencies:UserWarning")
+@pytest.mark.filterwarnings("ignore:fit_transform was given y:UserWarning")
 @parametrize_with_checks(
     [
         GMMOTTransformer(SparseGaussianMixture(3, sparsity=0.0)),
@@ -52,16 +57,61 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-def test_transform_is_the_map_of_the_reference(problem, fitted):
-    data, _, _ = problem
-    source = two_components().fit(data.X_source)
-    target = two_components().fit(data.X_target)
-    plan = mw2_plan(source, target)
-    expected = reference.barycentric_map(
-        data.X_source[:50], parts_of(source), parts_of(target), plan.coupling
+def test_transform_is_the_map_of_the_reference(problem):
+    data, X, sample_domain = problem
+    mover = GMMOTTransformer(two_components(), reg=0.1, align="scale")
+    mover.fit(X, sample_domain=sample_domain)
+    source, target = parts_of(mover.source_), parts_of(mover.target_)
+    (linear, shift), metric = mover.alignment_, mover.cost_scale_
+    aligned = [np.diag(linear) @ c @ np.diag(linear) for c in source[2]]
+    common = 0.5 * (
+        np.einsum("k,kij->ij", source[0], aligned)
+        + np.einsum("k,kij->ij", target[0], target[2])
     )
-    moved = fitted.transform(data.X_source[:50])
+    home = np.diag(1.0 / linear)
+    counts = 600 * source[0], 600 * target[0]
+    drawn = reference.shrunk_covariances(aligned, common, counts[0])
+    moved_by = (
+        (*source[:2], np.array([home @ c @ home for c in drawn])),
+        (*target[:2], reference.shrunk_covariances(target[2], common, counts[1])),
+    )
+
+    def with_own_posteriors(X, left, entered, coupling):
+        seen = aligned_source(source, linear, shift, metric)
+        shares = reference.posteriors(X, seen)
+        expected = np.zeros(X.shape)
+        for k, row in enumerate(coupling):
+            for j, mass in enumerate(row / row.sum()):
+                images = [reference.pair_image(x, left, entered, k, j) for x in X]
+                expected += shares[:, [k]] * mass * np.array(images)
+        return expected
+
+    expected = reference.framed_map(
+        with_own_posteriors, data.X_source[:40], *moved_by, mover.coupling_,
+        np.diag(linear), shift, metric,
+    )  # fmt: skip
+    moved = mover.transform(data.X_source[:40])
     np.testing.assert_allclose(moved, expected, rtol=1e-8, atol=1e-8)
+
+
+def aligned_source(mixture, linear, shift, metric):
+    """A mixture after a diagonal alignment, in units of the costs."""
+    weights, means, covariances = mixture
+    scales = linear / np.sqrt(metric)
+    return (
+        weights,
+        means * scales + shift / np.sqrt(metric),
+        covariances * np.outer(scales, scales),
+    )
+
+
+def test_known_mixtures_move_rows_as_mw2_map_does(problem, fitted):
+    data, _, _ = problem
+    ends = fitted.source_, fitted.target_
+    mover = GMMOTTransformer.from_mixtures(*ends, align=None, cost_scale=1.0)
+    np.testing.assert_allclose(
+        mover.transform(data.X_source), mw2_map(data.X_source, *ends), atol=1e-9
+    )
 
 
 def parts_of(estimator):
@@ -81,9 +131,11 @@ def test_map_to_source_moves_target_rows(problem):
     mover = GMMOTTransformer(two_components(), map_to="source")
     moved = mover.fit_transform(X, sample_domain=sample_domain)
     np.testing.assert_array_equal(moved[sample_domain >= 0], data.X_source)
-    expected = mw2_map(data.X_target, mover.target_, mover.source_,
-                       plan=mover.coupling_.T)  # fmt: skip
-    np.testing.assert_allclose(moved[sample_domain < 0], expected, rtol=1e-10)
+    there = clone(mover).set_params(map_to="target")
+    there.fit(X, sample_domain=sample_domain)
+    expected = there.inverse_transform(data.X_target)
+    np.testing.assert_array_equal(moved[sample_domain < 0], expected)
+    assert np.abs(expected.mean(axis=0) - data.X_source.mean(axis=0)).max() < 0.02
 
 
 def test_fit_transform_equals_fit_then_transform(problem):
@@ -171,13 +223,24 @@ def test_scikit_learn_mixtures_serve_as_estimators(problem):
         theirs.fit(X, sample_domain=sample_domain, sample_weight=np.ones(len(X)))
 
 
-def test_a_frozen_estimator_is_used_as_it_is(problem):
+def test_a_frozen_coupled_fit_is_used_as_it_is(problem):
     data, X, sample_domain = problem
-    frozen = two_components().fit(data.X_source)
-    mover = GMMOTTransformer(FrozenEstimator(frozen))
-    mover.fit(X, sample_domain=sample_domain)
-    np.testing.assert_array_equal(mover.source_.means_, frozen.means_)
-    np.testing.assert_allclose(mover.transform(data.X_source), data.X_source)
+    coupled = CoupledGaussianMixture(2, random_state=0)
+    coupled.fit(X, sample_domain=sample_domain)
+    mover = GMMOTTransformer(FrozenEstimator(coupled))
+    mover.fit(X[::-1], sample_domain=sample_domain)
+    assert mover.source_ is coupled.source_
+    np.testing.assert_array_equal(mover.coupling_, coupled.coupling_)
+    again = GMMOTTransformer(CoupledGaussianMixture(2, random_state=0))
+    moved = again.fit(X, sample_domain=sample_domain).transform(data.X_source)
+    np.testing.assert_array_equal(mover.transform(data.X_source), moved)
+
+
+def test_a_frozen_mixture_is_refused_since_both_sides_would_be_the_same(problem):
+    data, X, sample_domain = problem
+    frozen = FrozenEstimator(two_components().fit(data.X_source))
+    with pytest.raises(ValueError, match="SparseGaussianMixture, the same for both"):
+        GMMOTTransformer(frozen).fit(X, sample_domain=sample_domain)
 
 
 def test_integer_weights_equal_repeated_rows(problem):
@@ -285,6 +348,11 @@ def test_a_domain_without_weight_is_refused(problem):
         {"map_to": "both"},
         {"strength": 1.5},
         {"strength": np.nan},
+        {"align": "mean"},
+        {"cost_scale": 0.0},
+        {"out_of_support": "drop"},
+        {"support_level": 1.0},
+        {"max_slope": 0.0},
         {"estimator": 3},
     ],
 )
@@ -297,7 +365,8 @@ def test_bad_parameters_name_themselves(problem, parameters):
 
 def test_an_unfitted_transformer_says_so(problem):
     _, X, _ = problem
-    for method in ("transform", "inverse_transform", "transport_weights"):
+    methods = "transform", "inverse_transform", "transport_weights", "support_score"
+    for method in methods:
         with pytest.raises(NotFittedError, match="GMMOTTransformer"):
             getattr(GMMOTTransformer(), method)(X)
 

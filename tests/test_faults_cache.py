@@ -53,9 +53,8 @@ open({str(folder)!r}, "w").close()
 def reach(folder):
     """Begin a process that compiles, or finds compiled, one small kernel."""
     code = """
-import numpy as np
 from skgmmot.transport._interior import _reach
-print(_reach(np.array([-2.0, 1.0])))
+print(_reach(-2.0))
 """
     return start_child(code, preamble="", env=cache(folder))
 

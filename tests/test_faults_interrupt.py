@@ -53,10 +53,11 @@ ESTIMATORS = {
     ),
     "coupled": (
         "CoupledGaussianMixture(10, random_state=0, tol=0.0)",
-        "former.score(small)",
+        "former.predict_proba(small).tobytes()",
     ),
     "transformer": (
-        "GMMOTTransformer(SparseGaussianMixture(10, tol=0.0, random_state=0))",
+        "GMMOTTransformer("
+        "SparseGaussianMixture(10, sparsity=1.0, tol=0.0, random_state=0))",
         "former.transform(small).tobytes()",
     ),
 }

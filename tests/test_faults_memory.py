@@ -119,7 +119,7 @@ def test_a_thousand_fits_leave_no_memory_behind():
         mixture = {"n_components": 2, "max_iter": 3, "tol": 1.0}
         makers = [
             lambda: SparseGaussianMixture(**mixture),
-            lambda: SparseGaussianMixture(solver="adam", **mixture),
+            lambda: SparseGaussianMixture(sparsity=1.0, solver="adam", **mixture),
             lambda: CoupledGaussianMixture(covariance_type="diag", **mixture),
             lambda: GMMOTTransformer(SparseGaussianMixture(**mixture)),
         ]

@@ -31,12 +31,14 @@ def makers(**common):
     common = {"random_state": 5, "max_iter": 8, **common}
     sparse = {
         f"{solver} {kind}": SparseGaussianMixture(
-            6, covariance_type=kind, solver=solver, **common
+            6, sparsity=1.0, covariance_type=kind, solver=solver, **common
         )
         for solver in ("em", "adam")
         for kind in ("full", "tied", "diag", "spherical")
     }
-    random = SparseGaussianMixture(4, init_params="random", refit=True, **common)
+    random = SparseGaussianMixture(
+        4, sparsity=1.0, init_params="random", refit=True, **common
+    )
     coupled = CoupledGaussianMixture(3, **common)
     unbalanced = CoupledGaussianMixture(
         (2, 3), reg_m=1.0, covariance_type="diag", **common

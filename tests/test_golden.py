@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 
 from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
 from skgmmot.datasets import make_mixture, make_shifted_mixtures, stack_domains
@@ -50,18 +51,41 @@ def sparse(**parameters):
     }
 
 
-def coupled(**parameters):
-    """Numbers of a coupled fit, and of rows that were moved along it."""
+def aligned(**parameters):
+    """Numbers of a coupled fit with its own units."""
     data = pair()
     X, sample_domain = stack_domains(data.X_source, data.X_target)
-    estimator = CoupledGaussianMixture(3, random_state=0, **parameters)
-    mover = GMMOTTransformer(estimator).fit(X, sample_domain=sample_domain)
-    fitted = estimator.fit(X, sample_domain=sample_domain)
+    fitted = CoupledGaussianMixture(random_state=0, **parameters)
+    fitted.fit(X, sample_domain=sample_domain)
+    mover = GMMOTTransformer(FrozenEstimator(fitted))
+    mover.fit(X, sample_domain=sample_domain)
     return {
         "lower_bound": fitted.lower_bound_,
         "transport_cost": fitted.transport_cost_,
         "coupling": np.sort(fitted.coupling_.ravel()),
+        "shift": fitted.alignment_.shift,
         "moved": mover.transform(data.X_source[:4]),
+        "bic": fitted.bic(X, sample_domain=sample_domain),
+    }
+
+
+def coupled(**parameters):
+    """Numbers of a coupled fit of absolute costs, and of rows moved along it."""
+    data = pair()
+    X, sample_domain = stack_domains(data.X_source, data.X_target)
+    scale = np.mean([rows.var(axis=0) for rows in (data.X_source, data.X_target)])
+    estimator = CoupledGaussianMixture(
+        3, random_state=0, align=None, cost_scale=scale, **parameters
+    )
+    mover = GMMOTTransformer(estimator).fit(X, sample_domain=sample_domain)
+    fitted = estimator.fit(X, sample_domain=sample_domain)
+    return {
+        "lower_bound": fitted.lower_bound_,
+        "transport_cost": scale * fitted.transport_cost_,
+        "coupling": np.sort(fitted.coupling_.ravel()),
+        "moved": mw2_map(
+            data.X_source[:4], fitted.source_, fitted.target_, plan=fitted.coupling_
+        ),
         "weights": mover.transport_weights(data.X_source[:4]),
     }
 
@@ -90,14 +114,20 @@ def toolbox():
 
 CASES = {
     "sparse": lambda: sparse(sparsity=1.0),
+    "bic": lambda: sparse(sparsity="bic"),
     "plain": lambda: sparse(sparsity=0.0),
-    "diag": lambda: sparse(covariance_type="diag", init_params="k-means++"),
-    "tied": lambda: sparse(covariance_type="tied", init_params="random"),
-    "spherical": lambda: sparse(covariance_type="spherical", refit=True),
-    "adam": lambda: sparse(solver="adam"),
+    "diag": lambda: sparse(
+        sparsity=1.0, covariance_type="diag", init_params="k-means++"
+    ),
+    "tied": lambda: sparse(sparsity=1.0, covariance_type="tied", init_params="random"),
+    "spherical": lambda: sparse(sparsity=1.0, covariance_type="spherical", refit=True),
+    "adam": lambda: sparse(sparsity=1.0, solver="adam"),
     "coupled": lambda: coupled(),
     "unbalanced": lambda: coupled(reg_m=1.0),
     "coupled diag": lambda: coupled(covariance_type="diag", reg=0.0),
+    "aligned": lambda: aligned(),
+    "aligned unbalanced": lambda: aligned(reg_m=1.0),
+    "aligned tied": lambda: aligned(covariance_type="tied", align="linear"),
     "toolbox": toolbox,
 }
 

@@ -192,7 +192,9 @@ def test_coupled_fits_and_maps_of_hard_data(name, covariance_type, dtype):
 @pytest.mark.parametrize("solver", ["em", "adam"])
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_weights_that_are_all_0_are_refused(solver, covariance_type):
-    mixture = SparseGaussianMixture(covariance_type=covariance_type, solver=solver)
+    mixture = SparseGaussianMixture(
+        sparsity=1.0, covariance_type=covariance_type, solver=solver
+    )
     with pytest.raises(ValueError, match=r"(?i)sample.weights?:? .*at least one"):
         mixture.fit(blobs(), sample_weight=np.zeros(120))
 
@@ -205,7 +207,11 @@ def test_singular_data_without_a_ridge_are_fitted_or_refused_in_words(
     X, n_components, _ = problem_of(name, np.float64)
     for solver in ("em", "adam"):
         mixture = SparseGaussianMixture(
-            n_components, covariance_type=covariance_type, solver=solver, reg_covar=0.0
+            n_components,
+            sparsity=1.0,
+            covariance_type=covariance_type,
+            solver=solver,
+            reg_covar=0.0,
         )
         try:
             mixture.fit(X)

@@ -204,3 +204,30 @@ def test_singular_covariances_are_allowed(parameters):
     parameters[2][0] = [[1.0, 1.0], [1.0, 1.0]]
     parameters[2][1] = 0.0
     as_mixture(parameters)
+
+
+@pytest.mark.parametrize("k", [3, 7, 30])
+def test_weights_printed_with_six_digits_pass(k):
+    weights = np.round(np.full(k, 1.0 / k), 6)
+    mixture = as_mixture((weights, np.zeros((k, 1)), np.ones((k, 1, 1))))
+    np.testing.assert_array_equal(mixture.weights, weights)
+
+
+def test_sample_has_shares_means_and_covariances():
+    covariances = [[[1.0, 0.8], [0.8, 2.0]], [[0.0, 0.0], [0.0, 4.0]]]
+    mixture = as_mixture(([0.3, 0.7], [[0.0, 1.0], [9.0, -1.0]], covariances))
+    X, y = mixture.sample(40_000, random_state=0)
+    assert X.shape == (40_000, 2)
+    np.testing.assert_allclose(np.bincount(y) / len(y), [0.3, 0.7], atol=0.01)
+    for k in range(2):
+        np.testing.assert_allclose(X[y == k].mean(0), mixture.means[k], atol=0.05)
+        np.testing.assert_allclose(np.cov(X[y == k].T), covariances[k], atol=0.1)
+    assert np.ptp(X[y == 1][:, 0]) == 0.0
+    np.testing.assert_array_equal(mixture.sample(40_000, random_state=0)[0], X)
+
+
+def test_sample_keeps_float32_and_refuses_no_rows(parameters):
+    single = as_mixture([np.asarray(array, np.float32) for array in parameters])
+    assert single.sample(3, random_state=0)[0].dtype == np.float32
+    with pytest.raises(ValueError, match="n_samples: expected an integer, at least 1"):
+        single.sample(0)

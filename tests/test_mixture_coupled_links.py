@@ -103,7 +103,7 @@ def test_framed_costs_are_those_of_the_slow_truth(out, seed, diagonal):
     if out:
         link.metric[0] = np.inf
     problem = case.problem._replace(links=(link,), frozen=(False, False))
-    (plan,) = transport_plans(case.sides, problem, warn=False)
+    ((_, plan),) = transport_plans(case.sides, problem, warn=False)
     table = reference.framed_costs(
         *map(dense, case.sides), matrix, link.shift, link.metric
     )
@@ -358,7 +358,7 @@ def test_a_chain_of_three_samples_is_fitted(reg_m):
     alone = problem._replace(transport_weight=0.0)
     apart = run_coupled(alone, e_step(alone, start), Control(1e-9, 300, True))
     values = [
-        sum(plan.value for plan in transport_plans(f.state.point, problem))
+        sum(found.plan.value for found in transport_plans(f.state.point, problem))
         for f in (fit, apart)
     ]
     assert values[0] < values[1]

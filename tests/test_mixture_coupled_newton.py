@@ -6,9 +6,9 @@ import pytest
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture.coupled._links import (
     LinkTerm,
+    compare,
     coupling_matrix,
     link_frames,
-    rotations_and_costs,
 )
 from skgmmot.mixture.coupled._newton import newton_step, whiten_moments
 from skgmmot.mixture.coupled._records import (
@@ -41,12 +41,12 @@ def test_a_newton_step_reports_by_how_much_the_sum_fell(blocks, p, kind):
 
     def loss(at):
         return whiten_moments(moments, at).loss + np.sum(
-            plan * rotations_and_costs(at, frame)[1]
+            plan * compare(at, frame).costs()
         )
 
     falls = []
     for _ in range(12):
-        rotations, _ = rotations_and_costs(maps, frame)
+        rotations = compare(maps, frame).rotations
         term = LinkTerm(frame, coupling_matrix(plan, rotations))
         before = loss(maps)
         maps, fall, expected = newton_step(

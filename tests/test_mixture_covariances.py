@@ -7,7 +7,8 @@ from sklearn.mixture import GaussianMixture
 from strategies import spd_stack
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED, TYPES, safe_counts
+from skgmmot.linalg._covariances import TYPES
+from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
 
 NAMES = ["full", "tied", "diag", "spherical"]
 K, D = 3, 4

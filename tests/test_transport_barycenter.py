@@ -293,3 +293,52 @@ def test_too_many_tuples_are_refused_by_their_size():
 def test_wrong_parameters_are_refused(wrong, match):
     with pytest.raises(ValueError, match=match):
         mw2_barycenter(random_list(2, 2), **wrong)
+
+
+def cost_of(barycenter, mixtures):
+    """The objective with equal weights."""
+    return objective(barycenter, mixtures, np.full(len(mixtures), 1 / len(mixtures)))
+
+
+def test_descent_leaves_the_span_of_its_start():
+    flat = [np.diag(v) for v in ([1.0, 0, 1], [0, 1, 1.0], [1, 1.0, 0])]
+    mixtures = [([1.0], np.zeros((1, 3)), [covariance]) for covariance in flat]
+    found = mw2_barycenter(mixtures, method="fixed_point")
+    assert cost_of(found, mixtures) == pytest.approx(2 / 3, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_descent_of_flat_gaussians_costs_as_much_as_the_exact_one(seed):
+    rng = np.random.default_rng(seed)
+    d, mixtures = rng.integers(2, 6), []
+    for _ in range(rng.integers(2, 5)):
+        factor = rng.standard_normal((d, rng.integers(1, d)))
+        mixtures.append(([1.0], rng.standard_normal((1, d)), [factor @ factor.T]))
+    exact = cost_of(mw2_barycenter(mixtures), mixtures)
+    found = mw2_barycenter(mixtures, method="fixed_point", random_state=0)
+    assert exact * (1 - 1e-6) <= cost_of(found, mixtures) <= exact * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_descent_does_not_end_above_its_start(seed, rank):
+    rng = np.random.default_rng(seed)
+
+    def draw():
+        factors = rng.standard_normal((3, 3, rank))
+        means = rng.standard_normal((3, 3))
+        return rng.dirichlet(np.ones(3)), means, factors @ factors.swapaxes(1, 2)
+
+    mixtures, start = [draw() for _ in range(3)], draw()
+    for _ in range(2):  # the second start is what the first descent found
+        found = mw2_barycenter(mixtures, method="fixed_point", init=start)
+        before = cost_of(start, mixtures)
+        assert cost_of(found, mixtures) <= before * (1 + 1e-9)
+        start = found
+
+
+def test_a_start_that_is_best_is_kept():
+    spread = np.array([[[1.0]], [[1.0]]])
+    mixtures = [([0.5, 0.5], [[0.0], [8.0]], spread)] * 2
+    found = mw2_barycenter(mixtures, method="fixed_point", init=mixtures[0])
+    assert cost_of(found, mixtures) < 1e-12

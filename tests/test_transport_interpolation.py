@@ -128,9 +128,69 @@ def test_times_outside_are_refused(t):
         mw2_interpolation(SOURCE, TARGET, t)
 
 
-def test_unbalanced_plans_are_refused():
-    plan = mw2_plan(SOURCE, TARGET, reg_m=0.01)
-    with pytest.raises(ValueError, match="plan: expected a balanced plan"):
-        mw2_interpolation(SOURCE, TARGET, 0.5, plan=plan)
+def test_plans_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
         mw2_interpolation(SOURCE, TARGET, 0.5, plan=np.ones((2, 3)) / 6)
+
+
+# Unbalanced plans
+
+
+def unbalanced(pair, reg_m=0.5):
+    """A plan that loses mass, and its marginals."""
+    coupling = mw2_plan(*pair, reg=0.1, reg_m=reg_m).coupling
+    return coupling, coupling.sum(axis=1), coupling.sum(axis=0)
+
+
+@given(strategies.mixture_pairs(), st.floats(0.0, 1.0), st.floats(1.0, 20.0))
+@settings(max_examples=40, deadline=None)
+def test_unbalanced_interpolation_equals_reference(pair, t, largest):
+    coupling, _, _ = unbalanced(pair)
+    found = mw2_interpolation(*pair, t, plan=coupling, max_growth=largest)
+    expected = reference_toolbox.unbalanced_interpolation(*pair, t, coupling, largest)
+    assert found.weights.sum() == pytest.approx(1.0)
+    for left, right in zip(moments_of(found), moments_of(expected), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-7, atol=1e-7)
+
+
+def moments_of(mixture):
+    """Mean and second moment of a mixture: they do not depend on its order."""
+    weights, means, covariances = mixture
+    outer = means[:, :, None] * means[:, None, :]
+    return weights @ means, np.einsum("k,kij->ij", weights, covariances + outer)
+
+
+@given(strategies.mixture_pairs(), st.sampled_from([1.0, 1.5, 1e6]))
+@settings(max_examples=30, deadline=None)
+def test_unbalanced_ends_are_the_mixtures(pair, largest):
+    coupling, _, _ = unbalanced(pair)
+    for t, end in zip((0.0, 1.0), pair, strict=True):
+        found = mw2_interpolation(*pair, t, plan=coupling, max_growth=largest)
+        for left, right in zip(moments_of(found), moments_of(end), strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)
+
+
+def test_a_population_that_grows_grows_on_the_way():
+    means, ones = np.array([[0.0], [100.0]]), np.ones((2, 1, 1))
+    source, target = ([0.8, 0.2], means, ones), ([0.2, 0.8], means + 1.0, ones)
+    coupling = np.diag([0.4, 0.4])
+    found = mw2_interpolation(source, target, 0.5, plan=coupling, max_growth=2.0)
+    masses = np.array([0.4, 0.4])  # √(2 · ½) of both pairs
+    np.testing.assert_allclose(found.weights, masses / masses.sum())
+    np.testing.assert_allclose(found.means, means + 0.5)
+
+
+def test_what_nothing_is_paired_with_fades_in_its_place():
+    source = [0.5, 0.5], [[0.0], [50.0]], np.ones((2, 1, 1))
+    target = [1.0], [[1.0]], np.ones((1, 1, 1))
+    found = mw2_interpolation(source, target, 0.25, plan=[[0.5], [0.0]])
+    np.testing.assert_allclose(found.means.ravel(), [0.25, 50.0, 1.0])
+    pair, rest = 0.5 * 1.5**0.25, (0.75 * 0.5, 0.25 * (1.0 - 1.5 * 0.5))
+    weights = np.array([pair, *rest])
+    np.testing.assert_allclose(found.weights, weights / weights.sum())
+
+
+@pytest.mark.parametrize("largest", [0.5, np.nan, "2"])
+def test_growth_below_one_is_refused(largest):
+    with pytest.raises(ValueError, match="max_growth: expected"):
+        mw2_interpolation(SOURCE, TARGET, 0.5, max_growth=largest)

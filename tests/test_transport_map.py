@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from skgmmot.linalg import as_mixture
 from skgmmot.transport import Mixture, mw2_map, mw2_plan
-from skgmmot.transport._map import METHODS, MixtureMap, mixture_gaussians
+from skgmmot.transport._component_maps import MixtureMap, mixture_gaussians
+from skgmmot.transport._map import METHODS
 
 pairs = strategies.mixture_pairs(max_components=4, max_dimension=4)
 every_method = pytest.mark.parametrize("method", METHODS)

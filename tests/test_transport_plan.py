@@ -206,6 +206,29 @@ def test_one_component_with_costs_far_above_the_penalty(reg_m):
         np.testing.assert_allclose(plan.coupling, 1.0, rtol=1e-9)
 
 
+@pytest.mark.parametrize("reg", [2e-5, 1e-2, 10.0, 1e5])
+@pytest.mark.parametrize(
+    "reg_m", [(1e-2, 0.05), (1e4, 1e9), (1e9, 1e9), (30.0, None), (None, 1e9)]
+)
+@pytest.mark.parametrize("mass", [1.0, 3.0])
+def test_one_component_beside_penalties_of_all_sizes(reg, reg_m, mass):
+    rng = np.random.default_rng(0)
+    costs, a = rng.uniform(size=(7, 1)), mass * rng.dirichlet(np.full(7, 0.3))
+    plan = solve_plan(costs, a, [1.0], reg=reg, reg_m=reg_m)
+    wanted, value = reference.single_plan(costs[:, 0], a, 1.0, reg, reg_m)
+    np.testing.assert_allclose(plan.coupling[:, 0], wanted, rtol=1e-12)
+    np.testing.assert_allclose(plan.value, value, rtol=1e-11)
+    # Either side may be the one.
+    turned = solve_plan(costs.T, [1.0], a, reg=reg, reg_m=reg_m[::-1])
+    np.testing.assert_array_equal(turned.coupling, plan.coupling.T)
+    f, g = plan.potentials
+    exponents = (f[:, None] + g - costs) / reg
+    atol = 2e-15 * (1.0 + max(abs(f).max(), abs(g).max()) / reg)
+    np.testing.assert_allclose(
+        exponents, np.log(plan.coupling / a[:, None]), rtol=1e-12, atol=atol
+    )
+
+
 def test_failure_to_converge_is_told(monkeypatch):
     monkeypatch.setattr(_plan, "_MAX_STEPS", 1)
     monkeypatch.setattr(_plan, "_interior_potential", lambda p: np.zeros(len(p.a)))

@@ -1,6 +1,5 @@
 """What a fitted mixture can do: densities, labels, draws, criteria."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral
 from time import perf_counter
@@ -13,12 +12,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
-from skgmmot._checks import message
+from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
+from skgmmot.mixture._criteria import Aic, Bic, n_parameters
 from skgmmot.mixture._em import Parameters, gaussians_of
 
 
@@ -209,8 +209,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         """Free parameters of the components that were kept."""
-        n_components, d = self.means_.shape
-        return n_components * (d + 1) - 1 + self._kind.n_parameters(n_components, d)
+        return n_parameters(self._kind, *self.means_.shape)
 
     def _information(
         self, X: Any, sample_weight: Any, price: Callable[[float], float]
@@ -223,7 +222,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Bayesian information criterion, the lower the better.
 
-        .. math:: -2 \log L + p \log \sum_i w_i
+        .. math:: -2 \log L + p \max(\log \sum_i w_i, 0)
 
         with p the free parameters of the components kept (Schwarz, Annals of
         Statistics 1978, doi 10.1214/aos/1176344136).
@@ -241,7 +240,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             In nats.
         """
         check_is_fitted(self)
-        return self._information(X, sample_weight, np.log)
+        return self._information(X, sample_weight, Bic.price)
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Akaike information criterion, the lower the better.
@@ -264,16 +263,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
             In nats.
         """
         check_is_fitted(self)
-        return self._information(X, sample_weight, lambda mass: 2.0)
+        return self._information(X, sample_weight, Aic.price)
 
 
-def warn_of_no_convergence(stacklevel: int) -> None:
+def warn_of_no_convergence() -> None:
     """Warn that the best start did not converge, in scikit-learn's words."""
-    warnings.warn(
+    warn_caller(
         "Best performing initialization did not converge. Try different init "
         "parameters, or increase max_iter, tol, or check for degenerate data.",
         ConvergenceWarning,
-        stacklevel=stacklevel,
     )
 
 
@@ -303,6 +301,19 @@ class Progress:
             f"\t bound change {change:.5f}"
         )
         self.last = now
+
+    def size(self, n_components: int, criterion: float) -> None:
+        """Report the criterion of a number of components."""
+        if self.verbose:
+            print(f"  {n_components} components: criterion {criterion:.5g}")
+
+    def limit(self, n_components: int) -> None:
+        """Report that the number found is all that were offered."""
+        if self.verbose:
+            print(
+                f"All {n_components} components that were offered were kept; a larger "
+                "n_components may do better."
+            )
 
     def end(self, bound: float, converged: bool) -> None:
         """Report how a start ended."""

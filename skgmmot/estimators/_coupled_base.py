@@ -14,6 +14,12 @@ from skgmmot.estimators._validation import check_rows, check_weights
 class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
     """Methods of an estimator with source_, target_ and coupling_."""
 
+    source_: Any
+    target_: Any
+    coupling_: np.ndarray
+    frozen: str | None
+    _has_domains: bool  # whether fit was given labels
+
     def _by_domain(
         self, X: Any, sample_domain: Any, method: str, width: int | None = None
     ) -> tuple[Any, np.ndarray]:
@@ -144,17 +150,104 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         -------
         score : float
             In nats a sample, without the transport term.
+
+        Raises
+        ------
+        ValueError
+            Without labels after a fit that had them: rows of both domains would be
+            scored under the source mixture.
         """
+        sums = self._log_likelihoods(X, sample_domain, sample_weight, "score")
+        return float(np.mean([total / mass for total, mass in sums if mass > 0.0]))
+
+    def _log_likelihoods(
+        self, X: Any, sample_domain: Any, sample_weight: Any, method: str
+    ) -> list[tuple[float, float]]:
+        """(log-likelihood, mass) of the source rows and of the target rows."""
+        check_is_fitted(self)
+        X = check_rows(self, X)
+        if sample_domain is None and self._has_domains:
+            expected = f"labels in {method}, since fit was given some"
+            mend = (
+                "pass them; in a grid search or a cross-validation enable metadata "
+                "routing, sklearn.set_config(enable_metadata_routing=True), which "
+                "hands them on"
+            )
+            raise ValueError(message("sample_domain", expected, None, mend))
         log_density, mask = self._by_domain(X, sample_domain, "_log_density")
         log_density = log_density.astype(np.float64)
         weights = check_weights(sample_weight, log_density[:, None])
         weights = np.ones(len(log_density)) if weights is None else weights
-        means = [
-            np.average(log_density[rows], weights=weights[rows])
+        return [
+            (float(weights[rows] @ log_density[rows]), float(weights[rows].sum()))
             for rows in (mask, ~mask)
-            if weights[rows].any()
         ]
-        return float(np.mean(means))
+
+    def _information(
+        self, X: Any, sample_domain: Any, sample_weight: Any, criterion: str
+    ) -> float:
+        """Sum over the domains, but a frozen one, of their criteria."""
+        sums = self._log_likelihoods(X, sample_domain, sample_weight, criterion)
+        total = 0.0
+        for name, side, (value, mass) in zip(
+            ("source", "target"), (self.source_, self.target_), sums, strict=True
+        ):
+            if mass > 0.0 and self.frozen != name:
+                price = np.log(mass) if criterion == "bic" else 2.0
+                total += side._n_parameters() * price - 2.0 * value
+        return float(total)
+
+    def bic(
+        self, X: Any, *, sample_domain: Any = None, sample_weight: Any = None
+    ) -> float:
+        r"""Bayesian information criterion, the lower the better.
+
+        .. math:: \sum_{s} \big( -2 \log L_s + p_s \log \sum_{i \in s} w_i \big)
+
+        over the domains s, p their free parameters; a frozen side takes no part.
+        Fits with different `transport_weight` have the same price, so that it chooses
+        numbers of components, not that.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of both domains.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        bic : float
+            In nats.
+        """
+        return self._information(X, sample_domain, sample_weight, "bic")
+
+    def aic(
+        self, X: Any, *, sample_domain: Any = None, sample_weight: Any = None
+    ) -> float:
+        r"""Akaike information criterion, the lower the better.
+
+        .. math:: \sum_{s} \big( -2 \log L_s + 2 p_s \big)
+
+        over the domains s, as in `bic`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of both domains.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        aic : float
+            In nats.
+        """
+        return self._information(X, sample_domain, sample_weight, "aic")
 
     def sample(
         self, n_samples: int = 1, sample_domain: float = 1

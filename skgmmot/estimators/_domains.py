@@ -1,12 +1,11 @@
 """Domain labels: which rows are source and which are target."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from skgmmot._checks import message, naming
+from skgmmot._checks import message, naming, warn_caller
 
 _METHODS = (
     "fit",
@@ -70,26 +69,45 @@ def split_rows(
     """
     mask = source_rows(sample_domain, len(X))
     if mask is None:
-        warnings.warn(
+        warn_caller(
             "No sample_domain was given: the sample is coupled with itself. Label "
             "source rows by numbers that are not negative and target rows by negative "
-            "ones; skgmmot.datasets.stack_domains does.",
-            UserWarning,
-            stacklevel=4,
+            "ones; skgmmot.datasets.stack_domains does."
         )
         return (X, weights), (X, weights)
-    sides = []
-    for name, rows in (("source", mask), ("target", ~mask)):
-        if not rows.any():
-            got = f"no {name} row among {len(X)}"
-            mend = "label source rows 1 and target rows -1"
-            raise ValueError(
-                message("sample_domain", "rows of both domains", got, mend)
-            )
-        part = None if weights is None else weights[rows]
-        if part is not None and not part.sum() > 0.0:
-            expected = "a positive weight in each domain"
-            got = f"weights of the {name} rows that sum to 0"
-            raise ValueError(message("sample_weight", expected, got))
-        sides.append((X[rows], part))
-    return tuple(sides)
+    return tuple(
+        _side(name, rows, X, weights)
+        for name, rows in (("source", mask), ("target", ~mask))
+    )
+
+
+def free_rows(
+    sample_domain: Any, X: Any, weights: np.ndarray | None, frozen: str
+) -> tuple[Any, np.ndarray | None]:
+    """Rows and weights of the side that is not frozen; all of them without labels.
+
+    Raises
+    ------
+    ValueError
+        Where that side has no rows or no weight.
+    """
+    mask = source_rows(sample_domain, len(X))
+    if mask is None:
+        return X, weights
+    name, rows = ("target", ~mask) if frozen == "source" else ("source", mask)
+    return _side(name, rows, X, weights)
+
+
+def _side(
+    name: str, rows: np.ndarray, X: Any, weights: np.ndarray | None
+) -> tuple[Any, np.ndarray | None]:
+    if not rows.any():
+        got = f"no {name} row among {len(X)}"
+        mend = "label source rows 1 and target rows -1"
+        raise ValueError(message("sample_domain", "rows of both domains", got, mend))
+    part = None if weights is None else weights[rows]
+    if part is not None and not part.sum() > 0.0:
+        expected = "a positive weight in each domain"
+        got = f"weights of the {name} rows that sum to 0"
+        raise ValueError(message("sample_weight", expected, got))
+    return X[rows], part

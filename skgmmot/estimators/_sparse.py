@@ -9,14 +9,18 @@ from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_contex
 from skgmmot.estimators._sparse_fit import SparseFit
 from skgmmot.estimators._validation import N_JOBS, check_parameters, unchanged_on_error
 from skgmmot.linalg._covariances import TYPES
+from skgmmot.mixture._criteria import CRITERIA
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture._starts import METHODS
 
 
 class SparseGaussianMixture(SparseFit):
-    r"""Gaussian mixture whose penalised weights choose the number of components.
+    r"""Gaussian mixture that finds its number of components.
 
-    Maximises, over weights w, means m and covariances Σ,
+    With sparsity "bic", "icl" or "aic" it goes down from all components that are
+    offered: EM, then the component is removed whose absence costs least after a refit,
+    one at a time; the mixture with the lowest criterion is the fit. With a number it
+    maximises, over weights w, means m and covariances Σ,
 
     .. math::
         \frac{1}{\sum_i \omega_i} \sum_i \omega_i
@@ -30,9 +34,14 @@ class SparseGaussianMixture(SparseFit):
     Parameters
     ----------
     n_components : int, default=10
-        Components at the start; at most as many are kept.
-    sparsity : float, default=1.0
-        Strength of the penalty; 0 is the ordinary mixture with exactly
+        Components that are offered; at most as many are kept. But with sparsity=0, no
+        more are offered than rows can carry: one for each `min_component_samples`, or
+        with a price for each twice as many. A start that is given is taken whole.
+    sparsity : {'bic', 'icl', 'aic'} or float, default='bic'
+        The criterion that chooses the number of components, the lower the better:
+        BIC = −2 log L + p max(log Σ_i ω_i, 0) with p free parameters, ICL = BIC +
+        2 Σ_i ω_i H(r_i) with H the entropy of the posteriors, AIC = −2 log L + 2 p. Or
+        the strength of the penalty; 0 is the ordinary mixture with exactly
         `n_components` components.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
         Form of the covariances, as in scikit-learn.
@@ -40,19 +49,22 @@ class SparseGaussianMixture(SparseFit):
         'em' removes components exactly; between removals for want of rows, which may
         lower it, the objective rises, up to a slack of the order of `reg_covar` over
         the smallest variance. 'adam' is full-batch gradient ascent on means, factors
-        of the precisions and logits.
+        of the precisions and logits; it needs a number for `sparsity`.
     tol : float, default=1e-6
         Stop when the objective gains less in an iteration ('em') or moves less in 20
         steps ('adam'), in nats.
     reg_covar : float, default=1e-6
         Added to the variances, in squared units of the data.
     max_iter : int, default=1000
-        Iterations at most; 0 returns the start.
+        Iterations at most, with a criterion those of the chosen number; 0 returns the
+        start.
     n_init : int, default=1
-        Starts, of which the one with the best objective is kept.
+        Starts, of which the one with the best objective is kept, or of every number of
+        components the best.
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'} or callable, \
             default='kmeans'
-        How to start. A callable ``(X, n_components, random_state)`` returns means
+        How to start. The first two see features divided by their standard deviations.
+        A callable ``(X, n_components, random_state)`` returns means
         (n_components, n_features) or responsibilities (n_samples, n_components).
     weights_init : array-like of shape (n_components,), default=None
         Weights to start from.
@@ -61,21 +73,21 @@ class SparseGaussianMixture(SparseFit):
     precisions_init : array-like, default=None
         Precisions to start from, of the shape of `precisions_`.
     min_component_samples : float, default=None
-        With sparsity > 0, components with fewer effective rows Σ_i ω_i r_ij are
-        removed. None: 5 (n_features + 1) for full and tied covariances, 10 for diag
-        and spherical; 0: none is.
+        But with sparsity=0, components with fewer effective rows Σ_i ω_i r_ij are
+        removed, the lightest first. None: for full covariances 3 (n_features + 1) with
+        a criterion and 5 (n_features + 1) with a price, for others 10; 0: none is.
     refit : bool, default=False
         Continue by EM without penalty on the components that are left: the penalty
-        biases small weights.
+        biases small weights. Without effect where a criterion chooses.
     accelerate : bool or 'auto', default='auto'
-        Extrapolate EM steps; 'auto' does where sparsity > 0, so that sparsity=0
+        Extrapolate EM steps; 'auto' does unless sparsity=0, so that this one
         follows scikit-learn's path.
     learning_rate : float, default=0.1
         Step of 'adam', in units of each feature: the power of ten nearest to its width.
     random_state : int, RandomState instance or None, default=None
         For starts and for `sample`.
     warm_start : bool, default=False
-        Start from the last fit.
+        Start from the last fit; a path begins at its components.
     n_jobs : int, default=None
         Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0
@@ -98,16 +110,21 @@ class SparseGaussianMixture(SparseFit):
         Factors U with U Uᵀ = precision, of the same shape.
     n_components_ : int
         Components kept.
+    path_ : ComponentPath
+        Where a criterion chose, the mixtures it chose among: arrays `n_components`
+        (from the largest down), `log_likelihood` and `criterion`, and
+        ``path_.mixture(k)``, a fitted SparseGaussianMixture of k components.
     n_starved_ : int
         Components removed for want of rows.
     converged_ : bool
         Whether the best start converged.
     n_iter_ : int
-        Its iterations.
+        Its iterations; where a criterion chose, those of the last EM.
     lower_bound_ : float
-        The objective at the returned parameters.
+        The objective at the returned parameters; where a criterion chose, the mean
+        log-likelihood.
     lower_bounds_ : list of float
-        The objective before each M-step (or deletion move) of the penalised fit.
+        The objective before each M-step (or deletion move) of these iterations.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -123,21 +140,37 @@ class SparseGaussianMixture(SparseFit):
     repeated rows. The M-step of the weights majorises √w by its tangent, which gives
     w_j = r_j / (ν + λ / (2√v_j)) with one scalar ν.
 
+    Likelihood is unbounded near subspaces, so that criteria could choose a component on
+    a few rows, or on rows in a plane. They choose among mixtures without components
+    that have fewer rows than `min_component_samples`, or a variance in some direction
+    below 1e-4 of that in another or 1e-6 of the mean over components (directions
+    measured by the mean covariance). Where rows are more than 40 000 (or 40 for each
+    parameter of the mixture that is offered) the path is searched by a sample of
+    them; its mixtures continue with all rows, those near the best one closely.
+
+    BIC: Schwarz, doi 10.1214/aos/1176344136. ICL: Biernacki, Celeux and Govaert,
+    doi 10.1109/34.865189. AIC: Akaike, doi 10.1109/TAC.1974.1100705.
+
     Examples
     --------
     >>> from skgmmot import SparseGaussianMixture
     >>> from skgmmot.datasets import make_spiral
     >>> X = make_spiral(2000, random_state=0)
-    >>> mixture = SparseGaussianMixture(20, sparsity=10.0, random_state=0).fit(X)
+    >>> mixture = SparseGaussianMixture(20, random_state=0).fit(X)
     >>> mixture.n_components_ < 20
     True
+    >>> mixture.path_.mixture(3).n_components_
+    3
     >>> mixture.predict(X).shape
     (2000,)
     """
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "sparsity": [Interval(Real, 0.0, None, closed="left")],
+        "sparsity": [
+            Interval(Real, 0.0, None, closed="left"),
+            StrOptions(set(CRITERIA)),
+        ],
         "covariance_type": [StrOptions(set(TYPES))],
         "solver": [StrOptions({"em", "adam"})],
         "tol": [Interval(Real, 0.0, None, closed="left")],
@@ -163,7 +196,7 @@ class SparseGaussianMixture(SparseFit):
         self,
         n_components: int = 10,
         *,
-        sparsity: float = 1.0,
+        sparsity: float | str = "bic",
         covariance_type: str = "full",
         solver: str = "em",
         tol: float = 1e-6,
@@ -265,13 +298,14 @@ class SparseGaussianMixture(SparseFit):
         with S the mean sufficient statistics and t the mass seen before in units of
         this batch's mass (Cappé and Moulines, Journal of the Royal Statistical Society
         B 2009, doi 10.1111/j.1467-9868.2009.00698.x). The first call starts from its
-        own rows; later ones, also after `fit`, continue. Only sums of the size of the
-        mixture are kept.
+        own rows, by which a criterion also chooses the number of components; later
+        ones, also after `fit`, continue. Only sums of the size of the mixture are kept.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A batch; the first has at least n_components rows.
+            A batch; where `sparsity` is a number, the first has at least n_components
+            rows.
         y : Ignored
             Present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -285,7 +319,7 @@ class SparseGaussianMixture(SparseFit):
         Raises
         ------
         ValueError
-            Where the first batch has fewer rows than components, or X is wrong.
+            Where the first batch has too few rows, or X is wrong.
         """
         with unchanged_on_error(self):
             self._partial_fit(X, sample_weight)

@@ -1,13 +1,15 @@
 """How a sparse mixture is fitted: the problem, its starts, runs, and what is kept."""
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._checks import message, warn_caller
+from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
+from skgmmot.estimators._component_path import ComponentPath
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._validation import (
     check_enough_rows,
@@ -17,12 +19,18 @@ from skgmmot.estimators._validation import (
     drop_weightless,
 )
 from skgmmot.mixture._adam import run_adam, units_of
+from skgmmot.mixture._criteria import CRITERIA, Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, evaluate
-from skgmmot.mixture._fit import Control, run, run_with_moves
+from skgmmot.mixture._fit import Control, Fit, run, run_with_moves
+from skgmmot.mixture._path import Search
 from skgmmot.mixture._penalty import Setting, penalty_of
-from skgmmot.mixture._starts import start_parameters
+from skgmmot.mixture._starts import Given, start_parameters
 from skgmmot.mixture._stepwise import step
 
+# Rows for each feature, and one, that a full covariance needs. A criterion charges
+# for its parameters; a price does not, and must be kept from spikes.
+_ROWS_IF_CHOSEN = 3
+_ROWS_IF_PRICED = 5
 _WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
 
 
@@ -32,72 +40,195 @@ class SparseFit(FittedMixture):
     Its parameters are those of SparseGaussianMixture.
     """
 
+    path_: ComponentPath
+
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
+        with one_blas_thread():
+            return self._fit_rows(X, sample_weight)
+
+    def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
-        check_enough_rows(X, weights, self.n_components)
+        if self.sparsity == 0.0:
+            check_enough_rows(X, weights, self.n_components)
         given = check_starts(self, X.shape[1], self._kind)
         problem = self._problem(blocks_of(X, weights, self.n_jobs))
-        self._warn_of_small_mass(problem, sample_weight)
-        best, units = None, None
         rng = check_random_state(self.random_state)
+        if hasattr(self, "path_"):
+            del self.path_
+        criterion = self._criterion
+        if criterion is None:
+            self._warn_of_small_mass(problem, sample_weight, 0)
+            offer = self._offer(problem, given)
+            best = self._best_fit(problem._replace(n_offered=offer), rng, given)
+        else:
+            search = self._search(problem, criterion, rng, given)
+            best = search.found[search.best()]
+            best = best._replace(n_starved=search.n_removed)
+            self.path_ = self._path_of(search, X.dtype)
+            free = n_parameters(problem.kind, *best.state.parameters.means.shape)
+            self._warn_of_small_mass(problem, sample_weight, free)
+        self._store(problem, best, X.dtype)
+        return self
+
+    @property
+    def _criterion(self) -> Criterion | None:
+        """The criterion that chooses the number, None where a price does."""
+        name = self.sparsity
+        if not isinstance(name, str):
+            return None
+        if self.solver == "adam":
+            mend = "give sparsity as a number, such as 1.0"
+            expected = f"'em' with sparsity={name!r}"
+            raise ValueError(message("solver", expected, "'adam'", mend))
+        return CRITERIA[name]
+
+    @property
+    def _price(self) -> float:
+        """The sparsity where that is a number, else 0."""
+        return 0.0 if isinstance(self.sparsity, str) else self.sparsity
+
+    def _offer(self, problem: Problem, given: Given) -> int:
+        """How many components to start with: no more than the rows can carry.
+
+        Starts that were given are taken as they are.
+        """
+        is_given = any(part is not None for part in given) or callable(self.init_params)
+        if self.sparsity == 0.0 or is_given:
+            return self.n_components
+        mass = problem.blocks.mass
+        most = max(problem.blocks.n_rows, mass)
+        if problem.min_mass > 0.0:
+            most = min(most, mass / problem.min_mass)
+            if problem.prune:  # half of the cells are lighter than the mean
+                most = max(min(most, 2.0), 0.5 * most)
+        return int(min(self.n_components, max(most, 1)))
+
+    def _problem(self, blocks: MemoryBlocks) -> Problem:
+        """The penalised problem that the parameters describe."""
+        minimum = self.min_component_samples
+        if minimum is None:
+            factor = _ROWS_IF_PRICED if self._price > 0.0 else _ROWS_IF_CHOSEN
+            minimum = self._kind.least_rows(blocks.n_features, factor)
+        d, mass = blocks.n_features, blocks.mass
+        setting = Setting(self._price, self.n_components, d, mass, self._kind)
+        return Problem(
+            blocks,
+            self._kind,
+            penalty_of(self._price, setting),
+            reg_covar=self.reg_covar,
+            min_mass=float(minimum),
+            prune=self._price > 0.0 and self.solver == "em",
+            n_offered=self.n_components,
+        )
+
+    def _warn_of_small_mass(
+        self, problem: Problem, sample_weight: Any, n_free: int
+    ) -> None:
+        mass, least = problem.blocks.mass, problem.min_mass
+        chooses = problem.prune or isinstance(self.sparsity, str)
+        if sample_weight is None or not chooses:
+            return
+        mend = "scale the weights to sum to the number of rows"
+        if mass < 2.0 * least:
+            text = (
+                f"so that min_component_samples={least:.3g} leaves a single component; "
+                f"{mend}, or set min_component_samples."
+            )
+        elif mass < n_free:
+            text = (
+                f"less than the {n_free} parameters of the mixture, so that "
+                f"sparsity={self.sparsity!r} means little; {mend}, or give a number."
+            )
+        else:
+            return
+        warn_caller(
+            f"sample_weight is read as frequencies and sums to {mass:.3g}, {text}"
+        )
+
+    def _best_fit(
+        self, problem: Problem, rng: np.random.RandomState, given: Given
+    ) -> Fit:
+        """The best of `n_init` starts by the penalised objective."""
+        fits, units = [], None
         if self.solver == "adam":
             units = units_of(problem.blocks, self.reg_covar)
-        warm = self.warm_start and hasattr(self, "converged_")
+        warm = self._is_warm()
         progress = Progress(self.verbose, self.verbose_interval)
         for number in range(1 if warm else self.n_init):
             progress.begin(number)
             parameters, previous = self._start(problem, warm, rng, given)
             fit = self._run(problem, parameters, previous, progress, units)
             progress.end(fit.state.objective, fit.converged)
-            if best is None or fit.state.objective > best.state.objective:
-                best = fit
-        self._store(problem, best, X.dtype)
-        return self
+            fits.append(fit)
+        return max(fits, key=lambda fit: fit.state.objective)
 
-    def _problem(self, blocks: MemoryBlocks) -> Problem:
-        """The penalised problem that the parameters describe."""
-        minimum = self.min_component_samples
-        if minimum is None:
-            minimum = 5 * (blocks.n_features + 1) if self._kind.full_form else 10
-        d, mass = blocks.n_features, blocks.mass
-        setting = Setting(self.sparsity, self.n_components, d, mass, self._kind)
-        return Problem(
-            blocks,
-            self._kind,
-            penalty_of(self.sparsity, setting),
-            reg_covar=self.reg_covar,
-            min_mass=float(minimum),
-            prune=self.sparsity > 0.0 and self.solver == "em",
-            n_offered=self.n_components,
+    def _search(
+        self,
+        problem: Problem,
+        criterion: Criterion,
+        rng: np.random.RandomState,
+        given: Given,
+    ) -> Search:
+        """The descending paths from `n_init` starts."""
+        warm, offer = self._is_warm(), self._offer(problem, given)
+        progress = Progress(self.verbose, self.verbose_interval)
+        accelerate = self.accelerate in ("auto", True)
+        control = Control(self.tol, self.max_iter, accelerate, progress.step)
+        search = Search(problem, criterion, control, progress.size)
+        search.begin(offer, rng)
+        for number in range(1 if warm else self.n_init):
+            progress.begin(number)
+            rows = problem if callable(self.init_params) else search.problem
+            rows = rows._replace(n_offered=offer)
+            search.add_start(self._start(rows, warm, rng, given)[0])
+            fit = search.found[search.best()]
+            progress.end(fit.state.objective, fit.converged)
+        if search.finish() == offer:
+            progress.limit(offer)
+        return search
+
+    def _path_of(self, search: Search, dtype: Any) -> ComponentPath:
+        """What the search found, as users read it."""
+        sizes = sorted(search.found, reverse=True)
+        mass = search.mass
+        fits = [search.found[size] for size in sizes]
+        mixtures = [
+            type(self)._of_parameters(fit.state.parameters, self.covariance_type, dtype)
+            for fit in fits
+        ]
+        for mixture in mixtures:
+            if hasattr(self, "feature_names_in_"):
+                mixture.feature_names_in_ = self.feature_names_in_
+        return ComponentPath(
+            np.array(sizes),
+            np.array([mass * fit.state.objective for fit in fits]),
+            np.array([search.score(size) for size in sizes]),
+            tuple(mixtures),
         )
 
-    def _warn_of_small_mass(self, problem: Any, sample_weight: Any) -> None:
-        mass, least = problem.blocks.mass, problem.min_mass
-        if sample_weight is not None and problem.prune and mass < 2.0 * least:
-            warnings.warn(
-                "sample_weight is read as frequencies and sums to "
-                f"{mass:.3g}, so that min_component_samples={least:.3g} leaves a "
-                "single component; scale the weights to sum to the number of rows, or "
-                "set min_component_samples.",
-                UserWarning,
-                stacklevel=4,
-            )
+    def _is_warm(self) -> bool:
+        return self.warm_start and hasattr(self, "converged_")
 
     def _start(
-        self, problem: Any, warm: bool, rng: Any, given: Any
+        self,
+        problem: Problem,
+        warm: bool,
+        rng: np.random.RandomState,
+        given: Given,
     ) -> tuple[Parameters, float]:
         """Parameters to start from, and the objective before their last M-step."""
         if warm:
             previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
             return self._get_parameters(), previous
         start = start_parameters(
-            problem, self.n_components, self.init_params, rng, given
+            problem, problem.n_offered, self.init_params, rng, given
         )
         drawn = isinstance(self.init_params, str) and self.init_params == "random"
-        if problem.prune and drawn and self.max_iter > 0:
+        chooses = problem.prune or isinstance(self.sparsity, str)
+        if chooses and drawn and self.max_iter > 0:
             # Equal responsibilities make equal components, of which the objective
             # would keep one: they differ after some EM without penalty.
             free = problem.unpenalised()
@@ -108,7 +239,7 @@ class SparseFit(FittedMixture):
         self, problem: Any, parameters: Any, previous: float, progress: Any, units: Any
     ) -> Any:
         automatic = self.accelerate == "auto"
-        accelerate = self.sparsity > 0.0 if automatic else bool(self.accelerate)
+        accelerate = self._price > 0.0 if automatic else bool(self.accelerate)
         control = Control(self.tol, self.max_iter, accelerate, progress.step, previous)
         if self.solver == "adam":
             rate = self.learning_rate
@@ -120,13 +251,13 @@ class SparseFit(FittedMixture):
     def _store(self, problem: Any, fit: Any, dtype: Any) -> None:
         """Keep what a fit found; with `refit`, after EM without the penalty."""
         state = fit.state
-        if self.refit and self.sparsity > 0.0:
+        if self.refit and self._price > 0.0:
             free = problem.unpenalised()
             control = Control(self.tol, self.max_iter, accelerate=True)
             state = run(free, state.parameters, control).state
             state = evaluate(problem, state.parameters)
         if not fit.converged and self.max_iter > 0:
-            warn_of_no_convergence(stacklevel=6)
+            warn_of_no_convergence()
         self._set_parameters(state.parameters, dtype)
         self._shares = state.moments.counts / state.moments.mass
         self._mass_seen = problem.blocks.mass
@@ -142,16 +273,10 @@ class SparseFit(FittedMixture):
         X = check_rows(self, X, reset=first, fitting=True)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
-        if first:
-            check_enough_rows(X, weights, self.n_components)
         problem = self._problem(blocks_of(X, weights, self.n_jobs))
         if first:
-            given = check_starts(self, X.shape[1], self._kind)
-            rng = check_random_state(self.random_state)
-            parameters = start_parameters(
-                problem, self.n_components, self.init_params, rng, given
-            )
-            shares, seen, n_iter, n_starved = parameters.weights, 0.0, 0, 0
+            parameters, n_starved = self._first_parameters(problem, X, weights)
+            shares, seen, n_iter = parameters.weights, 0.0, 0
         else:
             parameters = self._get_parameters()
             shares, seen = self._shares, self._mass_seen
@@ -162,3 +287,21 @@ class SparseFit(FittedMixture):
         self.n_iter_, self.n_starved_ = n_iter + 1, n_starved + taken.n_starved
         self.converged_ = False
         self.lower_bound_, self.lower_bounds_ = taken.objective, [taken.objective]
+
+    def _first_parameters(
+        self, problem: Problem, X: np.ndarray, weights: np.ndarray | None
+    ) -> tuple[Parameters, int]:
+        """What the first batch starts from, and how many components starved before."""
+        given = check_starts(self, X.shape[1], self._kind)
+        rng = check_random_state(self.random_state)
+        criterion = self._criterion
+        if criterion is None:
+            check_enough_rows(X, weights, self.n_components)
+            # All that are offered: later batches bring the rows that they need.
+            start = start_parameters(
+                problem, self.n_components, self.init_params, rng, given
+            )
+            return start, 0
+        search = self._search(problem, criterion, rng, given)
+        self.path_ = self._path_of(search, X.dtype)
+        return search.found[search.best()].state.parameters, search.n_removed

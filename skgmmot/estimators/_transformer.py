@@ -4,64 +4,81 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-    clone,
-)
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn import get_config
+from sklearn.base import clone
 
-from skgmmot._blocks import blocks_of
-from skgmmot._checks import message
-from skgmmot.estimators._coupled import CoupledGaussianMixture
-from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
+from skgmmot._checks import message, warn_caller
+from skgmmot.estimators._domains import split_rows
+from skgmmot.estimators._row_mover import RowMover
 from skgmmot.estimators._sklearn_private import (
     HasMethods,
     Interval,
     StrOptions,
     fit_context,
 )
+from skgmmot.estimators._sparse import SparseGaussianMixture
+from skgmmot.estimators._transfer import (
+    Coupling,
+    Transfer,
+    default_estimator,
+    domain_masses,
+    fit_mixture,
+    fitted_pair,
+    is_coupled,
+    maps_of,
+    transfer_of_coupled,
+    transfer_of_pair,
+)
 from skgmmot.estimators._validation import (
     check_rows,
     check_weights,
     unchanged_on_error,
 )
-from skgmmot.linalg._mixture import as_mixture, narrowed
-from skgmmot.transport._map import METHODS, MixtureMap, check_movable
-from skgmmot.transport._mw2 import mw2_plan
-from skgmmot.transport._plan import TransportPlan, checked_slopes
+from skgmmot.transport._arguments import checked_slopes
+from skgmmot.transport._frame import ALIGNMENTS, mixture_moments
+from skgmmot.transport._map import METHODS
+from skgmmot.transport._mw2 import checked_pair
+from skgmmot.transport._support import OUT_OF_SUPPORT
 
-_POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
-
-class GMMOTTransformer(
-    DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
-):
+class GMMOTTransformer(RowMover):
     r"""Move samples of one domain to the other, component by component.
 
-    Two mixtures are fitted to the domains, their components coupled, and a row moves
-    by the affine optimal maps :math:`T_{kl}` between components:
+    Two mixtures are fitted to the domains, the source is aligned with the target as a
+    whole, and components are coupled. A row moves by the alignment and from there by
+    the affine optimal maps between components, :math:`T_{kl}` in all:
 
     .. math::
         T(x) = \sum_k p_k(x) \sum_l \frac{\gamma_{kl}}{\sum_l \gamma_{kl}} T_{kl}(x)
 
     with posteriors p and coupling γ (Delon and Desolneux, SIAM Journal on Imaging
-    Sciences 2020, doi 10.1137/19M1301047). New rows cost K d² operations each.
+    Sciences 2020, doi 10.1137/19M1301047). The alignment costs nothing: a shift of a
+    whole domain is carried however far it is, and rows whose component has no
+    counterpart go by the alignment only. New rows cost K d² operations each.
 
     Parameters
     ----------
     estimator : estimator, default=None
-        A `CoupledGaussianMixture` (None: with its defaults), whose coupling is used; or
-        a mixture estimator, which is cloned, fitted to each domain and coupled by
-        `mw2_plan`. A FrozenEstimator is used as it is.
+        A `CoupledGaussianMixture`, whose coupling, alignment and units are used (None:
+        with its defaults, and with `align` and `cost_scale` below); or a mixture
+        estimator, which is cloned and fitted to each domain. A FrozenEstimator of a
+        coupled fit is used as it is.
     reg : 'coupled' or float, default='coupled'
-        Entropic regularisation of the plan, in squared units of the data; 'coupled' is
-        what a coupled estimator has fitted, or 0 for a plain mixture.
+        Entropic regularisation of the plan, in units of the costs; 'coupled' is what a
+        coupled estimator has fitted, or 0 for a plain mixture.
     reg_m : 'coupled', None, float or tuple of two floats, default='coupled'
-        Weight of the Kullback-Leibler penalty on the marginals, in squared units of
-        the data; None is balanced.
+        Weight of the Kullback-Leibler penalty on the marginals, in units of the costs;
+        None is balanced. 'coupled' is None for a plain mixture.
+    align : {'shift', 'scale', 'linear', None}, default='shift'
+        How the source is brought onto the target as a whole: by the common shift that
+        makes the transport cheapest; by mean and standard deviation of each feature; by
+        the linear map that is optimal between two Gaussians with the shrunk covariances
+        of Ledoit and Wolf; or not at all. A coupled estimator that is given has its
+        own.
+    cost_scale : 'auto' or float, default='auto'
+        Units of costs: 'auto' takes the mean over features of squared differences in
+        units of the standard deviation within the domains; a number divides squared
+        Euclidean costs. A coupled estimator that is given has its own.
     method : {'barycentric', 'random', 'most_likely'}, default='barycentric'
         The conditional mean of the plan; a draw from it; or the map of the likeliest
         component to the largest entry of its row.
@@ -69,6 +86,17 @@ class GMMOTTransformer(
         Where rows are moved to.
     strength : float, default=1.0
         In [0, 1]: a row goes to x + strength (T(x) - x).
+    out_of_support : {'extrapolate', 'shrink', 'identity', 'nan', 'raise'}, \
+            default='extrapolate'
+        What is done with rows outside the mixture of their domain, see `support_score`:
+        they move like others; by the map at the edge of the nearest component, and
+        beyond the edge by the alignment; by the alignment only; they become NaN; or
+        they are refused.
+    support_level : float, default=0.999
+        Score above which a row is outside.
+    max_slope : float, default=None
+        Bound on how much the map of a pair of components may stretch any direction, in
+        the units of the costs and after the alignment. None: as much as it has to.
     random_state : int, RandomState instance or None, default=None
         For method='random', and for an estimator whose own is None.
 
@@ -77,9 +105,19 @@ class GMMOTTransformer(
     source_, target_ : estimators
         The fitted mixtures of the two domains.
     plan_ : TransportPlan
-        Coupling, costs, value and potentials.
+        Coupling, costs, value and potentials, in the units of the costs.
     coupling_ : ndarray of shape (n_source_components, n_target_components)
         Mass that goes from component to component.
+    alignment_ : Affine
+        `linear`, of shape (n_features, n_features) or a diagonal (n_features,), and
+        `shift`: the map of the source as a whole to the target.
+    cost_scale_ : ndarray of shape (n_features,)
+        What the square of a difference is divided by, feature by feature; infinite for
+        a feature that varies in neither domain.
+    max_slope_ : float
+        The most that a map of a pair stretches any direction, in the units of the costs
+        and after the alignment, among pairs that take a hundredth of the mass of the
+        component that rows leave.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -92,6 +130,12 @@ class GMMOTTransformer(
     Notes
     -----
     The barycentric map is a conditional mean and loses variance; 'random' does not.
+    The map of a pair is a ratio of two covariances. Those that few rows stand behind
+    are drawn to one that both domains share, by as much as their difference from it may
+    be the noise of a sample: components of many rows are taken as they are, and one
+    that collapsed onto a handful does not stretch rows. `from_mixtures` takes all
+    covariances as they are.
+
     In a plain Pipeline ``map_to='source'`` is the right choice: new target rows are
     brought to where the classifier was trained.
 
@@ -118,9 +162,17 @@ class GMMOTTransformer(
             list,
             None,
         ],
+        "align": [StrOptions(set(ALIGNMENTS)), None],
+        "cost_scale": [
+            StrOptions({"auto"}),
+            Interval(Real, 0.0, None, closed="neither"),
+        ],
         "method": [StrOptions(set(METHODS))],
         "map_to": [StrOptions({"target", "source"})],
         "strength": [Interval(Real, 0.0, 1.0, closed="both")],
+        "out_of_support": [StrOptions(set(OUT_OF_SUPPORT))],
+        "support_level": [Interval(Real, 0.0, 1.0, closed="neither")],
+        "max_slope": [Interval(Real, 0.0, None, closed="neither"), None],
         "random_state": ["random_state"],
     }
 
@@ -130,17 +182,27 @@ class GMMOTTransformer(
         *,
         reg: float | str = "coupled",
         reg_m: Any = "coupled",
+        align: str | None = "shift",
+        cost_scale: float | str = "auto",
         method: str = "barycentric",
         map_to: str = "target",
         strength: float = 1.0,
+        out_of_support: str = "extrapolate",
+        support_level: float = 0.999,
+        max_slope: float | None = None,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
         self.reg = reg
         self.reg_m = reg_m
+        self.align = align
+        self.cost_scale = cost_scale
         self.method = method
         self.map_to = map_to
         self.strength = strength
+        self.out_of_support = out_of_support
+        self.support_level = support_level
+        self.max_slope = max_slope
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -174,30 +236,98 @@ class GMMOTTransformer(
         Raises
         ------
         ValueError
-            Where one domain is missing, labels do not fit the rows, or a mixture
-            cannot be fitted.
+            Where one domain is missing, labels do not fit the rows, a mixture cannot be
+            fitted, or the estimator is a frozen mixture, the same for both sides.
         """
         with unchanged_on_error(self):
             X = check_rows(self, X, reset=True, ensure_min_samples=2)
             weights = check_weights(sample_weight, X)
-            if not isinstance(self.reg_m, str):
-                checked_slopes(self.reg_m)
+            regs = self._asked_regs()
             estimator = self._prepared_estimator()
-            if _is_coupled(estimator):
+            if is_coupled(estimator):
                 keywords = {"sample_domain": sample_domain}
-                coupled = _fit(estimator, X, weights, keywords)
-                source, target = coupled.source_, coupled.target_
+                coupled = fit_mixture(estimator, X, weights, keywords)
+                masses = domain_masses(sample_domain, weights, len(X), coupled.frozen)
+                self._store(transfer_of_coupled(coupled, masses, regs))
             else:
-                coupled = None
                 sides = split_rows(sample_domain, X, weights)
-                source, target = (_fit(clone(estimator), *side) for side in sides)
-            self._store(source, target, self._plan(source, target, coupled))
+                pair, moments = fitted_pair(estimator, sides)
+                self._name_features(*pair)
+                coupling = Coupling(self.align, self.cost_scale, regs)
+                self._store(transfer_of_pair(pair[0], pair[1], moments, coupling))
         return self
+
+    @classmethod
+    def from_mixtures(cls, source: Any, target: Any, **parameters: Any) -> Self:
+        """Make a fitted transformer of two mixtures that are known.
+
+        Alignment and units are those of the mixtures, whose covariances are taken as
+        they are.
+
+        Parameters
+        ----------
+        source, target : mixture-like
+            Fitted estimators, or (weights, means, covariances) with covariances that
+            are not singular.
+        **parameters : dict
+            As of the constructor, without `estimator`.
+
+        Returns
+        -------
+        mover : GMMOTTransformer
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For parameters that are not as expected, an estimator among them, or
+            mixtures of different numbers of features.
+
+        Examples
+        --------
+        >>> from skgmmot import GMMOTTransformer
+        >>> source = [1.0], [[0.0]], [[[1.0]]]
+        >>> target = [1.0], [[100.0]], [[[4.0]]]
+        >>> mover = GMMOTTransformer.from_mixtures(source, target, map_to="source")
+        >>> mover.transform([[98.0], [102.0]])
+        array([[-1.],
+               [ 1.]])
+        """
+        mover = cls(**parameters)
+        mover._validate_params()
+        if mover.estimator is not None:
+            expected = "None, since nothing is fitted"
+            raise ValueError(message("estimator", expected, repr(mover.estimator)))
+        ends = checked_pair(source, target)
+        sides = [
+            side
+            if hasattr(side, "weights_")
+            else SparseGaussianMixture.from_parameters(*end)
+            for side, end in zip((source, target), ends, strict=True)
+        ]
+        mover.n_features_in_ = ends[0].means.shape[1]
+        for side in sides:
+            if hasattr(side, "feature_names_in_"):
+                mover.feature_names_in_ = side.feature_names_in_
+        coupling = Coupling(mover.align, mover.cost_scale, mover._asked_regs())
+        moments = [mixture_moments(end) for end in ends]
+        mover._store(transfer_of_pair(sides[0], sides[1], moments, coupling))
+        return mover
+
+    def _asked_regs(self) -> dict[str, Any]:
+        """`reg` and `reg_m`, where they are numbers."""
+        if not isinstance(self.reg_m, str):
+            checked_slopes(self.reg_m)
+        pairs = ("reg", self.reg), ("reg_m", self.reg_m)
+        return {name: value for name, value in pairs if not isinstance(value, str)}
 
     def _prepared_estimator(self) -> Any:
         """The estimator to fit: cloned, with this random_state where it has none."""
         estimator = self.estimator
-        estimator = CoupledGaussianMixture() if estimator is None else clone(estimator)
+        if estimator is None:
+            estimator = default_estimator(self.align, self.cost_scale)
+        else:
+            estimator = clone(estimator)
         parameters = estimator.get_params(deep=False)
         if self.random_state is not None and (
             "random_state" in parameters and parameters["random_state"] is None
@@ -205,25 +335,17 @@ class GMMOTTransformer(
             estimator.set_params(random_state=self.random_state)
         return estimator
 
-    def _plan(self, source: Any, target: Any, coupled: Any) -> TransportPlan:
-        """The plan of a coupled fit, or the one that reg and reg_m ask for."""
-        asked = {
-            name: value
-            for name, value in (("reg", self.reg), ("reg_m", self.reg_m))
-            if not isinstance(value, str)
-        }
-        if coupled is None:
-            return mw2_plan(source, target, **asked)
-        if not asked:
-            return coupled._plan()
-        return mw2_plan(source, target, **{**coupled._absolute_regs(), **asked})
+    def _name_features(self, *sides: Any) -> None:
+        for side in sides:
+            if hasattr(self, "feature_names_in_"):
+                side.feature_names_in_ = self.feature_names_in_
 
-    def _store(self, source: Any, target: Any, plan: Any) -> None:
-        self.source_, self.target_, self.plan_ = source, target, plan
-        self.coupling_ = plan.coupling
-        ends = as_mixture(source, "source"), as_mixture(target, "target")
-        self._there = MixtureMap(ends[0], ends[1], plan.coupling)
-        self._back = MixtureMap(ends[1], ends[0], plan.coupling.T)
+    def _store(self, transfer: Transfer) -> None:
+        self.source_, self.target_, self.plan_, frame, _ = transfer
+        self.coupling_ = self.plan_.coupling
+        self.alignment_, self.cost_scale_ = frame
+        self._there, self._back = maps_of(transfer, self.max_slope)
+        self.max_slope_ = self._maps(self.map_to == "target").steepest
 
     def fit_transform(
         self,
@@ -251,133 +373,16 @@ class GMMOTTransformer(
         X_new : ndarray of shape (n_samples, n_features)
             The rows, those of one domain moved to the other.
         """
+        if y is not None and self.map_to == "target" and not _routing():
+            warn_caller(
+                "fit_transform was given y, as in a Pipeline, but metadata routing is "
+                "off: what is fitted next sees moved source rows, and new rows without "
+                "labels would be moved too, though they are target rows. Set "
+                "map_to='source', or switch on metadata routing."
+            )
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.transform(X, sample_domain=sample_domain)
 
-    def transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
-        """Move the rows of the domain that `map_to` leaves; return others unchanged.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, new ones or those of `fit`.
-        sample_domain : array-like of shape (n_samples,), default=None
-            Not negative for source rows, negative for target rows. Without labels
-            every row is moved.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_features)
-            Moved rows, finite however far a row is from all components.
-
-        Raises
-        ------
-        ValueError
-            Where a row to be moved has a value beyond 1e153, or labels do not fit the
-            rows.
-        """
-        return self._move(X, sample_domain, self.map_to == "target")
-
-    def inverse_transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
-        """Move rows back, by the transposed plan.
-
-        With one component on each side this inverts `transform`; with more it does
-        not, since components that were merged on the way are not told apart.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows that `transform` returned.
-        sample_domain : array-like of shape (n_samples,), default=None
-            The labels that were given to `transform`: the rows that it moved are
-            moved back. Without labels every row is.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_features)
-            Rows moved back.
-        """
-        return self._move(X, sample_domain, self.map_to == "source")
-
-    def _move(self, X: Any, sample_domain: Any, towards_target: bool) -> np.ndarray:
-        check_is_fitted(self)
-        X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
-        maps = self._there if towards_target else self._back
-        rng = check_random_state(self.random_state)
-        if mask is None:
-            return maps.move(check_movable(X), self.method, self.strength, rng)
-        leaving = mask if self.map_to == "target" else ~mask
-        moved = X.copy()
-        if leaving.any():
-            rows = check_movable(X[leaving])
-            moved[leaving] = maps.move(rows, self.method, self.strength, rng)
-        return moved
-
-    def transport_weights(self, X: Any) -> np.ndarray:
-        r"""How the weight of a row changes when it moves along an unbalanced plan.
-
-        .. math::
-            \sum_k p_k(x) \sum_l \frac{\gamma_{kl}}{\pi_k}
-            \frac{\pi'_l}{\sum_m \gamma_{ml}}
-
-        with π the weights of the domain that is left and π' those of the other. Where
-        the plan is balanced it is 1 everywhere. Else its mean under the fitted mixture
-        of the domain that is left is 1 (less the π' of components that receive
-        nothing); over the rows of a sample the mean can be some per cent off.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows of the domain that `map_to` leaves.
-
-        Returns
-        -------
-        weights : ndarray of shape (n_samples,)
-            Not negative.
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X)
-        forward = self.map_to == "target"
-        maps = self._there if forward else self._back
-        coupling = self.coupling_ if forward else self.coupling_.T
-        ends = (self.source_, self.target_) if forward else (self.target_, self.source_)
-        left, entered = (as_mixture(end).weights.astype(np.float64) for end in ends)
-        arriving = coupling.sum(axis=0)
-        # Shares of a column first: the inverse of a tiny mass would be infinite.
-        shares = np.divide(
-            coupling, arriving, out=np.zeros(coupling.shape), where=arriving > 0.0
-        )
-        kept = left > 0.0
-        factors = (shares[kept] @ entered) / left[kept]
-        weights = np.empty(len(X), X.dtype)
-        step = max(1, _POSTERIOR_ENTRIES // len(factors))
-        for start in range(0, len(X), step):
-            rows = slice(start, start + step)
-            posteriors = blocks_of(X[rows]).posteriors(maps.gaussians)
-            weights[rows] = narrowed(posteriors @ factors, X.dtype)
-        return weights
-
-
-def _is_coupled(estimator: Any) -> bool:
-    """Whether an estimator couples two domains itself (frozen ones by what is in)."""
-    inner = getattr(estimator, "estimator", estimator)
-    return isinstance(inner, CoupledGaussianMixture)
-
-
-def _fit(
-    estimator: Any,
-    X: Any,
-    weights: np.ndarray | None,
-    keywords: dict[str, Any] | None = None,
-) -> Any:
-    keywords = {} if keywords is None else keywords
-    if weights is None:
-        return estimator.fit(X, None, **keywords)
-    if not has_fit_parameter(estimator, "sample_weight"):
-        expected = "an estimator whose fit takes sample_weight"
-        mend = "drop sample_weight, or use SparseGaussianMixture"
-        raise ValueError(
-            message("sample_weight", expected, type(estimator).__name__, mend)
-        )
-    return estimator.fit(X, None, sample_weight=weights, **keywords)
+def _routing() -> bool:
+    return bool(get_config()["enable_metadata_routing"])

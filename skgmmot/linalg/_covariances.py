@@ -10,44 +10,13 @@ import numpy as np
 
 from skgmmot._checks import check_choice
 from skgmmot.kernels import Moments
-from skgmmot.linalg._spd import diagonals, transpose, whiteners
-
-ILL_DEFINED = (
-    "Fitting the mixture model failed because some components have ill-defined "
-    "empirical covariance (for instance caused by singleton or collapsed samples). "
-    "Try to decrease the number of components, increase reg_covar, or scale the input "
-    "data."
+from skgmmot.linalg._scatters import (
+    centered_seconds,
+    factor_whiteners,
+    positive_roots,
+    safe_counts,
 )
-_TINY_COUNT = 10.0 * np.finfo(np.float64).eps  # keeps empty components finite
-
-
-def safe_counts(counts: np.ndarray) -> np.ndarray:
-    """Counts that can be divided by, for components without any row."""
-    return counts + _TINY_COUNT * min(1.0, counts.sum())
-
-
-def _factor_whiteners(covariances: np.ndarray) -> np.ndarray:
-    """Lower triangular W, W Σ Wᵀ = I, or scikit-learn's error if Σ has no inverse."""
-    if not np.all(diagonals(covariances) > 0.0):
-        raise ValueError(ILL_DEFINED)
-    try:
-        return whiteners(covariances)[0]
-    except np.linalg.LinAlgError:
-        raise ValueError(ILL_DEFINED) from None
-
-
-def _positive_roots(variances: np.ndarray) -> np.ndarray:
-    if not np.all(variances > 0.0):
-        raise ValueError(ILL_DEFINED)
-    return 1.0 / np.sqrt(variances)
-
-
-def _centered_seconds(moments: Moments) -> np.ndarray:
-    """Second moments about the new means, (K, d, d) or (K, d), not yet divided."""
-    shifts = moments.sums / safe_counts(moments.counts)[:, None]
-    if moments.seconds.ndim == 3:
-        return moments.seconds - moments.sums[:, :, None] * shifts[:, None, :]
-    return np.maximum(moments.seconds - moments.sums * shifts, 0.0)
+from skgmmot.linalg._spd import diagonals, transpose
 
 
 class Full:
@@ -67,10 +36,15 @@ class Full:
         return n_components * n_features * (n_features + 1) // 2
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def least_rows(n_features: int, factor: int) -> int:
+        """Effective rows that a component needs; here in proportion to its shape."""
+        return factor * (n_features + 1)
+
+    @staticmethod
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Maximum-likelihood covariances plus reg_covar on the diagonal."""
         counts = safe_counts(moments.counts)
-        covariances = _centered_seconds(moments) / counts[:, None, None]
+        covariances = centered_seconds(moments) / counts[:, None, None]
         d = covariances.shape[-1]
         covariances[:, np.arange(d), np.arange(d)] += reg_covar
         return covariances
@@ -78,7 +52,7 @@ class Full:
     @staticmethod
     def precisions_cholesky(covariances: np.ndarray) -> np.ndarray:
         """Upper triangular U with Σ⁻¹ = U Uᵀ."""
-        return np.ascontiguousarray(transpose(_factor_whiteners(covariances)))
+        return np.ascontiguousarray(transpose(factor_whiteners(covariances)))
 
     @staticmethod
     def factor_precisions(precisions: np.ndarray) -> np.ndarray:
@@ -120,7 +94,7 @@ class Full:
 
     @staticmethod
     def root_scales(scales: np.ndarray) -> np.ndarray:
-        """Units of A from the units of the features."""
+        """Units of a root from the units of the features."""
         return scales[:, None]
 
     @staticmethod
@@ -137,6 +111,11 @@ class Full:
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept."""
         return values[keep]
+
+    @staticmethod
+    def spread(shift: np.ndarray) -> np.ndarray:
+        """Covariance of two points at ± shift."""
+        return np.outer(shift, shift)
 
     @staticmethod
     def dense(
@@ -169,9 +148,14 @@ class Tied(Full):
         return n_features * (n_features + 1) // 2
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def least_rows(n_features: int, factor: int) -> int:
+        """Few: a covariance that all share cannot collapse onto them."""
+        return 10
+
+    @staticmethod
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Pooled covariance plus reg_covar on the diagonal."""
-        pooled = _centered_seconds(moments).sum(axis=0)
+        pooled = centered_seconds(moments).sum(axis=0)
         covariance = pooled / safe_counts(moments.counts).sum()
         d = len(covariance)
         covariance[np.arange(d), np.arange(d)] += reg_covar
@@ -235,15 +219,20 @@ class Diag:
         return n_components * n_features
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def least_rows(n_features: int, factor: int) -> int:
+        """Effective rows that a component needs: few hold a variance."""
+        return 10
+
+    @staticmethod
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Maximum-likelihood variances plus reg_covar."""
         counts = safe_counts(moments.counts)[:, None]
-        return _centered_seconds(moments) / counts + reg_covar
+        return centered_seconds(moments) / counts + reg_covar
 
     @staticmethod
     def precisions_cholesky(covariances: np.ndarray) -> np.ndarray:
         """1 / standard deviation."""
-        return _positive_roots(covariances)
+        return positive_roots(covariances)
 
     @staticmethod
     def factor_precisions(precisions: np.ndarray) -> np.ndarray:
@@ -281,7 +270,7 @@ class Diag:
 
     @staticmethod
     def root_scales(scales: np.ndarray) -> np.ndarray:
-        """Units of a from the units of the features."""
+        """Units of a root from the units of the features."""
         return scales
 
     @staticmethod
@@ -298,6 +287,11 @@ class Diag:
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Values of the components that are kept."""
         return values[keep]
+
+    @staticmethod
+    def spread(shift: np.ndarray) -> np.ndarray:
+        """Variances of two points at ± shift."""
+        return shift**2
 
     @staticmethod
     def dense(
@@ -329,7 +323,7 @@ class Spherical(Diag):
         return n_components
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float) -> np.ndarray:
+    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
         """Mean variance over features plus reg_covar."""
         return Diag.estimate(moments, reg_covar).mean(axis=1)
 
@@ -341,7 +335,7 @@ class Spherical(Diag):
 
     @staticmethod
     def root_scales(scales: np.ndarray) -> np.ndarray:
-        """Unit of a from the units of the features: their root mean square."""
+        """Unit of a root from the units of the features: their root mean square."""
         return np.sqrt(np.mean(scales**2))
 
     @staticmethod
@@ -357,6 +351,11 @@ class Spherical(Diag):
     ) -> np.ndarray:
         """Log det W of each component, (K,)."""
         return n_features * np.log(factors)
+
+    @staticmethod
+    def spread(shift: np.ndarray) -> np.ndarray:
+        """Mean variance of two points at ± shift."""
+        return np.mean(shift**2)
 
     @staticmethod
     def dense(

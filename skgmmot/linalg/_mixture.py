@@ -5,14 +5,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import message
+from skgmmot._checks import check_integer, message
 from skgmmot.linalg._covariances import covariance_type_of
-from skgmmot.linalg._spd import scaled_eigh, symmetrise
+from skgmmot.linalg._spd import factor, scaled_eigh, symmetrise
 
 # Weights that were rounded to single precision, or printed, still pass as float64.
 _TOLERANCES = {np.dtype(np.float64): 1e-6, np.dtype(np.float32): 1e-3}
+# What a weight loses where it is printed with six digits, and a hair more.
+_PRINTED = 0.500001e-6
 
 
 class Mixture(NamedTuple):
@@ -39,6 +42,53 @@ class Mixture(NamedTuple):
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            At least 1.
+        random_state : int, RandomState instance or None, default=None
+            Where the draws come from.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows ordered by component, of the type of the means.
+        y : ndarray of shape (n_samples,)
+            The component of each row.
+
+        Raises
+        ------
+        ValueError
+            If n_samples is not an integer from 1 on, or the parameters are no mixture.
+
+        Examples
+        --------
+        >>> from skgmmot.linalg import as_mixture
+        >>> mixture = as_mixture(([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[0.0]]]))
+        >>> X, y = mixture.sample(4, random_state=0)
+        >>> X.shape, y
+        ((4, 1), array([0, 0, 1, 1]))
+        """
+        check_integer(n_samples, "n_samples", 1)
+        weights, means, covariances = as_mixture(self, "mixture")
+        rng = check_random_state(random_state)
+        shares = weights.astype(np.float64)
+        counts = rng.multinomial(n_samples, shares / shares.sum())
+        y = np.repeat(np.arange(len(weights)), counts)
+        noise = rng.standard_normal((n_samples, means.shape[1]))
+        # Roots, not Cholesky factors: singular covariances have them too.
+        factors = factor(covariances)
+        parts = np.split(noise, np.cumsum(counts)[:-1])
+        steps = [part @ root.T for part, root in zip(parts, factors, strict=True)]
+        return narrowed(means[y] + np.concatenate(steps), means.dtype), y
 
 
 def narrowed(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
@@ -153,7 +203,7 @@ def _check_weights(weights: np.ndarray, tolerance: float, name: str) -> None:
         got = f"{weights[k]:.6g} as weight {k}"
         raise ValueError(message(name, "weights that are not negative", got))
     total = weights.sum(dtype=np.float64)
-    if abs(total - 1.0) > tolerance:
+    if abs(total - 1.0) > max(tolerance, _PRINTED * len(weights)):
         got, mend = f"a sum of {total:.9g}", "divide them by their sum"
         raise ValueError(message(name, "weights that sum to 1", got, mend))
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from skgmmot._blocks import MemoryBlocks
 from skgmmot.kernels import Gaussians, Moments
-from skgmmot.linalg._covariances import CovarianceType, safe_counts
+from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._scatters import safe_counts
 from skgmmot.mixture._penalty import NoPenalty
 
 _LOG_2PI = np.log(2.0 * np.pi)
@@ -39,7 +40,7 @@ class Problem(NamedTuple):
     blocks: MemoryBlocks
     kind: CovarianceType
     penalty: NoPenalty = NoPenalty()
-    reg_covar: float = 0.0
+    reg_covar: float | np.ndarray = 0.0  # one for all features, or one for each
     min_mass: float = 0.0  # components with less Σ w r are removed
     prune: bool = False  # whether components may be removed at all
     n_offered: int = 1  # components at the start

@@ -10,6 +10,7 @@ from skgmmot.mixture._removal import remove
 from skgmmot.mixture._squarem import Extrapolation
 
 _FALLING = 0.01  # a weight that falls faster than this an iteration is not settled
+_REST = 1e-3  # change of the objective below which a component may starve
 _TRIAL_ITERATIONS = 5  # after which a refit may be given up
 _PATIENCE = 50  # iterations of the present gain that must reach the goal
 
@@ -75,7 +76,8 @@ def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
                 lambda point: evaluate(problem, point[0]),
             )
         n_components = len(state.parameters.weights)
-        state, starved = remove(problem, state)
+        at_rest = abs(change) < max(_REST, control.tol)
+        state, starved = remove(problem, state, at_rest)
         n_starved += starved
         if len(state.parameters.weights) < n_components:
             previous, leapt = -np.inf, False

@@ -13,13 +13,14 @@ from skgmmot.mixture._em import Problem, State, drop, evaluate
 _VANISHED = 1e-8  # share below which a component counts as gone
 
 
-def _starved(problem: Problem, state: State) -> int | None:
+def _starved(problem: Problem, state: State, at_rest: bool) -> int | None:
     """Index of the component to remove for want of rows, or None."""
     counts = state.moments.counts
-    vanished = _VANISHED * state.moments.mass
+    least = _VANISHED * state.moments.mass
+    if at_rest:
+        least = max(problem.min_mass, least)
     smallest = int(np.argmin(counts))
-    starving = counts[smallest] < max(problem.min_mass, vanished)
-    return smallest if starving and len(counts) > 1 else None
+    return smallest if counts[smallest] < least and len(counts) > 1 else None
 
 
 def _superfluous(problem: Problem, state: State) -> int | None:
@@ -33,14 +34,15 @@ def _superfluous(problem: Problem, state: State) -> int | None:
     return best if gains[best] > 0.0 else None
 
 
-def remove(problem: Problem, state: State) -> tuple[State, int]:
+def remove(problem: Problem, state: State, at_rest: bool = True) -> tuple[State, int]:
     """Remove what starves or is superfluous; the new state and how many starved.
 
-    One starved component at a time: its rows go to the others, which may then live.
+    One starved component at a time, and only while EM is nearly at rest: its rows go to
+    the others, which may then live.
     """
     if not problem.prune:
         return state, 0
-    starved = _starved(problem, state)
+    starved = _starved(problem, state, at_rest)
     if starved is not None:
         state = evaluate(problem, drop(state.parameters, problem.kind, starved))
     while len(state.parameters.weights) > 1:

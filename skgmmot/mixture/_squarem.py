@@ -99,14 +99,16 @@ class _Path:
         """Squared length in the metric of the components: weights and deviations."""
         weights, means = parameters.weights, parameters.means
         dense = self.kind.dense(parameters.covariances, *means.shape)
-        deviations = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+        variances = np.diagonal(dense, axis1=1, axis2=2)
+        deviations = np.sqrt(variances)
         total = (weights * step[0] ** 2).sum()
         total += (weights[:, None] * (step[1] / deviations) ** 2).sum()
         if step[2].ndim == 3:
             scaled = step[2] / deviations[:, :, None]
             return total + (weights[:, None, None] * scaled**2).sum()
-        # tied, diag, spherical: relative to the mean deviation
-        return total + ((step[2] / deviations.mean()) ** 2).mean()
+        # tied, diag, spherical: relative to the mean deviations
+        scales = self.kind.root_scales(np.sqrt(weights @ variances))
+        return total + ((step[2] / scales) ** 2).mean()
 
     def at(self, alpha: float) -> Parameters:
         """The mixture at a step length."""

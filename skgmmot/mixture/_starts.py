@@ -5,8 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from skgmmot._rows import mean_and_variances
+from skgmmot.linalg._covariances import CovarianceType, Diag, Full
+from skgmmot.linalg._spd import is_singular, whiteners
 from skgmmot.mixture import _seeding
 from skgmmot.mixture._em import Parameters, Problem, estimate
+
+_FLAT = 1e-6  # least variance of a cell in a direction, relative to the average's
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 
@@ -61,33 +66,65 @@ def _find(
     if init_params == "random":
         return _from_random(problem, n_components, random_state)
     rows, weights = blocks.sample_rows(n_components, random_state)
-    if init_params == "kmeans":
-        means = _seeding.kmeans(
-            rows, weights, n_components, random_state, blocks.n_threads
-        )
-    elif init_params == "k-means++":
-        means = _seeding.kmeans_plusplus(rows, weights, n_components, random_state)
-    else:
+    if init_params == "random_from_data":
         means = _seeding.draw_from_data(rows, weights, n_components, random_state)
-    return _from_means(problem, means)
+        return _from_means(problem, means)
+    center, variances = mean_and_variances(rows, weights)
+    units = _units(variances)
+    scaled = ((rows - center) / units).astype(rows.dtype, copy=False)
+    if init_params == "kmeans":
+        found = _seeding.kmeans(
+            scaled, weights, n_components, random_state, blocks.n_threads
+        )
+    else:
+        found = _seeding.kmeans_plusplus(scaled, weights, n_components, random_state)
+    return _from_means(problem, center + found * units)
+
+
+def _units(variances: np.ndarray) -> np.ndarray:
+    """Standard deviations of the features, 1 where one is constant.
+
+    Seeds and cells are found among features divided by these, so that the units of the
+    data do not matter.
+    """
+    return np.where(variances > 0.0, np.sqrt(variances), 1.0)
 
 
 def _from_means(problem: Problem, means: np.ndarray) -> Parameters:
-    """Weights and covariances of the cells around means; empty cells get averages.
+    """Weights and covariances of the cells around means, which are kept.
 
-    A cell's covariance is taken about its mean, the given means are kept.
+    A cell's covariance is taken about its mean. Empty cells get an average share, and
+    they and cells without extent in some direction the average covariance.
     """
-    moments = problem.blocks.nearest_moments(means, problem.kind.full_form)
+    kind = problem.kind
+    units = _units(problem.blocks.mean_and_variances()[1])
+    moments = problem.blocks.nearest_moments(means, kind.full_form, units)
+    form = Full if kind.full_form else Diag
+    scatters = form.estimate(moments, 0.0)
+    average = np.tensordot(moments.counts / moments.mass, scatters, axes=1)
     empty = moments.counts <= 0.0
-    if empty.any():
-        shape = (-1, *[1] * (moments.seconds.ndim - 1))
-        average = moments.seconds.sum(axis=0) / moments.mass
-        share = moments.mass / len(means)
-        counts = np.where(empty, share, moments.counts)
-        seconds = np.where(empty.reshape(shape), share * average, moments.seconds)
-        moments = moments._replace(counts=counts, seconds=seconds)
-    found = estimate(problem.unpenalised(), moments, means)
+    counts = np.where(empty, moments.mass / len(means), moments.counts)
+    for k in np.flatnonzero(empty | _flat(form, scatters, average)):
+        shift = moments.sums[k] / counts[k]
+        about = np.outer(shift, shift) if kind.full_form else shift**2
+        moments.seconds[k] = counts[k] * (average + about)
+    found = estimate(problem.unpenalised(), moments._replace(counts=counts), means)
     return found._replace(means=means)
+
+
+def _flat(
+    form: CovarianceType, scatters: np.ndarray, average: np.ndarray
+) -> np.ndarray:
+    """Which cells have no extent in some direction that cells have on average, (K,)."""
+    n_components, d = len(scatters), average.shape[-1]
+    within = form.dense(average[None], 1, d)[0]
+    wide = np.flatnonzero(np.diag(within) > 0.0)
+    within = within[wide[:, None], wide]
+    if len(wide) == 0 or is_singular(within):  # all rows lie in a subspace
+        return np.zeros(n_components, dtype=bool)
+    dense = form.dense(scatters, n_components, d)[:, wide[:, None], wide]
+    inverse = whiteners(within)[0]
+    return ~(np.linalg.eigvalsh(inverse @ dense @ inverse.T)[:, 0] > _FLAT)
 
 
 def _from_responsibilities(problem: Problem, responsibilities: Any) -> Parameters:

@@ -1,11 +1,9 @@
 """Barycentres of mixtures: the exact one, and a descent for large problems."""
 
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import linprog
 from sklearn.utils import check_random_state
 
 from skgmmot._checks import (
@@ -17,10 +15,17 @@ from skgmmot._checks import (
     real_array,
 )
 from skgmmot.linalg._mixture import Mixture, as_mixture
-from skgmmot.transport._alignment import align, as_gaussians, as_points, mean_images
+from skgmmot.transport._alignment import as_gaussians, as_points
+from skgmmot.transport._barycenter_descent import (
+    Sides,
+    Start,
+    best_descent,
+    least_cost,
+    seeds,
+)
 from skgmmot.transport._gaussian_barycenter import gaussian_barycenters
 from skgmmot.transport._pairwise import checked_mixtures
-from skgmmot.transport._simplex import cleaned, normalised, simplex
+from skgmmot.transport._simplex import normalised
 
 # The linear programme has a column for each tuple of components.
 _MAX_TUPLES = 200_000
@@ -28,19 +33,6 @@ _MAX_TUPLES = 200_000
 _SMALLEST_MASS = 1e-12
 # The cost of a tuple is right to the square of this.
 _COST_TOL = 1e-7
-
-
-class _Sides(NamedTuple):
-    """Components of all mixtures as points, and which of them belong together."""
-
-    points: np.ndarray
-    masses: np.ndarray
-    stops: np.ndarray
-    weights: np.ndarray
-
-    def slices(self) -> list[slice]:
-        """Slices of the mixtures."""
-        return [slice(*ends) for ends in pairwise(self.stops)]
 
 
 def mw2_barycenter(
@@ -73,8 +65,8 @@ def mw2_barycenter(
         A linear programme over all tuples of components, one of each mixture; or a
         descent from a start, which finds a local minimum.
     init : mixture-like, default=None
-        Start of the descent, in place of `n_components`. None: components of the given
-        mixtures, drawn far from each other.
+        Start of the descent, in place of `n_components`; the result does not cost more.
+        None: components of the given mixtures, drawn far from each other.
     tol : float, default=1e-6
         The descent stops where a round lowers the objective by less than this part.
     max_iter : int, default=200
@@ -105,7 +97,9 @@ def mw2_barycenter(
     cost of which is the coefficient of the tuple in a multi-marginal programme; see
     Delon and Desolneux (2020), section 5.1. The descent alternates between plans,
     barycentres of Gaussians along them, and the weights, which are free too: a linear
-    programme over plans and weights at once. Neither step raises the objective.
+    programme over plans and weights at once. Neither step raises the objective. A
+    singular covariance stays within what it spans: such components are widened to the
+    mean of the covariances that they stand for, and the descent goes on from there.
 
     References
     ----------
@@ -138,7 +132,7 @@ def mw2_barycenter(
     else:
         sides = _sides(mixtures, shares)
         start = _checked_start(sides, n_components, init, random_state)
-        masses, points = _descend(sides, start, tol, max_iter)
+        masses, points = best_descent(sides, start, tol, max_iter)
     means, covariances = as_gaussians(points)
     parameters = masses / masses.sum(), means, covariances
     return Mixture(*(array.astype(dtype) for array in parameters))
@@ -156,13 +150,13 @@ def _checked_weights(weights: Any, n_mixtures: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _sides(mixtures: list[Mixture], shares: np.ndarray) -> _Sides:
+def _sides(mixtures: list[Mixture], shares: np.ndarray) -> Sides:
     """Stack what has mass: mixtures and components of weight 0 change nothing."""
     used = [m for m, share in zip(mixtures, shares, strict=True) if share]
     kept = [mixture.weights > 0.0 for mixture in used]
     pairs = list(zip(used, kept, strict=True))
     stacks = [as_points(m.means[k], m.covariances[k]) for m, k in pairs]
-    return _Sides(
+    return Sides(
         np.concatenate(stacks),
         np.concatenate([normalised(m.weights[k]) for m, k in pairs]),
         np.cumsum([0] + [len(stack) for stack in stacks]),
@@ -170,7 +164,7 @@ def _sides(mixtures: list[Mixture], shares: np.ndarray) -> _Sides:
     )
 
 
-def _exact(sides: _Sides) -> tuple[np.ndarray, np.ndarray]:
+def _exact(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
     """Solve the multi-marginal programme; return masses and points."""
     counts = np.diff(sides.stops)
     n_tuples = int(np.prod(counts, dtype=object))
@@ -185,38 +179,16 @@ def _exact(sides: _Sides) -> tuple[np.ndarray, np.ndarray]:
     ones = np.ones(index.size)
     columns = np.repeat(np.arange(n_tuples), len(counts))
     marginals = sparse.csc_array((ones, (index.ravel(), columns)))
-    masses = _solve(costs, marginals, sides.masses)
+    masses = least_cost(costs, marginals, sides.masses)
     support = masses > _SMALLEST_MASS
     points, _ = gaussian_barycenters(sides.points, index[support], sides.weights)
     return masses[support], points
 
 
-def _solve(costs: np.ndarray, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve min cᵀx for A x = b, x ≥ 0 at a vertex, by the dual simplex of HiGHS."""
-    options = {
-        "primal_feasibility_tolerance": 1e-10,
-        "dual_feasibility_tolerance": 1e-10,
-    }
-    # Masses near the tolerance may seem infeasible to the presolver.
-    for presolve in (True, False):
-        result = linprog(
-            costs / (costs.max() or 1.0),
-            A_eq=matrix,
-            b_eq=right,
-            method="highs-ds",
-            options={"presolve": presolve, **options},
-        )
-        if result.status == 0:
-            break
-    if result.status != 0:
-        raise RuntimeError(f"the linear programme was not solved: {result.message}")
-    return result.x
-
-
 def _checked_start(
-    sides: _Sides, n_components: int | None, init: Any, random_state: Any
-) -> np.ndarray:
-    """Return the points from which the descent starts."""
+    sides: Sides, n_components: int | None, init: Any, random_state: Any
+) -> Start:
+    """Return masses (None: free) and points from which the descent starts."""
     if init is not None:
         if n_components is not None:
             expected = "None where init is given"
@@ -226,120 +198,7 @@ def _checked_start(
         if points.shape[1:] != sides.points.shape[1:]:
             expected = f"{sides.points.shape[2]} features, as the mixtures have"
             raise ValueError(message("init", expected, points.shape[2]))
-        return points
+        return Start(normalised(init.weights), points)
     if n_components is None:
         n_components = int(np.diff(sides.stops).max())
-    return _seeds(sides, n_components, check_random_state(random_state))
-
-
-def _seeds(sides: _Sides, n_components: int, rng: Any, n_trials: int = 8) -> np.ndarray:
-    """Choose components far from each other: greedy k-means++ with Bures distances."""
-    masses = sides.masses * np.repeat(sides.weights, np.diff(sides.stops))
-    chosen: list[np.intp] = []
-    nearest = np.ones(len(masses))
-    for _ in range(n_components):
-        chances = np.cumsum(masses * nearest)
-        if chances[-1] == 0.0:
-            break
-        draws = rng.random_sample(n_trials) * chances[-1]
-        trials = np.minimum(np.searchsorted(chances, draws), len(masses) - 1)
-        costs = align(sides.points[trials, None], sides.points)[1]
-        if chosen:
-            costs = np.minimum(costs, nearest)
-        best = np.argmin(costs @ masses)
-        chosen.append(trials[best])
-        nearest = costs[best]
-    return sides.points[chosen]
-
-
-def _descend(
-    sides: _Sides, points: np.ndarray, tol: float, max_iter: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Alternate between plans, points and weights; the objective never rises.
-
-    The points are moved before the weights are freed: at the start the best weights
-    would be 0 for most points.
-    """
-    images, costs = align(points[:, None], sides.points)
-    masses = _nearest_masses(sides, costs)
-    loss = np.inf
-    for _ in range(max_iter):
-        points, images, costs = _move(sides, masses, (points, images, costs), tol)
-        start = loss
-        masses, loss = _free_masses(sides, costs)
-        kept = masses > _SMALLEST_MASS
-        masses, points, images, costs = (
-            array[kept] for array in (masses, points, images, costs)
-        )
-        masses = masses / masses.sum()
-        if start - loss <= tol * loss:
-            break
-    return masses, points
-
-
-def _nearest_masses(sides: _Sides, costs: np.ndarray) -> np.ndarray:
-    """Return the mass of the components that are nearest to each point, never 0."""
-    masses = sides.masses * np.repeat(sides.weights, np.diff(sides.stops))
-    nearest = np.bincount(costs.argmin(axis=0), masses, minlength=len(costs))
-    masses = np.maximum(nearest, 1e-3 / len(costs))
-    return masses / masses.sum()
-
-
-def _move(
-    sides: _Sides,
-    masses: np.ndarray,
-    placed: tuple[np.ndarray, ...],
-    tol: float,
-    max_iter: int = 10,
-) -> tuple[np.ndarray, ...]:
-    """Move points some times for given masses; return them with images and costs."""
-    points, images, costs = placed
-    loss, coefficients = _plans(sides, masses, costs)
-    for _ in range(max_iter):
-        points = mean_images(coefficients / masses[:, None], images)
-        images, costs = align(points[:, None], sides.points)
-        old, (loss, coefficients) = loss, _plans(sides, masses, costs)
-        if old - loss <= tol * old:
-            break
-    return points, images, costs
-
-
-def _plans(
-    sides: _Sides, masses: np.ndarray, costs: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Return the objective and the plans to all mixtures, times their weights."""
-    coefficients = np.empty_like(costs)
-    for part, share in zip(sides.slices(), sides.weights, strict=True):
-        block = np.ascontiguousarray(costs[:, part])
-        coupling = cleaned(simplex(block, masses, sides.masses[part])[0])
-        coefficients[:, part] = share * coupling
-    return float(np.vdot(coefficients, costs)), coefficients
-
-
-def _free_masses(sides: _Sides, costs: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the masses of given points that are best, and the objective.
-
-    Variables are the entries of all plans, then the masses: columns of a plan sum to
-    the weights of its mixture, rows of every plan to the masses.
-    """
-    n_points, n_sides = costs.shape[0], len(sides.weights)
-    counts = np.diff(sides.stops)
-    side = np.repeat(np.arange(n_sides), counts)
-    rows, columns = np.divmod(np.arange(costs.size), costs.shape[1])
-    equal = len(side) + side[columns] * n_points + rows
-    owners = len(side) + np.arange(n_sides * n_points)
-    entries = np.arange(costs.size)
-    masses = costs.size + np.tile(np.arange(n_points), n_sides)
-    matrix = sparse.csc_array(
-        (
-            np.repeat([1.0, 1.0, -1.0], [costs.size, costs.size, len(owners)]),
-            (
-                np.concatenate([columns, equal, owners]),
-                np.concatenate([entries, entries, masses]),
-            ),
-        )
-    )
-    prices = np.concatenate([(costs * sides.weights[side]).ravel(), np.zeros(n_points)])
-    right = np.concatenate([sides.masses, np.zeros(len(owners))])
-    solution = _solve(prices, matrix, right)
-    return solution[costs.size :], float(prices @ solution)
+    return Start(None, seeds(sides, n_components, check_random_state(random_state)))

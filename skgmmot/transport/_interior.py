@@ -29,28 +29,26 @@ _ROUNDING = 2e-16  # of marginals, that a second solve would not mend
 
 
 @exact_allocating_kernel
-def solve_laplacian(links, excess, right):
-    """Solve (diag(excess + sum_j links) - links) x = right without cancellation.
+def eliminate(links, excess):
+    """Eliminate in diag(excess + sum_j links) - links without cancellation.
 
-    Elimination in which pivots are sums of positive numbers (Grassmann, Taksar and
-    Heyman, 1985, doi 10.1287/opre.33.5.1107): links exceed the excess by 15 orders of
-    magnitude at the end of the path, where an LU decomposition has no digit left. A
-    part without excess has its solution up to a constant: its last entry is 0.
+    Pivots are sums of positive numbers (Grassmann, Taksar and Heyman, 1985, doi
+    10.1287/opre.33.5.1107): links exceed the excess by 15 orders of magnitude at the
+    end of the path, where an LU decomposition has no digit left.
 
     Parameters
     ----------
     links : ndarray of shape (n, n)
-        Symmetric, not negative; only what is right of the diagonal is read.
+        Symmetric, not negative; only what is right of the diagonal is read. It is
+        overwritten with what `substitute` needs.
     excess : ndarray of shape (n,)
-        Not negative.
-    right : ndarray of shape (n,)
+        Not negative; overwritten.
 
     Returns
     -------
-    x : ndarray of shape (n,)
+    pivots : ndarray of shape (n,)
     """
-    links, excess, x = links.copy(), excess.copy(), right.copy()
-    n = len(x)
+    n = len(excess)
     pivots = np.empty(n)
     for k in range(n):
         pivot = excess[k]
@@ -58,7 +56,6 @@ def solve_laplacian(links, excess, right):
             pivot += links[k, j]
         pivots[k] = pivot
         if pivot == 0.0:
-            x[k] = 0.0
             continue
         for i in range(k + 1, n):
             part = links[k, i] / pivot
@@ -67,14 +64,28 @@ def solve_laplacian(links, excess, right):
             for j in range(i + 1, n):
                 links[i, j] += part * links[k, j]
             excess[i] += part * excess[k]
-            x[i] += part * x[k]
+    return pivots
+
+
+@exact_allocating_kernel
+def substitute(links, pivots, x):
+    """Solve the eliminated system in place, the right-hand side in x.
+
+    A part without excess has its solution up to a constant: its last entry is 0.
+    """
+    n = len(x)
+    for k in range(n):
+        if pivots[k] == 0.0:
+            x[k] = 0.0
+            continue
+        for i in range(k + 1, n):
+            x[i] += links[k, i] / pivots[k] * x[k]
     for k in range(n - 1, -1, -1):
         if pivots[k] > 0.0:
             total = x[k]
             for j in range(k + 1, n):
                 total += links[k, j] * x[j]
             x[k] = total / pivots[k]
-    return x
 
 
 @exact_allocating_kernel
@@ -138,23 +149,24 @@ def objective(programme, costs, plan):
 
 
 @exact_allocating_kernel
-def _mass_is_fixed(programme, kind):
-    """Whether a free (1.0) or fixed (0.0) side is balanced, and so has the mass."""
-    found = False
-    for i in (0, programme.k0):
-        if programme.penalties[i] == np.inf and programme.free[i] == kind:
-            found = True
-    return found
-
-
-@exact_allocating_kernel
 def _unit_mass(programme):
     """Whether only the weights of a free side say what mass the plan has: 1."""
-    return _mass_is_fixed(programme, 1.0) and not _mass_is_fixed(programme, 0.0)
+    free, fixed = False, False
+    for i in (0, programme.k0):
+        if programme.penalties[i] == np.inf:
+            free = free or programme.free[i] == 1.0
+            fixed = fixed or programme.free[i] == 0.0
+    return free and not fixed
 
 
 @exact_allocating_kernel
-def _curves(programme, marginals):
+def _given(programme, i):
+    """Whether a marginal is given: on a fixed side that is balanced."""
+    return programme.free[i] == 0.0 and programme.penalties[i] == np.inf
+
+
+@exact_allocating_kernel
+def _curves(programme, marginals, weights):
     """Slope and inverse curvature of the objective in the marginals.
 
     The inverse curvature of a side is diag(c) - c c^T (1 - e) / sum c: c is returned,
@@ -163,7 +175,6 @@ def _curves(programme, marginals):
     positive definite.
     """
     entropy, k0 = programme.entropy, programme.k0
-    weights = best_weights(programme, marginals)
     slopes, compliance = np.empty(len(weights)), np.zeros(len(weights))
     loose = np.ones(2)
     for side in range(2):
@@ -173,13 +184,14 @@ def _curves(programme, marginals):
         total, held = 0.0, 0.0
         for i in range(start, stop):
             m, n = marginals[i], programme.counts[i]
-            slopes[i] = -entropy * np.log(weights[i])
+            log_weight = np.log(weights[i])
+            slopes[i] = -entropy * log_weight
             if balanced and free:
                 slopes[i] -= n / m
                 bend = max(n - entropy * m, _KEPT_CURVATURE * n)
                 compliance[i] = m**2 / bend
             elif not balanced:
-                slopes[i] += penalty * (np.log(m) - np.log(weights[i]))
+                slopes[i] += penalty * (np.log(m) - log_weight)
                 compliance[i] = m / penalty
                 if free:
                     both = penalty + entropy
@@ -197,40 +209,24 @@ def _curves(programme, marginals):
 
 
 @exact_allocating_kernel
-def _graph(programme, mobility, compliance, loose):
+def _graph(k0, mobility, compliance, loose):
     """Links and excess of the Newton system, the target's potentials negated."""
-    k0, k = programme.k0, len(compliance)
+    k = len(compliance)
     links, excess = np.zeros((k, k)), np.empty(k)
-    links[:k0, k0:] = mobility
-    for start, stop, side in ((0, k0, 0), (k0, k, 1)):
-        bound = 0.0
-        if loose[side] < 1.0:
-            bound = (1.0 - loose[side]) / compliance[start:stop].sum()
+    for side in range(2):
+        start, stop = (0, k0) if side == 0 else (k0, k)
+        total = 0.0
+        for i in range(start, stop):
+            total += compliance[i]
+        bound = (1.0 - loose[side]) / total if loose[side] < 1.0 else 0.0
         for i in range(start, stop):
             excess[i] = loose[side] * compliance[i]
             for j in range(i + 1, stop):
                 links[i, j] = bound * compliance[i] * compliance[j]
+            if side == 0:
+                for j in range(k0, k):
+                    links[i, j] = mobility[i, j - k0]
     return links, excess
-
-
-@exact_allocating_kernel
-def _lacking(programme, sums):
-    """What the marginals of a plan lack on fixed sides that are balanced; else 0."""
-    lacking = np.zeros(len(sums))
-    for i in range(len(sums)):
-        if programme.free[i] == 0.0 and programme.penalties[i] == np.inf:
-            lacking[i] = programme.fixed[i] - sums[i]
-    return lacking
-
-
-@exact_allocating_kernel
-def _potentials(links, excess, right, k0):
-    """Solve the Newton system for the potentials of both sides."""
-    signed = right.copy()
-    signed[k0:] *= -1.0
-    potentials = solve_laplacian(links, excess, signed)
-    potentials[k0:] *= -1.0
-    return potentials
 
 
 @exact_allocating_kernel
@@ -242,44 +238,107 @@ def _direction(programme, costs, plan, slack, barrier):
     """
     entropy, k0 = programme.entropy, programme.k0
     marginals = margins(plan)
-    slopes, compliance, loose = _curves(programme, marginals)
-    mobility, push = np.empty_like(plan), np.empty_like(plan)
+    weights = best_weights(programme, marginals)
+    slopes, compliance, loose = _curves(programme, marginals, weights)
+    mobility, change = np.empty(plan.shape), np.empty(plan.shape)
     for i in range(k0):
         for j in range(plan.shape[1]):
             slope = costs[i, j] + slopes[i] + slopes[k0 + j] - barrier / plan[i, j]
             if entropy > 0.0:
                 slope += entropy * np.log(plan[i, j])
             mobility[i, j] = plan[i, j] / (entropy + slack[i, j] + _LEAST_CURVATURE)
-            push[i, j] = mobility[i, j] * slope
-    links, excess = _graph(programme, mobility, compliance, loose)
-    right = margins(push) + _lacking(programme, marginals)
-    potentials = _potentials(links, excess, right, k0)
-    change = _held(mobility, potentials) - push
-    # Where the plan is stiff, rounding of the slopes is left in the marginals.
-    lacking = _lacking(programme, marginals + margins(change))
-    if np.abs(lacking).max() > _ROUNDING:
-        more = _potentials(links, excess, lacking, k0)
-        change += _held(mobility, more)
-        potentials = potentials + more
-    log_weights = np.log(np.maximum(best_weights(programme, marginals), _TINY))
-    return change, potentials - slopes - entropy * log_weights
+            change[i, j] = -mobility[i, j] * slope
+    links, excess = _graph(k0, mobility, compliance, loose)
+    pivots = eliminate(links, excess)
+    potentials, part = np.zeros(len(weights)), np.empty(len(weights))
+    for attempt in range(2):
+        sums, largest = margins(change), 0.0
+        for i in range(len(part)):
+            part[i] = 0.0
+            if _given(programme, i):
+                part[i] = programme.fixed[i] - marginals[i] - sums[i]
+                largest = max(largest, abs(part[i]))
+            elif attempt == 0:
+                part[i] = -sums[i]
+            if i >= k0:
+                part[i] = -part[i]
+        # Where the plan is stiff, rounding of the slopes is left in the marginals.
+        if attempt == 1 and largest <= _ROUNDING:
+            break
+        substitute(links, pivots, part)
+        for i in range(k0):
+            for j in range(plan.shape[1]):
+                change[i, j] += mobility[i, j] * (part[i] - part[k0 + j])
+        for i in range(len(part)):
+            potentials[i] += part[i] if i < k0 else -part[i]
+    for i in range(len(part)):
+        log_weight = np.log(max(weights[i], _TINY))
+        potentials[i] -= slopes[i] + entropy * log_weight
+    return change, potentials
 
 
 @exact_allocating_kernel
-def _held(mobility, potentials):
-    """Change of the plan by the potentials of both sides."""
-    held, k0 = np.empty_like(mobility), len(mobility)
-    for i in range(k0):
-        for j in range(mobility.shape[1]):
-            held[i, j] = mobility[i, j] * (potentials[i] + potentials[k0 + j])
-    return held
-
-
-@exact_allocating_kernel
-def _reach(ratio):
-    """Longest step up to 1 that keeps positive values positive."""
-    lowest = ratio.min()
+def _reach(lowest):
+    """Longest step up to 1 that keeps positive values positive: their least ratio."""
     return min(1.0, -_TO_BOUNDARY / lowest) if lowest < 0.0 else 1.0
+
+
+@exact_allocating_kernel
+def _move(plan, slack, change, barrier):
+    """Go along the change as far as plan and slack stay positive.
+
+    Returns whether that was nearly the whole way, and the sum of change^2 / plan.
+    """
+    k0, k1 = plan.shape
+    lowest, lowest_dual, size = 0.0, 0.0, 0.0
+    for i in range(k0):
+        for j in range(k1):
+            ratio = change[i, j] / plan[i, j]
+            size += change[i, j] * ratio
+            lowest = min(lowest, ratio)
+            # Relative change of the slack.
+            dual_ratio = barrier / (plan[i, j] * slack[i, j]) - 1.0 - ratio
+            lowest_dual = min(lowest_dual, dual_ratio)
+    primal, dual = _reach(lowest), _reach(lowest_dual)
+    for i in range(k0):
+        for j in range(k1):
+            ratio = change[i, j] / plan[i, j]
+            dual_ratio = barrier / (plan[i, j] * slack[i, j]) - 1.0 - ratio
+            plan[i, j] += primal * change[i, j]
+            slack[i, j] *= 1.0 + dual * dual_ratio
+    return min(primal, dual) > 0.9, size
+
+
+@exact_allocating_kernel
+def _scale(table, scaled):
+    """Bring a table to the sum 1, in place, if it is to be scaled."""
+    total = 0.0
+    for i in range(table.shape[0]):
+        for j in range(table.shape[1]):
+            total += table[i, j]
+    for i in range(table.shape[0] if scaled else 0):
+        for j in range(table.shape[1]):
+            table[i, j] /= total
+
+
+@exact_allocating_kernel
+def _largest_lack(programme, sums):
+    """What the given marginals lack at most."""
+    largest = 0.0
+    for i in range(len(sums)):
+        if _given(programme, i):
+            largest = max(largest, abs(programme.fixed[i] - sums[i]))
+    return largest
+
+
+@exact_allocating_kernel
+def _mean_product(plan, slack):
+    """Mean complementarity."""
+    total = 0.0
+    for i in range(plan.shape[0]):
+        for j in range(plan.shape[1]):
+            total += plan[i, j] * slack[i, j]
+    return total / plan.size
 
 
 @exact_allocating_kernel
@@ -299,33 +358,25 @@ def interior_point(programme, costs, plan, slack, warm, barrier_end=BARRIER_END)
     Returns
     -------
     plan, slack : ndarray of shape (K0, K1)
+        The start (scaled) where a warm start gave up.
     potentials : ndarray of shape (K0 + K1,)
     done : bool
     """
     scaled = _unit_mass(programme)
-    plan = plan / plan.sum() if scaled else plan
-    first, first_slack = plan, slack
+    first, first_slack = plan.copy(), slack
+    _scale(first, scaled)
+    plan, slack = first.copy(), slack.copy()
     potentials = np.zeros(len(programme.counts))
     centring = 0.0 if warm else 0.1
     for _ in range(_MAX_WARM_STEPS if warm else _MAX_STEPS):
-        gap = (plan * slack).sum() / plan.size
-        barrier = max(centring * gap, barrier_end)
+        barrier = max(centring * _mean_product(plan, slack), barrier_end)
         change, potentials = _direction(programme, costs, plan, slack, barrier)
-        ratio = change / plan
-        # Relative change of the slack.
-        dual_ratio = barrier / (plan * slack) - 1.0 - ratio
-        primal, dual = _reach(ratio), _reach(dual_ratio)
-        full = min(primal, dual) > 0.9
+        full, size = _move(plan, slack, change, barrier)
         if warm and not full:
             return first, first_slack, potentials, False
-        plan = plan + primal * change
-        if scaled:
-            plan = plan / plan.sum()
-        slack = slack * (1.0 + dual * dual_ratio)
-        last = barrier == barrier_end and full
-        if last:
-            last = np.abs(_lacking(programme, margins(plan))).max() < _CLOSED
-        if last and (change * ratio).sum() < _SMALL_STEP:
+        _scale(plan, scaled)
+        last = barrier == barrier_end and full and size < _SMALL_STEP
+        if last and _largest_lack(programme, margins(plan)) < _CLOSED:
             return plan, slack, potentials, True
         centring = 0.0 if warm else (0.02 if full else 0.2)
     return plan, slack, potentials, False

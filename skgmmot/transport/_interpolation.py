@@ -1,10 +1,10 @@
 """The geodesic between two mixtures."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._checks import check_real, message
+from skgmmot._checks import check_real
 from skgmmot.linalg._bures import rotations
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import factor, transpose
@@ -16,7 +16,12 @@ _SMALLEST_SHARE = 1e-15
 
 
 def mw2_interpolation(
-    source: Any, target: Any, t: float, *, plan: Any = None
+    source: Any,
+    target: Any,
+    t: float,
+    *,
+    plan: Any = None,
+    max_growth: float = 1.5,
 ) -> Mixture:
     r"""Mixture at time t of the MW2 geodesic between two mixtures.
 
@@ -35,7 +40,11 @@ def mw2_interpolation(
     t : float
         Between 0, the source, and 1, the target.
     plan : TransportPlan or array-like of shape (K0, K1), default=None
-        Balanced coupling of the components; None: the plan of MW2.
+        Coupling of the components; None: the plan of MW2. One whose marginals are not
+        the weights lets mass grow and fade, see the notes.
+    max_growth : float, default=1.5
+        At least 1: how much the mass of a pair may grow on the way, on either side, for
+        an unbalanced plan. What exceeds it fades in or out in its place.
 
     Returns
     -------
@@ -47,8 +56,7 @@ def mw2_interpolation(
     Raises
     ------
     ValueError
-        If t is outside [0, 1], or the marginals of the plan are not the weights; and
-        what `mw2_plan` raises.
+        If t is outside [0, 1] or max_growth is below 1; and what `mw2_plan` raises.
 
     See Also
     --------
@@ -60,6 +68,18 @@ def mw2_interpolation(
     With the plan of MW2, :math:`d(\mu_s, \mu_t) = |s - t| d(\mu_0, \mu_1)`. Covariances
     are computed as :math:`F F^T`, :math:`F = (1 - t) L_k + t L'_l Q_{kl}`, for factors
     :math:`\Sigma = L L^T` and a rotation Q, so that singular ones are allowed.
+
+    Along an unbalanced plan with marginals r and c a pair has the mass
+
+    .. math::
+        \gamma_{kl}\, a_k^{1 - t}\, b_l^t, \qquad a_k = \min(\pi_k / r_k, A), \quad
+        b_l = \min(\pi'_l / c_l, A)
+
+    with A = `max_growth`. What the plan leaves of the source, :math:`(\pi_k - a_k r_k)
+    (1 - t)`, stays in its place and fades out, and what it leaves of the target,
+    :math:`(\pi'_l - b_l c_l)\, t`, fades in; then the weights are divided by their sum.
+    Both ends are the mixtures themselves, whatever A is. Pairs come first, then what
+    is left of the source, then of the target.
 
     References
     ----------
@@ -76,31 +96,73 @@ def mw2_interpolation(
     """
     t = check_real(t, "t", 0.0, 1.0)
     source, target = checked_pair(source, target)
+    max_growth = check_real(max_growth, "max_growth", 1.0)
     if plan is None:
         plan = mw2_plan(source, target)
-    coupling = _balanced(checked_coupling(plan, source, target), source, target)
+    coupling = _cleaned(checked_coupling(plan, source, target), source, target)
     rows, columns = np.nonzero(coupling)
-    weights = coupling[rows, columns]
     left, right = source.means.astype(np.float64), target.means.astype(np.float64)
-    moved = (
-        weights / weights.sum(),
-        (1.0 - t) * left[rows] + t * right[columns],
-        _covariances(source.covariances, target.covariances, (rows, columns), t),
+    weights = coupling[rows, columns]
+    means = (1.0 - t) * left[rows] + t * right[columns]
+    covariances = _covariances(
+        source.covariances, target.covariances, (rows, columns), t
     )
+    if not _is_balanced(coupling, source, target):
+        masses = _growing_masses(coupling, (source, target), t, max_growth)
+        weights, (stays, comes) = masses.pairs[rows, columns], masses.kept()
+        weights = np.concatenate([weights, masses.source[stays], masses.target[comes]])
+        means = np.concatenate([means, left[stays], right[comes]])
+        rest = source.covariances[stays], target.covariances[comes]
+        covariances = np.concatenate([covariances, *rest])
+    moved = weights / weights.sum(), means, covariances
     dtype = common_dtype(source, target)
     return Mixture(*(array.astype(dtype, copy=False) for array in moved))
 
 
-def _balanced(coupling: Any, source: Mixture, target: Mixture) -> np.ndarray:
-    """Return the coupling without rounding; raise unless its marginals are right."""
+class _Masses(NamedTuple):
+    """Masses at one time: of pairs, and of what stays in its place."""
+
+    pairs: np.ndarray  # (K0, K1)
+    source: np.ndarray  # (K0,)
+    target: np.ndarray  # (K1,)
+
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        """Components of either side of which some is left, rounding apart."""
+        stays = np.flatnonzero(self.source > _SMALLEST_SHARE)
+        return stays, np.flatnonzero(self.target > _SMALLEST_SHARE)
+
+
+def _growing_masses(
+    coupling: np.ndarray, ends: tuple[Mixture, Mixture], t: float, largest: float
+) -> _Masses:
+    """Masses along an unbalanced plan, before they are divided by their sum."""
+    weights = [end.weights.astype(np.float64) for end in ends]
+    marginals = coupling.sum(axis=1), coupling.sum(axis=0)
+    # The cap where nothing is moved: any number would do, the mass is 0.
+    growths = [
+        np.minimum(
+            np.divide(w, m, out=np.full_like(w, largest), where=m > 0.0), largest
+        )
+        for w, m in zip(weights, marginals, strict=True)
+    ]
+    left = [
+        np.maximum(w - m * growth, 0.0)
+        for w, m, growth in zip(weights, marginals, growths, strict=True)
+    ]
+    pairs = coupling * growths[0][:, None] ** (1.0 - t) * growths[1] ** t
+    return _Masses(pairs, (1.0 - t) * left[0], t * left[1])
+
+
+def _is_balanced(coupling: np.ndarray, source: Mixture, target: Mixture) -> bool:
+    """Tell whether the marginals are the weights, to the rounding of the types."""
     atol = 1e-3 if np.float32 in (source.means.dtype, target.means.dtype) else 1e-6
-    sides = (("source", source, 1), ("target", target, 0))
-    for name, mixture, axis in sides:
-        error = np.abs(coupling.sum(axis=axis) - mixture.weights).max()
-        if error > atol:
-            expected = f"a balanced plan, with the weights of the {name} as a marginal"
-            got, mend = f"differences of up to {error:.3g}", "drop reg_m from the plan"
-            raise ValueError(message("plan", expected, got, mend))
+    sides = (source, 1), (target, 0)
+    errors = [np.abs(coupling.sum(axis=i) - side.weights).max() for side, i in sides]
+    return max(errors) <= atol
+
+
+def _cleaned(coupling: np.ndarray, source: Mixture, target: Mixture) -> np.ndarray:
+    """Return the coupling without entries that are rounding."""
     smallest = _SMALLEST_SHARE * np.minimum(source.weights[:, None], target.weights)
     return np.where(coupling > smallest, coupling, 0.0)
 

@@ -137,7 +137,11 @@ def mw2_plan(
     """
     source, target = checked_pair(source, target)
     plan = _float64_plan(source, target, reg, reg_m)
-    dtype = common_dtype(source, target)
+    return narrowed_plan(plan, common_dtype(source, target))
+
+
+def narrowed_plan(plan: TransportPlan, dtype: np.dtype) -> TransportPlan:
+    """Return a plan in the type of the mixtures; its value is a float."""
     f, g = plan.potentials
     return TransportPlan(
         narrowed(plan.coupling, dtype),

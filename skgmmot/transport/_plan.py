@@ -5,28 +5,33 @@ Over couplings P ≥ 0 of shape (K0, K1) it minimises::
     Σ P_kl C_kl + reg KL(P | a ⊗ b) + rho0 KL(P1 | a) + rho1 KL(Pᵀ1 | b)
 
 with KL(f | g) = Σ f log(f / g) - f + g, and P1 = a or Pᵀ1 = b where the side is
-balanced. The network simplex solves it where reg = 0 and both sides are balanced, the
-interior point of `skgmmot.transport._programme` otherwise; its potentials are polished.
-Nothing here grows with the number of samples.
+balanced. The network simplex solves it where reg = 0 and both sides are balanced, a
+closed form where one side is a single component and reg > 0, the interior point of
+`skgmmot.transport._programme` otherwise; its potentials are polished. Nothing here
+grows with the number of samples.
 """
 
-import warnings
-from collections.abc import Iterable, Iterator
-from numbers import Real
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot._checks import check_real, message
+from skgmmot._checks import warn_caller
+from skgmmot.transport._arguments import (
+    Penalty,
+    checked_arrays,
+    checked_reg,
+    checked_slopes,
+    same_sum,
+)
 from skgmmot.transport._interior import BARRIER_END
 from skgmmot.transport._polish import entropic_polish, tight_polish
 from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
+from skgmmot.transport._single import single_component
 
-# Below this part of the largest cost the entropy changes no plan that rounding leaves.
-_SMALLEST_REG = 1e-6
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
 _LOOSE_ERROR = 1e-8
@@ -37,8 +42,6 @@ _NOTHING = np.log(1e-13)  # parts of the mass that are below the barrier
 # Spread of the costs in units of reg up to which potentials of 0 are a good start.
 _WIDE = 20.0
 _LARGEST_LOG = 230.0  # of 1e100, whose square is finite too
-
-Penalty = float | Iterable[float | None] | None
 
 
 class TransportPlan(NamedTuple):
@@ -143,11 +146,11 @@ def solve_plan(
     >>> round(plan.value, 12)
     0.3
     """
-    costs, a, b, dtype = _checked_arrays(costs, a, b)
+    costs, a, b, dtype = checked_arrays(costs, a, b)
     slopes = checked_slopes(reg_m)
-    reg = _checked_reg(reg, costs, warn)
+    reg = checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
-        b = _same_sum(a, b)
+        b = same_sum(a, b)
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
     inner = np.ascontiguousarray(costs[np.ix_(rows, columns)])
     programme = _Fixed(inner, a[rows], b[columns], reg, slopes, warn)
@@ -214,66 +217,6 @@ def _divergence(logs: np.ndarray) -> np.ndarray:
     return logs * np.exp(logs) - np.expm1(logs)
 
 
-def _checked_arrays(
-    costs: ArrayLike, a: ArrayLike, b: ArrayLike
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, type]:
-    """Return costs and weights in float64, and the type of the result."""
-    costs = np.asarray(costs)
-    dtype = np.float32 if costs.dtype == np.float32 else np.float64
-    costs, a, b = (np.asarray(x, dtype=np.float64) for x in (costs, a, b))
-    if costs.ndim != 2 or a.shape != costs.shape[:1] or b.shape != costs.shape[1:]:
-        got = f"{costs.shape}, {a.shape} and {b.shape}"
-        expected = "shapes (K0, K1), (K0,) and (K1,)"
-        raise ValueError(message("costs, a and b", expected, got))
-    if not np.isfinite(costs).all():
-        raise ValueError(message("costs", "finite numbers", "NaN or infinity"))
-    for side, weights in (("a", a), ("b", b)):
-        if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
-            expected = "weights that are finite and not negative"
-            raise ValueError(message(side, expected, weights))
-        if not weights.any():
-            raise ValueError(message(side, "a weight above 0", "only zeros"))
-    return costs, a, b, dtype
-
-
-def checked_slopes(reg_m: Penalty) -> tuple[float, float]:
-    """Return 1 / reg_m for both sides, 0 for a balanced one."""
-    pair = tuple(reg_m) if isinstance(reg_m, Iterable) else (reg_m, reg_m)
-    if len(pair) != 2:
-        raise ValueError(message("reg_m", "None, a number or a pair", repr(reg_m)))
-    if not all(rho is None or (isinstance(rho, Real) and rho > 0.0) for rho in pair):
-        expected = "positive numbers, or None for balanced marginals"
-        raise ValueError(message("reg_m", expected, repr(reg_m)))
-    first, last = (0.0 if side is None else 1.0 / float(side) for side in pair)
-    return first, last
-
-
-def _checked_reg(reg: float, costs: np.ndarray, warn: bool) -> float:
-    """Return reg, or 0 with a warning where it is too small to be resolved."""
-    reg = check_real(reg, "reg")
-    largest = np.abs(costs).max()
-    if 0.0 < reg < _SMALLEST_REG * largest:
-        if warn:
-            warnings.warn(
-                f"reg={reg:.3g} is below 1e-6 of the largest cost ({largest:.3g}): the "
-                "plan is computed without entropy. Pass reg=0 to do so silently.",
-                UserWarning,
-                stacklevel=5,
-            )
-        return 0.0
-    return reg
-
-
-def _same_sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Scale b to the sum of a; refuse sums that differ by more than rounding."""
-    total_a, total_b = a.sum(), b.sum()
-    if abs(total_a - total_b) > 2e-3 * total_a:
-        got = f"{total_a:.9g} and {total_b:.9g}"
-        mend = "normalise them, or pass reg_m for unequal masses"
-        raise ValueError(message("a and b", "weights of the same sum", got, mend))
-    return b * (total_a / total_b)
-
-
 def _solve(
     programme: _Fixed, start: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -289,7 +232,11 @@ def _solve(
         (programme.slopes[0] * unit, programme.slopes[1] * unit),
         programme.warn,
     )
-    if scaled.reg > 0.0:
+    if min(scaled.costs.shape) == 1 and scaled.reg > 0.0:
+        coupling, f, g = single_component(
+            scaled.costs, scaled.a, scaled.b, scaled.reg, scaled.slopes
+        )
+    elif scaled.reg > 0.0:
         coupling, f, g = _entropic(scaled, None if start is None else start / unit)
     elif scaled.balanced:
         coupling, f, g = _exact(scaled.costs, scaled.a, scaled.b)
@@ -377,11 +324,10 @@ def _entropic(
             break
     coupling, u, v, error, _ = state
     if programme.warn and not error <= _LOOSE_ERROR:
-        warnings.warn(
+        warn_caller(
             "the entropic plan did not converge; its marginals are wrong by "
             f"{error:.2g} in all. Increase reg.",
             ConvergenceWarning,
-            stacklevel=5,
         )
     return coupling, u * reg, v * reg
 

@@ -11,7 +11,7 @@ Slopes are 1 / rho of the two sides, 0 on a balanced side.
 import numpy as np
 
 from skgmmot._jit import exact_allocating_kernel
-from skgmmot.transport._interior import solve_laplacian
+from skgmmot.transport._interior import eliminate, substitute
 
 _LEAST_LOG = -745.0  # below it the exponential is 0
 _RIDGE = 1e-13  # picks a constant where one can be added to the potentials
@@ -24,21 +24,23 @@ _TIGHT = 1e-13
 
 
 @exact_allocating_kernel
-def _log_sum(weights, logs):
-    """Return log sum w exp(logs)."""
-    top = logs.max()
+def _log_sum(weights, potential, gaps, slope):
+    """Return log sum w exp(slope * potential - gaps)."""
+    top = -np.inf
+    for i in range(len(weights)):
+        top = max(top, slope * potential[i] - gaps[i])
     total = 0.0
-    for i in range(len(logs)):
-        total += weights[i] * np.exp(logs[i] - top)
+    for i in range(len(weights)):
+        total += weights[i] * np.exp(slope * potential[i] - gaps[i] - top)
     return top + np.log(total)
 
 
 @exact_allocating_kernel
-def _soft_minimum(gaps, b, v):
-    """Return -log sum_l b_l exp(v_l - gaps_kl) for each row k."""
+def _soft_minimum(gaps, b, v, slope):
+    """Return -log sum_l b_l exp(v_l - gaps_kl) / (1 + slope) for each row k."""
     lowest = np.empty(len(gaps))
     for k in range(len(gaps)):
-        lowest[k] = -_log_sum(b, v - gaps[k])
+        lowest[k] = -_log_sum(b, v, gaps[k], 1.0) / (1.0 + slope)
     return lowest
 
 
@@ -61,8 +63,8 @@ def _dual_point(gaps, a, b, slopes, u):
     Returns v, the plan, its row sums less those that u asks for, and the dual value.
     """
     n_rows, n_columns = gaps.shape
-    v, plan = np.empty(n_columns), np.empty_like(gaps)
-    lacking = a * np.exp(-slopes[0] * u)
+    v, plan = np.empty(n_columns), np.empty(gaps.shape)
+    lacking = np.empty(n_rows)
     mass, wrong = 0.0, 0.0
     for j in range(n_columns):
         top = -np.inf
@@ -81,7 +83,7 @@ def _dual_point(gaps, a, b, slopes, u):
         for j in range(n_columns):
             row += plan[i, j]
         mass += row
-        lacking[i] -= row
+        lacking[i] = a[i] * np.exp(-slopes[0] * u[i]) - row
         wrong += abs(lacking[i])
     value = _gain(a, u, slopes[0]) + _gain(b, v, slopes[1]) - mass
     # No mass at all is left where costs are hundreds of times above the penalty.
@@ -110,7 +112,9 @@ def _newton_direction(plan, lacking, slopes):
         for k in range(i + 1, n_rows):
             for j in range(n_columns):
                 links[i, k] += plan[i, j] * shares[j] * plan[k, j]
-    return solve_laplacian(links, excess, lacking)
+    pivots, direction = eliminate(links, excess), lacking.copy()
+    substitute(links, pivots, direction)
+    return direction
 
 
 @exact_allocating_kernel
@@ -121,9 +125,9 @@ def _best_constant(gaps, a, b, slopes, u, v):
     thousands of powers of 10 apart (Sejourne, Vialard and Peyre, 2022, "Faster
     unbalanced optimal transport", PMLR 151).
     """
-    of_plan = -_soft_minimum(gaps, b, v)
-    log_plan = _log_sum(a, of_plan + u)
-    log_a, log_b = _log_sum(a, -slopes[0] * u), _log_sum(b, -slopes[1] * v)
+    log_plan = _log_sum(a, u, _soft_minimum(gaps, b, v, 0.0), 1.0)
+    log_a = _log_sum(a, u, np.zeros(len(u)), -slopes[0])
+    log_b = _log_sum(b, v, np.zeros(len(v)), -slopes[1])
     if slopes[0] == 0.0:
         common = log_a
     elif slopes[1] == 0.0:
@@ -137,6 +141,15 @@ def _best_constant(gaps, a, b, slopes, u, v):
     # The first side is balanced: what the other one leaves.
     other = (log_b - common) / slopes[1] if slopes[1] > 0.0 else 0.0
     return common - log_plan - other
+
+
+@exact_allocating_kernel
+def _along(start, step, direction):
+    """Return start + step * direction."""
+    moved = np.empty(len(start))
+    for i in range(len(start)):
+        moved[i] = start[i] + step * direction[i]
+    return moved
 
 
 @exact_allocating_kernel
@@ -165,27 +178,33 @@ def entropic_polish(gaps, a, b, slopes, u, max_iter):
         Sum of what the row sums are wrong by, as a part of the mass.
     converged : bool
     """
+    largest = 0.0
+    for i in range(gaps.shape[0]):
+        for j in range(gaps.shape[1]):
+            largest = max(largest, abs(gaps[i, j]))
     # The exponents are right to rounding of the largest term, no better.
-    tol = max(_LEAST_ERROR, _ROUNDING * np.abs(gaps).max())
+    tol = max(_LEAST_ERROR, _ROUNDING * largest)
     # A sweep first: tiny weights may have potentials that ask for any mass.
     v = _dual_point(gaps, a, b, slopes, u)[0]
-    u = _soft_minimum(gaps, b, v) / (1.0 + slopes[0])
+    u = _soft_minimum(gaps, b, v, slopes[0])
     v = _dual_point(gaps, a, b, slopes, u)[0]
-    u = u + _best_constant(gaps, a, b, slopes, u, v)
+    u = _along(u, _best_constant(gaps, a, b, slopes, u, v), np.ones(len(u)))
     v, plan, lacking, value, error = _dual_point(gaps, a, b, slopes, u)
     for _ in range(max_iter):
-        u = _soft_minimum(gaps, b, v) / (1.0 + slopes[0])
+        u = _soft_minimum(gaps, b, v, slopes[0])
         v, plan, lacking, value, error = _dual_point(gaps, a, b, slopes, u)
         if error <= tol:
             return plan, u, v, error, True
         direction = _newton_direction(plan, lacking, slopes)
-        slope = (lacking * direction).sum()
+        slope = 0.0
+        for i in range(len(u)):
+            slope += lacking[i] * direction[i]
         if not (np.isfinite(slope) and slope > 0.0):
             continue
         rounding = 4.0 * _ROUNDING * max(1.0, abs(value))
         step = 1.0
         while step > _SHORTEST:
-            trial = u + step * direction
+            trial = _along(u, step, direction)
             found = _dual_point(gaps, a, b, slopes, trial)
             if found[3] >= value + _ENOUGH * step * slope - rounding:
                 u, (v, plan, lacking, value, error) = trial, found

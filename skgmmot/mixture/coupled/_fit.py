@@ -6,13 +6,13 @@ sizes (`_m_step`).
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED
+from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._squarem import Extrapolation
@@ -35,9 +35,10 @@ class CoupledState(NamedTuple):
     """Mixtures with their moments and the objective at them."""
 
     point: Point
-    moments: tuple[Moments, ...]
+    moments: tuple[Moments | None, ...]  # None of a sample that has no rows
     objective: float
     coupling: Coupling | None = None  # that goes with the point, where it is known
+    shifts: tuple[np.ndarray | None, ...] | None = None  # of the links, data's units
 
 
 class CoupledFit(NamedTuple):
@@ -49,22 +50,32 @@ class CoupledFit(NamedTuple):
 
 
 def e_step(
-    problem: CoupledProblem, point: Point, coupling: Coupling | None = None
+    problem: CoupledProblem,
+    point: Point,
+    coupling: Coupling | None = None,
+    shifts: Sequence[np.ndarray | None] | None = None,
 ) -> CoupledState:
-    """Moments and objective; transport is solved unless `coupling` knows it."""
+    """Moments and objective; transport is solved unless `coupling` knows it.
+
+    `shifts` are free shifts near which the best are, where it is solved.
+    """
     moments = tuple(
-        blocks.moments(gaussians_of(parameters, problem.kind))
-        for blocks, parameters in zip(problem.blocks, point, strict=True)
+        None if blocks is None else blocks.moments(gaussians_of(side, problem.kind))
+        for blocks, side in zip(problem.blocks, point, strict=True)
     )
-    value = sum(sample.log_likelihood / sample.mass for sample in moments)
+    value = sum(m.log_likelihood / m.mass for m in moments if m is not None)
     if problem.is_coupled:
         if coupling is None:
-            plans = transport_plans(point, problem, warn=False)
-            transport = total_transport(problem, [plan.value for plan in plans])
+            plans = transport_plans(point, problem, warn=False, shifts=shifts)
+            shifts = [plan.shift for plan in plans]
+            values = [plan.plan.value for plan in plans]
+            transport = total_transport(problem, values)
         else:
             transport = coupling.transport
+            shifts = [plan.shift for plan in coupling.plans]
         value -= problem.transport_weight * transport
-    return CoupledState(point, moments, value, coupling)
+    known = None if shifts is None else tuple(shifts)
+    return CoupledState(point, moments, value, coupling, known)
 
 
 def _step(
@@ -75,7 +86,7 @@ def _step(
         sample_moments(sample, parameters, problem.kind)
         for sample, parameters in zip(state.moments, state.point, strict=True)
     ]
-    return m_step(moments, state.point, problem, state.coupling)
+    return m_step(moments, state.point, problem, state.coupling, state.shifts)
 
 
 def run_coupled(
@@ -152,16 +163,24 @@ def _e_step_from(
     problem: CoupledProblem, following: Point, coupling: Coupling | None
 ) -> Callable[[Point], CoupledState]:
     """`e_step` that knows the transport at the plain step."""
+    shifts = None if coupling is None else [plan.shift for plan in coupling.plans]
     return lambda point: e_step(
-        problem, point, coupling if point is following else None
+        problem, point, coupling if point is following else None, shifts
     )
 
 
-def matched(point: Point, plan: TransportPlan) -> tuple[Point, TransportPlan]:
+def matched(
+    point: Point, plan: TransportPlan, kind: Any
+) -> tuple[Point, TransportPlan]:
     """Target components reordered so that the trace of the plan is largest."""
     order = linear_sum_assignment(-plan.coupling)[1]
     source, target = point
-    target = Parameters(*(np.ascontiguousarray(part[order]) for part in target))
+    target = Parameters(
+        target.weights[order],
+        np.ascontiguousarray(target.means[order]),
+        np.ascontiguousarray(kind.take(target.covariances, order)),
+        np.ascontiguousarray(kind.take(target.factors, order)),
+    )
     return (source, target), plan._replace(
         coupling=plan.coupling[:, order],
         costs=plan.costs[:, order],

@@ -23,6 +23,9 @@ from skgmmot.mixture.coupled._records import (
     Link,
     link_rows,
 )
+from skgmmot.transport._shift import Gaps
+
+_NO_MASS = 1e-100  # below which a plan says nothing
 
 
 class LinkFrame(NamedTuple):
@@ -37,6 +40,39 @@ class LinkFrame(NamedTuple):
     unit: float  # squared distance of a cost of 1
     whiteners: np.ndarray | None = None  # (F, K0 + K1, p, p); None: identity
     shifts: np.ndarray | None = None  # (F, K0 + K1, p), of what the frame has moved
+    roots: np.ndarray | None = None  # (d,) of the metric, where the shift is free
+
+
+class Comparison(NamedTuple):
+    """The components of a link's two sides, side by side.
+
+    A common shift of the first side, in units of the metric, is added to `steps`: it
+    changes no rotation.
+    """
+
+    rotations: np.ndarray  # (F, K0, K1, p, p)
+    spreads: np.ndarray  # (K0, K1) squared distances but for the means
+    steps: np.ndarray  # (F, K0, K1, p) from the second side's means to the first's
+
+    def costs(self, shift: np.ndarray | None = None) -> np.ndarray:
+        """Squared distances (K0, K1)."""
+        steps = self.steps
+        if shift is not None:
+            steps = steps + shift.reshape(len(steps), 1, 1, -1)
+        return self.spreads + np.einsum("fkli,fkli->kl", steps, steps)
+
+    def gaps(self, unit: float) -> Gaps:
+        """The same as a function of the shift, in units of costs."""
+        k0, k1 = self.spreads.shape
+        gaps = -self.steps.transpose(1, 2, 0, 3).reshape(k0, k1, -1)
+        return Gaps(gaps, self.spreads / unit, np.full(gaps.shape[2], unit))
+
+    def best_shift(self, plan: np.ndarray, former: np.ndarray) -> np.ndarray:
+        """The shift that is cheapest for a plan; the former one where it is empty."""
+        mass = plan.sum()
+        if not mass > _NO_MASS:
+            return former
+        return -np.einsum("kl,fkli->fi", plan / mass, self.steps).ravel()
 
 
 class LinkTerm(NamedTuple):
@@ -91,6 +127,7 @@ def _framed(
         pair = (scales * matrix)[:, None, None, None], scales[:, None, None, None]
         shift = shift[:, None, None]
     return frame._replace(
+        roots=_roots(link, d) if link.free_shift else None,
         whiteners=np.concatenate(
             [np.repeat(w, k, axis=1) for w, k in zip(pair, sizes, strict=True)], axis=1
         ),
@@ -104,10 +141,14 @@ def _framed(
     )
 
 
-def rotations_and_costs(
-    maps: AffineMaps, frame: LinkFrame
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rotations (F, K0, K1, p, p) and the squared distances (K0, K1)."""
+def _roots(link: Link, d: int) -> np.ndarray:
+    if np.ndim(link.metric) > 0:
+        return np.sqrt(np.asarray(link.metric, float))
+    return np.ones(d)
+
+
+def compare(maps: AffineMaps, frame: LinkFrame) -> Comparison:
+    """Rotations and squared distances of all pairs of a link."""
     k0 = frame.k0
     factors, means = maps.factors[:, frame.rows], maps.means[:, frame.rows]
     if frame.whiteners is not None:
@@ -125,12 +166,17 @@ def rotations_and_costs(
     else:  # a frame may turn a feature round
         turned = np.copysign(1.0, left * right)
         gaps = left - right * turned
-    costs = np.einsum("fklij,fklij->kl", gaps, gaps)
-    return turned, costs + np.einsum("fkli,fkli->kl", steps, steps)
+    return Comparison(turned, np.einsum("fklij,fklij->kl", gaps, gaps), steps)
 
 
-def coupling_matrix(plan: np.ndarray, turned: np.ndarray) -> np.ndarray:
-    """Return H of a link; `plan` is in nats per unit of squared distance."""
+def coupling_matrix(
+    plan: np.ndarray, turned: np.ndarray, free_shift: bool = False
+) -> np.ndarray:
+    """Return H of a link; `plan` is in nats per unit of squared distance.
+
+    With a free shift, H is that of the least over shifts: its part for the means loses
+    (2 / mass) c c^T, c = (row sums, -column sums), and stays positive semidefinite.
+    """
     k0, k1 = plan.shape
     p, q, k = turned.shape[-1], turned.shape[-1] + 1, k0 + k1
     matrix = np.zeros((len(turned), k, q, k, q))
@@ -142,6 +188,9 @@ def coupling_matrix(plan: np.ndarray, turned: np.ndarray) -> np.ndarray:
     matrix = matrix.reshape(len(turned), k * q, k * q)
     mass = 2 * np.concatenate([plan.sum(1), plan.sum(0)])
     matrix[:, np.arange(k * q), np.arange(k * q)] = np.repeat(mass, q)
+    if free_shift and plan.sum() > _NO_MASS:
+        c = np.concatenate([plan.sum(1), -plan.sum(0)])
+        matrix[:, p::q, p::q] -= 2 / plan.sum() * np.outer(c, c)
     return matrix
 
 
@@ -186,7 +235,7 @@ def stiffness(
     p = lengths.shape[-1]
     result = np.zeros_like(lengths)
     for frame, matrix in terms:
-        mass = np.einsum("fii->fi", matrix)[0, p :: p + 1]
+        mass = np.einsum("fii->fi", matrix)[0, :: p + 1]
         squares = lengths[:, frame.rows]
         if frame.whiteners is not None:
             moved = frame.whiteners @ factors[:, frame.rows]

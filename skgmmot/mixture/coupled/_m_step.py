@@ -24,11 +24,12 @@ import numpy as np
 
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._links import (
+    Comparison,
     LinkFrame,
     LinkTerm,
+    compare,
     coupling_matrix,
     link_frames,
-    rotations_and_costs,
 )
 from skgmmot.mixture.coupled._newton import (
     WhitenedMoments,
@@ -39,6 +40,7 @@ from skgmmot.mixture.coupled._records import (
     AffineMaps,
     CoupledProblem,
     Coupling,
+    Link,
     LinkPlan,
     SampleMoments,
     StackedMoments,
@@ -57,6 +59,9 @@ from skgmmot.mixture.coupled._weights import (
     weights_programme,
 )
 from skgmmot.transport._plan import TransportPlan, solve_plan
+from skgmmot.transport._shift import ShiftedPlan, cheapest_shift
+
+Shifts = Sequence[np.ndarray | None]  # one a link, in the data's units
 
 # A gain of less than this share of 1 + |Q| is rounding.
 _ROUNDING = 1e-15
@@ -69,6 +74,7 @@ class _Point(NamedTuple):
     solution: WeightsSolution
     rotations: list[np.ndarray]  # one a link
     costs: list[np.ndarray]  # one a link, squared distances
+    shifts: list[np.ndarray | None]  # one a link, where free, in units of its metric
     loss: float
 
     @property
@@ -81,6 +87,8 @@ class _Whole(NamedTuple):
     moments: StackedMoments
     programme: WeightsProgramme
     frames: list[LinkFrame]
+    problem: CoupledProblem
+    ends: list[tuple[slice, slice]]  # components of either side of each link
 
 
 def m_step(
@@ -88,6 +96,7 @@ def m_step(
     samples: Sequence[Parameters],
     problem: CoupledProblem,
     coupling: Coupling | None = None,
+    shifts: Shifts | None = None,
 ) -> tuple[tuple[Parameters, ...], Coupling | None]:
     """Raise Q from the parameters given, and never lower it.
 
@@ -103,6 +112,8 @@ def m_step(
     coupling : Coupling, default=None
         From the last M-step: its plans are where this one starts.  Without it the plain
         M-step is a second place to start from, and the better one is taken.
+    shifts : list of ndarray of shape (d,), default=None
+        Where no coupling is given, shifts of the links near which the best are.
 
     Returns
     -------
@@ -129,43 +140,95 @@ def m_step(
             plain, programme.weights, stack.centres, samples, problem
         ), None
     frames = link_frames(problem, slices, stack.centres)
-    whole = _Whole(stack, programme, frames)
-    start = _start(whole, old, plain, coupling)
+    ends = [(slices[link.first], slices[link.second]) for link in problem.links]
+    whole = _Whole(stack, programme, frames, problem, ends)
+    start = _start(whole, old, plain, coupling, shifts)
     point, n_sweeps = _sweeps(whole, start, problem)
     result = unstacked(
         point.maps, point.solution.weights, stack.centres, samples, problem
     )
-    return result, _coupling(problem, point, start.loss - point.loss, n_sweeps)
+    return result, _coupling(whole, point, start.loss - point.loss, n_sweeps)
 
 
 def transport_plans(
-    samples: Sequence[Parameters], problem: CoupledProblem, warn: bool = True
-) -> list[TransportPlan]:
+    samples: Sequence[Parameters],
+    problem: CoupledProblem,
+    warn: bool = True,
+    shifts: Shifts | None = None,
+) -> list[ShiftedPlan]:
     """Solve the transport programme of each link at given parameters.
+
+    Parameters
+    ----------
+    samples : list of Parameters
+    problem : CoupledProblem
+    warn : bool, default=True
+        Whether a plan that did not converge is told.
+    shifts : list of ndarray of shape (d,), default=None
+        Free shifts near which the best are.
 
     Returns
     -------
-    plans : list of TransportPlan
+    plans : list of ShiftedPlan
         In units of the links' metrics: `value` is OT, `costs` are divided by the unit.
+        The shift is the link's own, that which was found where it is free.
     """
     centres = own_centres(samples, problem.links)
     maps = stacked(samples, centres, problem.kind)
     frames = link_frames(problem, sample_slices(samples), centres)
     plans = []
-    for link, frame in zip(problem.links, frames, strict=True):
-        _, costs = rotations_and_costs(maps, frame)
-        reg_m = problem.reg_m
-        plans.append(
-            solve_plan(
-                costs / frame.unit,
-                samples[link.first].weights,
-                samples[link.second].weights,
-                reg=problem.reg,
-                reg_m=reg_m and (reg_m[link.first], reg_m[link.second]),
-                warn=warn,
-            )
-        )
+    for i, (link, frame) in enumerate(zip(problem.links, frames, strict=True)):
+        compared, shift = compare(maps, frame), None
+        weights = samples[link.first].weights, samples[link.second].weights
+        if frame.roots is not None:
+            hint = None if shifts is None else shifts[i]
+            hint = None if hint is None else hint / frame.roots
+            shift = _cheapest(problem, link, compared, weights, hint)
+        plan = _solved(problem, link, compared.costs(shift), weights, warn)
+        known = np.zeros(centres.shape[1]) if link.shift is None else link.shift
+        plans.append(ShiftedPlan(known if shift is None else _told(frame, shift), plan))
     return plans
+
+
+def _solved(
+    problem: CoupledProblem,
+    link: Link,
+    costs: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
+    warn: bool,
+) -> TransportPlan:
+    reg_m = _penalties(problem, link)
+    costs = costs / link.unit
+    return solve_plan(costs, *weights, reg=problem.reg, reg_m=reg_m, warn=warn)
+
+
+def _penalties(problem: CoupledProblem, link: Link) -> tuple[float, float] | None:
+    reg_m = problem.reg_m
+    return None if reg_m is None else (reg_m[link.first], reg_m[link.second])
+
+
+def _cheapest(
+    problem: CoupledProblem,
+    link: Link,
+    compared: Comparison,
+    weights: tuple[np.ndarray, np.ndarray],
+    start: np.ndarray | None,
+) -> np.ndarray:
+    # The cheapest shift of a link at fixed weights, in units of its metric.
+    return cheapest_shift(
+        compared.gaps(link.unit),
+        weights,
+        reg=problem.reg,
+        reg_m=_penalties(problem, link),
+        start=start,
+    ).shift
+
+
+def _told(frame: LinkFrame, shift: np.ndarray) -> np.ndarray:
+    # In the data's units; a feature that takes no part stays.
+    if frame.roots is None:
+        return shift
+    return np.where(np.isfinite(frame.roots), frame.roots, 0.0) * shift
 
 
 def total_transport(problem: CoupledProblem, values: Sequence[float]) -> float:
@@ -175,22 +238,28 @@ def total_transport(problem: CoupledProblem, values: Sequence[float]) -> float:
     )
 
 
-def _coupling(
-    problem: CoupledProblem, point: _Point, gain: float, n_sweeps: int
-) -> Coupling:
-    solution = point.solution
+def _coupling(whole: _Whole, point: _Point, gain: float, n_sweeps: int) -> Coupling:
+    problem, solution = whole.problem, point.solution
     values = [
         value / (problem.transport_weight * link.weight)
         for value, link in zip(solution.transports, problem.links, strict=True)
     ]
     plans = [
-        LinkPlan(plan, slack, costs / link.unit, value)
-        for link, plan, slack, costs, value in zip(
+        LinkPlan(
+            plan,
+            slack,
+            costs / link.unit,
+            value,
+            None if shift is None else _told(frame, shift),
+        )
+        for link, frame, plan, slack, costs, value, shift in zip(
             problem.links,
+            whole.frames,
             solution.plans,
             solution.slacks,
             point.costs,
             values,
+            point.shifts,
             strict=True,
         )
     ]
@@ -198,38 +267,80 @@ def _coupling(
 
 
 def _start(
-    whole: _Whole, old: AffineMaps, plain: AffineMaps, coupling: Coupling | None
+    whole: _Whole,
+    old: AffineMaps,
+    plain: AffineMaps,
+    coupling: Coupling | None,
+    shifts: Shifts | None,
 ) -> _Point:
     # The old parameters with their plans; at first, the plain M-step if it is better.
     if coupling is not None:
         starts = [(plan.coupling, plan.slack) for plan in coupling.plans]
-        return _point(whole, old, starts, solve=False)
-    points = [_point(whole, maps, None) for maps in (old, plain)]
+        known = _in_metric(whole, [plan.shift for plan in coupling.plans])
+        return _point(whole, old, starts, known, solve=False)
+    points = [
+        _point(whole, maps, None, _first_shifts(whole, maps, shifts))
+        for maps in (old, plain)
+    ]
     return min(points, key=lambda point: point.loss)
 
 
+def _in_metric(whole: _Whole, shifts: Shifts) -> list[np.ndarray | None]:
+    return [
+        None if frame.roots is None or shift is None else shift / frame.roots
+        for frame, shift in zip(whole.frames, shifts, strict=True)
+    ]
+
+
+def _first_shifts(
+    whole: _Whole, maps: AffineMaps, hints: Shifts | None
+) -> list[np.ndarray | None]:
+    # Cheapest for the weights that the data alone would have.
+    found: list[np.ndarray | None] = []
+    known = [None] * len(whole.frames) if hints is None else _in_metric(whole, hints)
+    for link, frame, (first, second), hint in zip(
+        whole.problem.links, whole.frames, whole.ends, known, strict=True
+    ):
+        if frame.roots is None:
+            found.append(None)
+            continue
+        pair = whole.programme.weights[first], whole.programme.weights[second]
+        found.append(_cheapest(whole.problem, link, compare(maps, frame), pair, hint))
+    return found
+
+
 def _point(
-    whole: _Whole, maps: AffineMaps, starts: Sequence | None, solve: bool = True
+    whole: _Whole,
+    maps: AffineMaps,
+    starts: Sequence | None,
+    shifts: Sequence[np.ndarray | None],
+    solve: bool = True,
 ) -> _Point:
-    # Parts 1 and 2 of a sweep.
-    rotations, costs, nats = [], [], []
-    for frame in whole.frames:
-        turned, table = rotations_and_costs(maps, frame)
-        rotations.append(turned)
-        costs.append(table)
-        nats.append(frame.rate * table)
+    # Parts 1 and 2 of a sweep. Free shifts are the best for the plans of `starts`.
+    compared = [compare(maps, frame) for frame in whole.frames]
+    if starts is not None:
+        shifts = [
+            None if shift is None else sides.best_shift(plan, shift)
+            for sides, (plan, _), shift in zip(compared, starts, shifts, strict=True)
+        ]
+    costs = [sides.costs(v) for sides, v in zip(compared, shifts, strict=True)]
+    nats = [f.rate * table for f, table in zip(whole.frames, costs, strict=True)]
     if solve or starts is None:
         solution = solve_programme(whole.programme, nats, starts)
     else:
         solution = evaluate_programme(whole.programme, nats, starts)
     whitened = whiten_moments(whole.moments, maps)
     loss = solution.loss + whitened.loss
-    return _Point(maps, whitened, solution, rotations, costs, loss)
+    rotations = [sides.rotations for sides in compared]
+    return _Point(maps, whitened, solution, rotations, costs, list(shifts), loss)
 
 
 def _terms(whole: _Whole, point: _Point) -> list[LinkTerm]:
     return [
-        LinkTerm(frame, coupling_matrix(frame.rate * plan, turned))
+        LinkTerm(
+            frame,
+            coupling_matrix(frame.rate * plan, turned, frame.roots is not None),
+        )
         for frame, plan, turned in zip(
             whole.frames, point.solution.plans, point.rotations, strict=True
         )
@@ -244,7 +355,7 @@ def _sweeps(
         maps, fall, expected = newton_step(
             whole.moments, point.maps, point.whitened, _terms(whole, point)
         )
-        after = _point(whole, maps, point.starts)
+        after = _point(whole, maps, point.starts, point.shifts)
         gain = point.loss - after.loss
         if gain <= _ROUNDING * (1 + abs(point.loss)):
             return (after if gain > 0 else point), sweep

@@ -91,6 +91,7 @@ def newton_step(
     slope_of_terms = transpose(maps.factors) @ pull(position, terms, position=True)
     slope = _likelihood_slope(moments, whitened) + slope_of_terms
     slope *= moments.moving[:, None, None]
+    slope = _shared(moments, slope)
     step = _conjugate_gradients(
         _hessian(moments, maps, whitened, terms),
         _preconditioner(moments, maps, whitened, terms),
@@ -108,6 +109,13 @@ def newton_step(
             return _moved(maps, length * travel), -rise, -0.5 * first
         length *= 0.5
     return maps, 0.0, 0.0
+
+
+def _shared(moments: StackedMoments, step: np.ndarray) -> np.ndarray:
+    # Onto the steps in which components that share a factor change it alike.
+    if moments.tied is not None:
+        step[..., :-1] = moments.shared(step[..., :-1])
+    return step
 
 
 def _moved(maps: AffineMaps, travel: np.ndarray) -> AffineMaps:
@@ -169,7 +177,7 @@ def _hessian(
         result = turned @ pull(factors @ step, terms)
         result[..., :p] += both @ seconds + excess @ flipped + outer + transpose(outer)
         result[..., p:] += n * shift + both @ gaps
-        return result * moving if frozen else result
+        return _shared(moments, result * moving if frozen else result)
 
     return product
 
@@ -186,10 +194,11 @@ def _preconditioner(
     n = moments.counts[:, None, None]
     stiff = stiffness(maps.factors, whitened.lengths, terms)
     stiff += _GAUGE * moments.counts[:, None]
+    shift = 1 / (n + stiff[..., None])
+    stiff, n = moments.shared(stiff), moments.shared(n[None])
     row, column = stiff[..., :, None], stiff[..., None, :]
     determinant = n * (row + column) + row * column
     own, other = (n + column) / determinant, n / determinant
-    shift = 1 / (n + row)
 
     def apply(residual: np.ndarray) -> np.ndarray:
         linear = residual[..., :p]

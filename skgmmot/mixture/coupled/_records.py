@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skgmmot.kernels import Moments
-from skgmmot.linalg._covariances import ILL_DEFINED, safe_counts
+from skgmmot.linalg._covariances import Tied
+from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
 from skgmmot.linalg._spd import symmetrise, transpose
 from skgmmot.mixture._em import Parameters
 
@@ -30,11 +31,12 @@ class Link(NamedTuple):
     matrix: np.ndarray | None = None  # A: (d, d), or (d,) for a diagonal; None: I
     shift: np.ndarray | None = None  # b: (d,); None: 0
     metric: np.ndarray | float = 1.0  # (d,) or one for all; inf takes a feature out
+    free_shift: bool = False  # b is the cheapest one for the plan
 
     @property
     def has_frame(self) -> bool:
         """Whether anything but a common unit stands between the two samples."""
-        plain = self.matrix is None and self.shift is None
+        plain = self.matrix is None and self.shift is None and not self.free_shift
         return not plain or np.ndim(self.metric) > 0
 
     @property
@@ -50,21 +52,29 @@ class CoupledProblem(NamedTuple):
     times the sum of link.weight OT over the links.
     """
 
-    kind: Any  # covariance type, Full or Diag
+    kind: Any  # covariance type, Full, Tied or Diag
     links: tuple[Link, ...]
     transport_weight: float
     reg: float = 0.0
     reg_m: tuple[float, ...] | None = None  # one a sample; None: balanced
     frozen: tuple[bool, ...] = (False, False)  # one a sample
-    reg_covar: float = 0.0
+    # Added to variances: a number, or for each sample one for each feature.
+    reg_covar: float | tuple[np.ndarray, ...] = 0.0
     max_sweeps: int = 8
     gain_fraction: float = 0.2  # stop where a sweep gains less than this of all
-    blocks: tuple = ()  # sums over the rows of each sample; for the loop of EM only
+    # Sums over the rows of each sample, for the loop of EM; a frozen one needs none.
+    blocks: tuple = ()
 
     @property
     def is_coupled(self) -> bool:
         """Whether there is any transport term."""
         return self.transport_weight > 0.0 and len(self.links) > 0
+
+    def ridge(self, sample: int, n_features: int) -> np.ndarray:
+        """What is added to the variances of a sample, (d,)."""
+        if isinstance(self.reg_covar, tuple):
+            return self.reg_covar[sample]
+        return np.full(n_features, self.reg_covar)
 
 
 class SampleMoments(NamedTuple):
@@ -82,6 +92,7 @@ class LinkPlan(NamedTuple):
     slack: np.ndarray  # (K0, K1) slacks of coupling >= 0, for the next start
     costs: np.ndarray  # (K0, K1), in units of the link's metric
     value: float  # OT
+    shift: np.ndarray | None = None  # (d,) that the costs were taken at, where free
 
 
 class Coupling(NamedTuple):
@@ -112,6 +123,20 @@ class StackedMoments(NamedTuple):
     scatters: np.ndarray  # (F, K, p, p)
     moving: np.ndarray  # (K,) bool, False on a frozen sample
     centres: np.ndarray  # (T, d), origins of the samples
+    tied: list[slice] | None = None  # components of each sample, where they share L
+
+    def shared(self, values: np.ndarray) -> np.ndarray:
+        """Values (F, K, ...) averaged over the components that share a factor."""
+        if self.tied is None:
+            return values
+        parts = [values[:, part] for part in self.tied]
+        return np.concatenate(
+            [
+                np.broadcast_to(part.mean(axis=1, keepdims=True), part.shape)
+                for part in parts
+            ],
+            axis=1,
+        )
 
 
 # Least share of a component, as scikit-learn's 10 eps per row.
@@ -163,13 +188,26 @@ def parameters_of(
     return Parameters(weights, means, covariances, factors)
 
 
+def dense_form(kind: Any, covariances: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """One covariance a component, in full or diagonal form."""
+    return kind.dense(covariances, *means.shape) if kind.full_form else covariances
+
+
 def sample_moments(
-    moments: Moments, parameters: Parameters, kind: Any
+    moments: Moments | None, parameters: Parameters, kind: Any
 ) -> SampleMoments:
-    """Moments of a sample about its new means, per unit of mass."""
+    """Moments of a sample about its new means, per unit of mass.
+
+    None: of a sample without rows, whose mixture is all that is known of it.
+    """
+    if moments is None:
+        covariances = dense_form(kind, parameters.covariances, parameters.means)
+        return SampleMoments(parameters.weights, parameters.means, covariances)
     counts = moments.counts / moments.mass
     shifts = moments.sums / safe_counts(moments.counts)[:, None]
-    return SampleMoments(counts, parameters.means + shifts, kind.estimate(moments, 0.0))
+    means = parameters.means + shifts
+    scatters = dense_form(kind, kind.estimate(moments, 0.0), means)
+    return SampleMoments(counts, means, scatters)
 
 
 def sample_slices(samples: Sequence[Any]) -> list[slice]:
@@ -224,7 +262,9 @@ def stacked(
     samples: Sequence[Parameters], centres: np.ndarray, kind: Any
 ) -> AffineMaps:
     """The affine maps of all samples."""
-    covariances = np.concatenate([sample.covariances for sample in samples])
+    covariances = np.concatenate(
+        [dense_form(kind, sample.covariances, sample.means) for sample in samples]
+    )
     return AffineMaps(
         orthogonal_roots(_blocks_of_covariances(covariances, kind.full_form)),
         _blocks_of_means(_centred_means(samples, centres), kind.full_form),
@@ -237,8 +277,12 @@ def stacked_moments(
     """The moments of all samples, ridge included."""
     full = problem.kind.full_form
     counts = [np.maximum(sample.counts, _LEAST_COUNT) for sample in moments]
-    scatters = np.concatenate([sample.scatters for sample in moments])
-    scatters = _blocks_of_covariances(scatters, full)
+    d = moments[0].means.shape[1]
+    ridges = [problem.ridge(t, d) for t in range(len(moments))]
+    ridges = [np.diag(ridge) if full else ridge for ridge in ridges]
+    scatters = np.concatenate(
+        [m.scatters + ridge for m, ridge in zip(moments, ridges, strict=True)]
+    )
     moving = [
         np.full(len(sample.counts), not frozen)
         for sample, frozen in zip(moments, problem.frozen, strict=True)
@@ -247,10 +291,15 @@ def stacked_moments(
     return StackedMoments(
         np.concatenate([n / n.sum() for n in counts]),
         _blocks_of_means(_centred_means(moments, centres), full),
-        scatters + problem.reg_covar * np.eye(scatters.shape[-1]),
+        _blocks_of_covariances(scatters, full),
         np.concatenate(moving),
         centres,
+        sample_slices(moments) if problem.kind is Tied else None,
     )
+
+
+def _own_form(kind: Any, covariances: np.ndarray) -> np.ndarray:
+    return covariances[0] if kind is Tied else np.ascontiguousarray(covariances)
 
 
 def unstacked(
@@ -273,7 +322,7 @@ def unstacked(
             problem.kind,
             weights[part],
             means[part] + centre,
-            np.ascontiguousarray(covariances[part]),
+            _own_form(problem.kind, covariances[part]),
         )
         for sample, part, centre, frozen in zip(
             old, sample_slices(old), centres, problem.frozen, strict=True

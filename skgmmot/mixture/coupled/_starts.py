@@ -1,14 +1,21 @@
-"""Starts of the coupled fit: pooled, independent, given."""
+"""Starts of the coupled fit: pooled, independent, given.
+
+They are made in coordinates in which samples are alike and features have no unit, and
+told in those of the data.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot.linalg._mixture import Mixture, narrowed
+from skgmmot.linalg._spd import symmetrise
+from skgmmot.mixture._criteria import CRITERIA
 from skgmmot.mixture._em import Parameters, Problem
 from skgmmot.mixture._fit import Control, run
+from skgmmot.mixture._path import Search
 from skgmmot.mixture._starts import start_parameters
 from skgmmot.mixture.coupled._fit import Point
 from skgmmot.mixture.coupled._records import parameters_of
@@ -18,6 +25,37 @@ _START_ROWS = 4000  # at least, from which a start is fitted
 # Restarts that began alike would end alike.
 _METHODS = ("kmeans", "k-means++", "random_from_data")
 _CONTROL = Control(tol=1e-3, max_iter=50, accelerate=True)
+_SEARCH = Control(tol=1e-5, max_iter=300, accelerate=True)  # for their number
+
+
+class Coordinates(NamedTuple):
+    """z = M (x - c), with M (d, d), or (d,) for a diagonal."""
+
+    matrix: np.ndarray
+    centre: np.ndarray
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """Rows (n, d) in these coordinates, in their own type."""
+        shifted = x - self.centre
+        full = self.matrix.ndim == 2
+        return narrowed(
+            shifted @ self.matrix.T if full else shifted * self.matrix, x.dtype
+        )
+
+    @property
+    def back(self) -> "Coordinates":
+        """From here to the data: x = M^-1 (z - (-M c))."""
+        if self.matrix.ndim == 2:
+            return Coordinates(np.linalg.inv(self.matrix), -self.matrix @ self.centre)
+        return Coordinates(1.0 / self.matrix, -self.matrix * self.centre)
+
+
+class Sample(NamedTuple):
+    """One sample, and coordinates in which a start of it is made."""
+
+    blocks: MemoryBlocks | None  # None: no rows are needed
+    pooled: Coordinates  # in which the samples are alike
+    alone: Coordinates
 
 
 class Recipe(NamedTuple):
@@ -29,83 +67,127 @@ class Recipe(NamedTuple):
     number: int = 0  # of the restart
 
 
-Rows = tuple[np.ndarray, np.ndarray | None]  # of a sample, and their weights
 Given = Sequence[Parameters | None]  # mixtures that the user gave, one a sample
 
 
-def _mean_of(rows: Rows) -> np.ndarray:
-    return blocks_of(*rows).mean_and_variances()[0]
+def _moved(kind: Any, parameters: Parameters, to: Coordinates) -> Parameters:
+    """A mixture in other coordinates."""
+    means = parameters.means - to.centre
+    covariances, matrix = parameters.covariances, to.matrix
+    if matrix.ndim == 2:
+        means = means @ matrix.T
+        covariances = symmetrise(matrix @ covariances @ matrix.T)
+    else:
+        means = means * matrix
+        scales = np.outer(matrix, matrix) if kind.full_form else np.square(matrix)
+        covariances = covariances * scales
+    return parameters_of(kind, parameters.weights, means, covariances)
 
 
-def _together(samples: Sequence[Rows], centers: Sequence[np.ndarray]) -> Rows:
-    """All samples, each about its centre, one counting as much as another."""
-    rows = [
-        narrowed(x - center, x.dtype)
-        for (x, _), center in zip(samples, centers, strict=True)
-    ]
-    masses = [np.ones(len(x)) if w is None else w for x, w in samples]
-    share = sum(part.sum() for part in masses) / len(samples)
-    weights = [part * (share / part.sum()) for part in masses]
-    return np.concatenate(rows), np.concatenate(weights)
+def _together(samples: Sequence[Sample], size: int, recipe: Recipe) -> MemoryBlocks:
+    """Rows of all samples, alike, one sample counting as much as another."""
+    rows, masses = [], []
+    for sample in samples:
+        if sample.blocks is not None:
+            some, weights = sample.blocks.sample_rows(size, recipe.rng, _START_ROWS)
+            rows.append(sample.pooled.of(some))
+            masses.append(weights * (sample.blocks.mass / weights.sum()))
+    share = sum(part.sum() for part in masses) / len(masses)
+    weights = np.concatenate([part * (share / part.sum()) for part in masses])
+    return blocks_of(np.concatenate(rows), weights, recipe.n_threads)
 
 
-def _alone(kind: Any, rows: Rows, n_components: int, recipe: Recipe) -> Parameters:
-    """A mixture of one sample, nearly converged, that cannot collapse."""
-    blocks = blocks_of(*rows, recipe.n_threads)
+def _problem(kind: Any, blocks: MemoryBlocks, recipe: Recipe) -> Problem:
+    """Of a start, in which nothing can collapse."""
     variance = blocks.mean_and_variances()[1].mean()
-    reg_covar = max(recipe.reg_covar, _RIDGE * variance)
-    some = blocks.sample_rows(n_components, recipe.rng, _START_ROWS)
-    blocks = blocks_of(*some, recipe.n_threads)
-    problem = Problem(blocks, kind, reg_covar=reg_covar)
+    return Problem(blocks, kind, reg_covar=max(recipe.reg_covar, _RIDGE * variance))
+
+
+def _nearly_fitted(
+    kind: Any, blocks: MemoryBlocks, size: int, recipe: Recipe
+) -> Parameters:
+    """A mixture of some rows, nearly converged."""
+    problem = _problem(kind, blocks, recipe)
+    some = blocks.sample_rows(size, recipe.rng, _START_ROWS)
+    problem = problem._replace(blocks=blocks_of(*some, recipe.n_threads))
     method = _METHODS[recipe.number % len(_METHODS)]
-    start = start_parameters(problem, n_components, method, recipe.rng, (None,) * 3)
+    start = start_parameters(problem, size, method, recipe.rng, (None,) * 3)
     return run(problem, start, _CONTROL).state.parameters
 
 
-def _shifted(parameters: Parameters, by: np.ndarray) -> Parameters:
-    return parameters._replace(means=parameters.means + by)
+def number_of(
+    kind: Any, samples: Sequence[Sample], most: int, least_mass: float, recipe: Recipe
+) -> int:
+    """The number of components that the samples together ask for."""
+    masses = [sample.blocks.mass for sample in samples if sample.blocks is not None]
+    most = max(1, min(most, int(min(masses) / least_mass)))
+    blocks = _together(samples, most, recipe)
+    problem = _problem(kind, blocks, recipe)
+    problem = problem._replace(min_mass=least_mass, n_offered=most)
+    search = Search(problem, CRITERIA["bic"], _SEARCH)
+    search.begin(most, recipe.rng)
+    start = start_parameters(
+        search.problem, most, "kmeans", recipe.rng, (None, None, None)
+    )
+    search.add_start(start)
+    return search.finish()
 
 
 def pooled_start(
-    kind: Any, samples: Sequence[Rows], size: int, recipe: Recipe
+    kind: Any, samples: Sequence[Sample], size: int, recipe: Recipe
 ) -> Point:
-    """One mixture of all samples, each centred at its mean, shifted back.
+    """One mixture of all samples, where they are alike, moved back.
 
-    Without the centring the start splits by sample as soon as the samples are apart.
+    Without that the start splits by sample as soon as the samples are apart.
     """
-    centers = [_mean_of(rows) for rows in samples]
-    together = _alone(kind, _together(samples, centers), size, recipe)
-    return tuple(_shifted(together, center) for center in centers)
+    blocks = _together(samples, size, recipe)
+    together = _nearly_fitted(kind, blocks, size, recipe)
+    return tuple(_moved(kind, together, sample.pooled.back) for sample in samples)
 
 
 def independent_start(
     kind: Any,
-    samples: Sequence[Rows],
+    samples: Sequence[Sample],
     sizes: Sequence[int],
     given: Given,
     recipe: Recipe,
 ) -> Point:
     """A mixture of each sample by itself, or the one that was given."""
     return tuple(
-        mixture if mixture is not None else _alone(kind, rows, size, recipe)
-        for rows, size, mixture in zip(samples, sizes, given, strict=True)
+        mixture if mixture is not None else _alone(kind, sample, size, recipe)
+        for sample, size, mixture in zip(samples, sizes, given, strict=True)
     )
 
 
-def shifted_start(samples: Sequence[Rows], given: Given) -> Point:
-    """The first given mixture, shifted to the mean of each sample that has none."""
-    mixture = next(known for known in given if known is not None)
-    mean = mixture.weights @ mixture.means
+def _alone(kind: Any, sample: Sample, size: int, recipe: Recipe) -> Parameters:
+    if sample.blocks is None:
+        raise ValueError("samples: expected rows of a sample without a mixture.")
+    rows, weights = sample.blocks.sample_rows(size, recipe.rng, _START_ROWS)
+    blocks = blocks_of(sample.alone.of(rows), weights, recipe.n_threads)
+    found = _nearly_fitted(kind, blocks, size, recipe)
+    return _moved(kind, found, sample.alone.back)
+
+
+def shifted_start(kind: Any, samples: Sequence[Sample], given: Given) -> Point:
+    """The first given mixture, moved onto each sample that has none."""
+    mixture, home = next(
+        (known, sample.pooled)
+        for known, sample in zip(given, samples, strict=True)
+        if known is not None
+    )
+    common = _moved(
+        kind, mixture, home._replace(centre=mixture.weights @ mixture.means)
+    )
     return tuple(
-        known if known is not None else _shifted(mixture, _mean_of(rows) - mean)
-        for rows, known in zip(samples, given, strict=True)
+        known if known is not None else _moved(kind, common, sample.pooled.back)
+        for sample, known in zip(samples, given, strict=True)
     )
 
 
 def starts(
     methods: Sequence[str],
     kind: Any,
-    samples: Sequence[Rows],
+    samples: Sequence[Sample],
     sizes: Sequence[int],
     given: Given,
     recipe: Recipe,
@@ -117,7 +199,7 @@ def starts(
         if method == "pooled" and n_given == 0:
             point = pooled_start(kind, samples, sizes[0], recipe)
         elif method == "pooled":
-            point = shifted_start(samples, given)
+            point = shifted_start(kind, samples, given)
         else:
             point = independent_start(kind, samples, sizes, given, recipe)
         points.append(point)
@@ -129,6 +211,8 @@ def given_parameters(kind: Any, mixture: Mixture) -> Parameters:
     weights, means, covariances = (np.asarray(part, np.float64) for part in mixture)
     if not kind.full_form:
         covariances = np.diagonal(covariances, axis1=1, axis2=2).copy()
+    elif kind.shape(*means.shape) != covariances.shape:
+        covariances = covariances[0]
     tiny = np.finfo(np.float64).tiny
     weights = np.maximum(weights, tiny)
     return parameters_of(kind, weights / weights.sum(), means, covariances)

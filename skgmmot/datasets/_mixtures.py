@@ -1,4 +1,4 @@
-"""Made-up samples whose truth is known, and the stacking of two domains."""
+"""Samples of Gaussian mixtures, single ones and pairs that correspond."""
 
 from typing import Any
 
@@ -6,70 +6,6 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
 from skgmmot._checks import check_integer, check_real, message, real_array
-
-__all__ = ["make_mixture", "make_shifted_mixtures", "make_spiral", "stack_domains"]
-
-
-def make_spiral(
-    n_samples: int = 10000, *, noise: float = 0.02, random_state: Any = None
-) -> np.ndarray:
-    r"""Draw points along a spiral in the unit square.
-
-    The problem on which sparse weights are tried: no number of Gaussians is
-    the true one, and a handful describe it well. Point i is
-
-    .. math::
-
-        x_i = \bigl(\tfrac12 + \tfrac25 \tfrac{t_i}{7} \cos t_i,\;
-        \tfrac12 + \tfrac{3}{10} \sin t_i\bigr) + \sigma \varepsilon_i,
-        \qquad t_i = 2 \pi i / n,
-
-    with standard normal :math:`\varepsilon_i`. Rows are in the order of t.
-
-    Parameters
-    ----------
-    n_samples : int, default=10000
-        Number of points n.
-    noise : float, default=0.02
-        Standard deviation :math:`\sigma` of the noise on both coordinates.
-    random_state : int, RandomState instance or None, default=None
-        Source of the noise. An int gives the same points at each call.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, 2), dtype float64
-        The points.
-
-    Raises
-    ------
-    ValueError
-        If `n_samples` is below 1 or `noise` is negative.
-
-    See Also
-    --------
-    make_mixture : A sample of a mixture with known components.
-
-    References
-    ----------
-    J. Feydy, J. Glaunès, B. Charlier, M. Bronstein, "Fast geometric learning
-    with symbolic matrices", NeurIPS 2020; the spiral is that of the KeOps
-    tutorial "Fitting a Gaussian Mixture Model".
-
-    Examples
-    --------
-    >>> from skgmmot.datasets import make_spiral
-    >>> make_spiral(4, noise=0.0).round(2)
-    array([[0.5 , 0.5 ],
-           [0.5 , 0.8 ],
-           [0.32, 0.5 ],
-           [0.5 , 0.2 ]])
-    """
-    check_integer(n_samples, "n_samples", 1)
-    check_real(noise, "noise")
-    random_state = check_random_state(random_state)
-    t = np.linspace(0.0, 2.0 * np.pi, n_samples, endpoint=False)
-    X = np.column_stack((0.5 + 0.4 * (t / 7.0) * np.cos(t), 0.5 + 0.3 * np.sin(t)))
-    return X + noise * random_state.standard_normal(X.shape)
 
 
 def make_mixture(
@@ -271,97 +207,6 @@ def make_shifted_mixtures(
         coupling=np.diag(weights),
         reweighting=target_weights / weights,
     )
-
-
-def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
-    """Stack the rows of two domains and label them.
-
-    The form in which the domain-aware estimators take two samples: source rows
-    come first.
-
-    Parameters
-    ----------
-    X_source : array-like or DataFrame of shape (n_source, n_features)
-        Rows of the source domain.
-    X_target : array-like or DataFrame of shape (n_target, n_features)
-        Rows of the target domain, of the same kind as `X_source`: two arrays
-        or two pandas DataFrames with the same columns in the same order.
-
-    Returns
-    -------
-    X : ndarray or DataFrame of shape (n_source + n_target, n_features)
-        All rows. Arrays of two dtypes are brought to the wider one; a
-        DataFrame keeps its columns and its index.
-    sample_domain : ndarray of shape (n_source + n_target,), dtype int64
-        1 on source rows, -1 on target rows.
-
-    Raises
-    ------
-    TypeError
-        If only one of the two is a DataFrame, or one is a sparse matrix.
-    ValueError
-        If one is not two-dimensional or has no rows, or if the numbers of
-        features or the names of the columns differ.
-
-    See Also
-    --------
-    make_shifted_mixtures : Two samples to try this on.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skgmmot.datasets import stack_domains
-    >>> X, sample_domain = stack_domains(np.zeros((2, 3)), np.ones((1, 3)))
-    >>> X.shape
-    (3, 3)
-    >>> sample_domain
-    array([ 1,  1, -1])
-    """
-    frames = [hasattr(X, "iloc") for X in (X_source, X_target)]
-    if frames[0] != frames[1]:
-        got = f"{type(X_source).__name__} and {type(X_target).__name__}"
-        mend = "pass X.to_numpy() for the DataFrame"
-        raise TypeError(
-            message("X_source, X_target", "two arrays or two DataFrames", got, mend)
-        )
-    X_source = _check_rows("X_source", X_source)
-    X_target = _check_rows("X_target", X_target)
-    if X_source.shape[1] != X_target.shape[1]:
-        got = (
-            f"{X_source.shape[1]} columns in X_source, {X_target.shape[1]} in X_target"
-        )
-        mend = "select the columns that both share"
-        raise ValueError(message("X_source, X_target", "the same features", got, mend))
-    sample_domain = np.repeat([1, -1], [X_source.shape[0], X_target.shape[0]])
-    if frames[0]:
-        return _stack_frames(X_source, X_target), sample_domain
-    return np.concatenate((X_source, X_target)), sample_domain
-
-
-def _stack_frames(X_source: Any, X_target: Any) -> Any:
-    """Stack two DataFrames, refusing what pandas would silently align."""
-    import pandas as pd
-
-    if list(X_source.columns) != list(X_target.columns):
-        expected = "the same columns in the same order"
-        got = f"{list(X_source.columns)} and {list(X_target.columns)}"
-        mend = "pass X_target[X_source.columns]"
-        raise ValueError(message("X_source, X_target", expected, got, mend))
-    return pd.concat([X_source, X_target])
-
-
-def _check_rows(name: str, X: Any) -> Any:
-    """Two-dimensional rows; anything that has a shape keeps its kind."""
-    if hasattr(X, "tocsr"):
-        mend = "pass X.toarray()"
-        raise TypeError(message(name, "a dense array", "a sparse matrix", mend))
-    if not hasattr(X, "shape"):
-        X = real_array(X, name)
-    if len(X.shape) != 2 or X.shape[0] == 0:
-        expected = "two dimensions and at least one row"
-        mend = "X.reshape(-1, 1) is for one feature, X.reshape(1, -1) for one row"
-        raise ValueError(message(name, expected, f"shape {tuple(X.shape)}", mend))
-    return X
 
 
 def _separated_points(

@@ -1,0 +1,70 @@
+"""Neighbours of a mixture with one component more or fewer, before any refit."""
+
+import numpy as np
+
+from skgmmot.linalg._covariances import Diag, Full
+from skgmmot.linalg._spd import whiteners
+from skgmmot.mixture._em import Parameters, Problem, State, drop, m_step
+
+_APART = 0.8  # half the distance of the halves of a split, in deviations
+_MOST_REMOVALS = 3
+_WORTH = 3.0  # dearer removals than this, relative to the cheapest, are not tried
+
+
+def removals(problem: Problem, state: State) -> list[Parameters]:
+    """Mixtures without a component, the one that costs least first.
+
+    Without a refit the mean log-likelihood changes by mean log(1 - r) - log(1 - w).
+    The state's moments have the sums of a deletion.
+    """
+    weights, moments = state.parameters.weights, state.moments
+    others = np.maximum(1.0 - weights, np.finfo(np.float64).tiny)
+    costs = np.log(others) - moments.deletion / moments.mass
+    order = np.argsort(costs, kind="stable")[:_MOST_REMOVALS]
+    limit = _WORTH * max(costs[order[0]], 1.0 / moments.mass)
+    return [drop(state.parameters, problem.kind, j) for j in order if costs[j] <= limit]
+
+
+def splits(problem: Problem, state: State, least_mass: float) -> list[Parameters]:
+    """Mixtures with a component in two halves, along the longest axis of its rows.
+
+    The axis is the longest in units of the mean covariance within components, so that
+    units of the features do not matter. Components below `least_mass` stay whole.
+    Where covariances are full, the halves have the mean and covariance of the whole.
+    """
+    kind, parameters = problem.kind, m_step(problem, state)
+    n_components, d = parameters.means.shape
+    form = Full if kind.full_form else Diag
+    scatters = form.estimate(state.moments, problem.reg_covar)
+    scatters = form.dense(scatters, n_components, d)
+    within = np.einsum("k,kij->ij", parameters.weights, scatters)
+    if n_components == 1:  # in its own units every axis is as long
+        within = np.diag(np.diag(within))
+    inverse = whiteners(within)[0]
+    root = np.linalg.inv(inverse)
+    values, vectors = np.linalg.eigh(inverse @ scatters @ inverse.T)
+    lengths = np.sqrt(np.maximum(values[:, -1], 0.0))
+    shifts = _APART * lengths[:, None] * (vectors[:, :, -1] @ root.T)
+    return [
+        _halved(problem, parameters, k, shifts[k])
+        for k in range(n_components)
+        if state.moments.counts[k] >= least_mass
+    ]
+
+
+def _halved(
+    problem: Problem, parameters: Parameters, component: int, shift: np.ndarray
+) -> Parameters:
+    """The mixture with a component twice, at its mean ± shift, the copy last."""
+    kind = problem.kind
+    index = np.append(np.arange(len(parameters.weights)), component)
+    weights, means = parameters.weights[index], parameters.means[index]
+    weights[[component, -1]] *= 0.5
+    means[component] += shift
+    means[-1] -= shift
+    covariances = kind.take(parameters.covariances, index)
+    if covariances is not parameters.covariances:  # a tied one is shared, and stays
+        covariances[[component, -1]] -= kind.spread(shift)
+    return Parameters(
+        weights, means, covariances, kind.precisions_cholesky(covariances)
+    )
