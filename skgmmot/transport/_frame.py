@@ -140,7 +140,7 @@ def frame_of(
     variances = 0.5 * diagonals(moved) + 0.5 * diagonals(target.covariance)
     sizes = np.maximum(np.abs(source.mean), np.abs(target.mean))
     used = variances > np.square(_ROUNDING * sizes)
-    metric = np.where(used, variances * max(np.count_nonzero(used), 1), np.inf)
+    metric = np.where(used, variances * max(int(np.count_nonzero(used)), 1), np.inf)
     return Frame(alignment, metric)
 
 
