@@ -60,14 +60,6 @@ def fixture_small():
     return data, *stack_domains(data.X_source, data.X_target)
 
 
-def amplified(estimator):
-    """Checks whose tolerance is that of rounding, times the condition of the fit."""
-    if not isinstance(estimator, GMMOTTransformer) or estimator.estimator is not None:
-        return {}
-    reason = "fewer rows than features: variances of reg_covar amplify rounding to 1e-7"
-    return {"check_sample_weight_equivalence_on_dense_data": reason}
-
-
 @pytest.mark.filterwarnings("ignore:No sample_domain was given:UserWarning")
 @pytest.mark.filterwarnings("ignore:fit_transform was given y:UserWarning")
 @parametrize_with_checks(
@@ -77,7 +69,6 @@ def amplified(estimator):
         GMMOTTransformer(),
         GMMOTTransformer(CoupledGaussianMixture(reg_covar=1e-4)),
     ],
-    expected_failed_checks=amplified,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
