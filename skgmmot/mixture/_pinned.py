@@ -13,7 +13,8 @@ import numpy as np
 
 from skgmmot._blocks import MemoryBlocks
 from skgmmot.kernels import Gaussians, Moments
-from skgmmot.linalg._covariances import CovarianceType, safe_counts
+from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._scatters import safe_counts
 from skgmmot.linalg._spd import diagonals
 from skgmmot.mixture._em import Parameters, gaussians_of
 
