@@ -106,10 +106,8 @@ def _problem(kind: Any, blocks: MemoryBlocks, recipe: Recipe) -> Problem:
 def _nearly_fitted(
     kind: Any, blocks: MemoryBlocks, size: int, recipe: Recipe
 ) -> Parameters:
-    """A mixture of some rows, nearly converged."""
+    """A mixture of the rows, nearly converged."""
     problem = _problem(kind, blocks, recipe)
-    some = blocks.sample_rows(size, recipe.rng, _START_ROWS)
-    problem = problem._replace(blocks=blocks_of(*some, recipe.n_threads))
     method = _METHODS[recipe.number % len(_METHODS)]
     start = start_parameters(problem, size, method, recipe.rng, (None,) * 3)
     return run(problem, start, _CONTROL).state.parameters
@@ -140,7 +138,8 @@ def pooled_start(
 
     Without that the start splits by sample as soon as the samples are apart.
     """
-    blocks = _together(samples, size, recipe)
+    some = _together(samples, size, recipe).sample_rows(size, recipe.rng, _START_ROWS)
+    blocks = blocks_of(*some, recipe.n_threads)
     together = _nearly_fitted(kind, blocks, size, recipe)
     return tuple(_moved(kind, together, sample.pooled.back) for sample in samples)
 
