@@ -11,9 +11,10 @@ from skgmmot.mixture._seeding import (
     draw_from_data,
     kmeans,
     kmeans_plusplus,
+    rescaled_kmeans,
 )
 
-METHODS = [draw_from_data, kmeans_plusplus, kmeans]
+METHODS = [draw_from_data, kmeans_plusplus, kmeans, rescaled_kmeans]
 
 
 def clusters(n_clusters=5, n=40, spread=100.0, seed=0):
@@ -172,3 +173,25 @@ def test_random_responsibilities_are_equal_for_equal_rows(step):
     distinct, where = np.unique(X, axis=0, return_inverse=True)
     once = RandomResponsibilities(distinct, 3, rng())[:]
     np.testing.assert_array_equal(once[where.ravel()], found)
+
+
+def log_volume(X, centers):
+    """Σ_j log of the variance of feature j about the nearest centers."""
+    nearest = ((X[:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)
+    return np.log(((X - centers[nearest]) ** 2).mean(axis=0)).sum()
+
+
+def test_cells_in_their_own_units_fill_no_larger_volume():
+    falls = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(400) % 4
+        X = rng.standard_normal((400, 6))
+        X[:, :2] += 6.0 * np.column_stack([labels % 2, labels // 2])
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        plain, rescaled = (
+            method(X, np.ones(400), 4, np.random.RandomState(seed))
+            for method in (kmeans, rescaled_kmeans)
+        )
+        falls.append(log_volume(X, plain) - log_volume(X, rescaled))
+    assert np.mean(falls) > 0.1

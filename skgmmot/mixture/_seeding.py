@@ -11,6 +11,9 @@ from skgmmot._rows import draw, mean_and_variances
 
 _MAX_LLOYD = 30
 _LLOYD_TOL = 1e-4
+_ROUNDS = 3  # of k-means at most, each in units of the cells before
+_NARROWER = 1e-2  # of the logarithm of a volume; the same cells again gain nothing
+_LEAST_WITHIN = 1e-8  # variance within the cells, relative to that of the feature
 
 
 def draw_from_data(
@@ -94,6 +97,41 @@ def kmeans(
         if shift <= _LLOYD_TOL * scale:
             break
     return centers
+
+
+def rescaled_kmeans(
+    x: np.ndarray,
+    weights: np.ndarray,
+    n_components: int,
+    random_state: np.random.RandomState,
+    n_threads: int | None = None,
+) -> np.ndarray:
+    """k-means, and anew with features divided by their deviations within the cells.
+
+    Features that do not tell the cells apart lose their say. A round is kept where it
+    lowers the product of the variances within, as the likelihood of components of one
+    diagonal covariance asks.
+    """
+    best, least = np.empty(0), np.inf
+    units = np.ones(x.shape[1])
+    for _ in range(_ROUNDS):
+        scaled = (x / units).astype(x.dtype, copy=False)
+        centers = kmeans(scaled, weights, n_components, random_state, n_threads)
+        within = _within(scaled, weights, centers, n_threads) * units**2
+        logs = float(np.log(within).sum())
+        if logs > least - _NARROWER:
+            break
+        best, least, units = centers * units, logs, np.sqrt(within)
+    return best
+
+
+def _within(
+    x: np.ndarray, weights: np.ndarray, centers: np.ndarray, n_threads: int | None
+) -> np.ndarray:
+    """Variances of the features about the nearest center, (d,)."""
+    labels, _ = blocks_of(x, n_threads=n_threads).nearest(centers)
+    variances = weights @ (x - centers[labels]) ** 2 / weights.sum()
+    return np.maximum(variances, _LEAST_WITHIN)
 
 
 class RandomResponsibilities:

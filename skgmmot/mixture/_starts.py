@@ -73,7 +73,7 @@ def _find(
     units = _units(variances)
     scaled = ((rows - center) / units).astype(rows.dtype, copy=False)
     if init_params == "kmeans":
-        found = _seeding.kmeans(
+        found = _seeding.rescaled_kmeans(
             scaled, weights, n_components, random_state, blocks.n_threads
         )
     else:
