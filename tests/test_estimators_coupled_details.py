@@ -84,7 +84,7 @@ def test_of_several_starts_the_best_is_kept():
         for n_init in range(1, 7)  # more starts begin with the same
     ]
     assert np.diff(bounds).min() >= 0.0
-    assert bounds[-1] > bounds[0] + 0.1
+    assert bounds[-1] > bounds[0] + 0.01
 
 
 def test_sample_draws_one_source_row_where_nothing_is_said(small):

@@ -6,6 +6,7 @@ from skgmmot.linalg._covariances import Diag, Full
 from skgmmot.linalg._spd import whiteners
 from skgmmot.mixture._em import Parameters, Problem, State, drop, m_step
 
+_AS_LONG = 1e-9  # relative difference of squared lengths that is rounding
 _APART = 0.8  # half the distance of the halves of a split, in deviations
 _MOST_REMOVALS = 3
 _WORTH = 3.0  # dearer removals than this, relative to the cheapest, are not tried
@@ -42,14 +43,28 @@ def splits(problem: Problem, state: State, least_mass: float) -> list[Parameters
         within = np.diag(np.diag(within))
     inverse = whiteners(within)[0]
     root = np.linalg.inv(inverse)
-    values, vectors = np.linalg.eigh(inverse @ scatters @ inverse.T)
-    lengths = np.sqrt(np.maximum(values[:, -1], 0.0))
-    shifts = _APART * lengths[:, None] * (vectors[:, :, -1] @ root.T)
+    shifts = _APART * _longest_axes(inverse @ scatters @ inverse.T) @ root.T
     return [
         _halved(problem, parameters, k, shifts[k])
         for k in range(n_components)
         if state.moments.counts[k] >= least_mass
     ]
+
+
+def _longest_axes(scatters: np.ndarray) -> np.ndarray:
+    """The longest half axis of each matrix, (K, d); rounding decides nothing.
+
+    Of axes that are as long the first counts, and its largest entry is positive.
+    """
+    values, vectors = np.linalg.eigh(scatters)
+    values = np.maximum(values, 0.0)
+    as_long = values >= (1.0 - _AS_LONG) * values[:, -1:]
+    tops = np.abs(vectors).argmax(axis=1)  # feature of the largest entry of each axis
+    order = np.where(as_long, tops, scatters.shape[-1])
+    chosen, index = order.argmin(axis=1), np.arange(len(values))
+    axes = vectors[index, :, chosen]
+    signs = np.where(axes[index, tops[index, chosen]] < 0.0, -1.0, 1.0)
+    return (signs * np.sqrt(values[index, chosen]))[:, None] * axes
 
 
 def _halved(

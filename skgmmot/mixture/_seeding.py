@@ -118,10 +118,13 @@ def rescaled_kmeans(
         scaled = (x / units).astype(x.dtype, copy=False)
         centers = kmeans(scaled, weights, n_components, random_state, n_threads)
         within = _within(scaled, weights, centers, n_threads) * units**2
+        within = np.maximum(within, _LEAST_WITHIN)
         logs = float(np.log(within).sum())
         if logs > least - _NARROWER:
             break
-        best, least, units = centers * units, logs, np.sqrt(within)
+        # Coarse units: rounding of the sums shall not decide between equal draws.
+        best, least = centers * units, logs
+        units = np.exp2(np.round(4.0 * np.log2(within)) / 8.0)
     return best
 
 
@@ -130,8 +133,7 @@ def _within(
 ) -> np.ndarray:
     """Variances of the features about the nearest center, (d,)."""
     labels, _ = blocks_of(x, n_threads=n_threads).nearest(centers)
-    variances = weights @ (x - centers[labels]) ** 2 / weights.sum()
-    return np.maximum(variances, _LEAST_WITHIN)
+    return weights @ (x - centers[labels]) ** 2 / weights.sum()
 
 
 class RandomResponsibilities:
