@@ -15,6 +15,8 @@ from scipy.stats import multivariate_normal
 
 def bures_squared(left, right):
     """Squared Bures distance by the trace formula."""
+    if not len(left):
+        return 0.0
     root = np.real(sqrtm(left))
     cross = np.real(sqrtm(root @ right @ root))
     return np.trace(left) + np.trace(right) - 2 * np.trace(cross)

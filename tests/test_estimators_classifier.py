@@ -401,7 +401,9 @@ def test_a_pipeline_and_a_search_pass_the_labels_on(problem):
         search.fit(X, labels, sample_domain=sample_domain)
         pipe.fit(X, labels, sample_domain=sample_domain)
     assert pipe.score(X_target, y_target) > 0.8
-    assert search.best_score_ > 0.9
+    version = tuple(map(int, sklearn.__version__.split(".")[:2]))
+    if version >= (1, 7):  # before, a search scores without the labels
+        assert search.best_score_ > 0.9
     assert pickle.loads(pickle.dumps(pipe)).score(X_target, y_target) > 0.8
 
 

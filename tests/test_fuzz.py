@@ -35,6 +35,7 @@ NAMED = (
     "X", "n_components", "reg_covar", "sample_weight", "sample_domain", "weights",
     "means", "covariance", "precision", "reg", "plan", "n_samples", "mixtures",
     "Sample weights", "source", "target", "init", "strength", "t must", "costs",
+    "solver",
 )  # fmt: skip
 
 

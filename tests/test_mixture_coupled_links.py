@@ -207,6 +207,7 @@ def test_a_feature_of_infinite_metric_takes_no_part():
 # More than two samples.
 
 
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds:RuntimeWarning")
 @pytest.mark.parametrize("frozen", [0, 1, None])
 @pytest.mark.parametrize("reg_m", [None, 1.0])
 @pytest.mark.parametrize("reg", [0.0, 0.1])

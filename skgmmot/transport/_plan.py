@@ -27,7 +27,7 @@ from skgmmot.transport._arguments import (
     same_sum,
 )
 from skgmmot.transport._interior import BARRIER_END
-from skgmmot.transport._polish import entropic_polish, tight_polish
+from skgmmot.transport._polish import Polished, entropic_polish, tight_polish
 from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
 from skgmmot.transport._single import single_component
@@ -315,21 +315,20 @@ def _entropic(
     """Solve with entropy: potentials from the best guess on, polished."""
     costs, a, b, reg, slopes, _ = programme
     scaled = costs / reg, a, b, tuple(reg * slope for slope in slopes)
-    state: tuple = (None, None, None, np.inf, False)
+    best = Polished(np.empty(0), np.empty(0), np.empty(0), np.inf, False)
     for first in _starts(programme, start):
-        found = entropic_polish(*scaled, first / reg, _MAX_STEPS)
-        if state[0] is None or not found[3] >= state[3]:
-            state = found
-        if found[4]:
+        found = Polished(*entropic_polish(*scaled, first / reg, _MAX_STEPS))
+        if not len(best.u) or not found.error >= best.error:
+            best = found
+        if found.converged:
             break
-    coupling, u, v, error, _ = state
-    if programme.warn and not error <= _LOOSE_ERROR:
+    if programme.warn and not best.error <= _LOOSE_ERROR:
         warn_caller(
             "the entropic plan did not converge; its marginals are wrong by "
-            f"{error:.2g} in all. Increase reg.",
+            f"{best.error:.2g} in all. Increase reg.",
             ConvergenceWarning,
         )
-    return coupling, u * reg, v * reg
+    return best.coupling, best.u * reg, best.v * reg
 
 
 def _starts(programme: _Fixed, start: np.ndarray | None) -> Iterator[np.ndarray]:

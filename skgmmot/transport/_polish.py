@@ -8,6 +8,8 @@ are moved to where the dual programme has its maximum to rounding, in logarithms
 Slopes are 1 / rho of the two sides, 0 on a balanced side.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skgmmot._jit import exact_allocating_kernel
@@ -21,6 +23,16 @@ _ROUNDING = 4.0 * np.finfo(np.float64).eps
 _LEAST_ERROR = 1e-12
 # Slack, in units of the largest cost, that is 0 to rounding.
 _TIGHT = 1e-13
+
+
+class Polished(NamedTuple):
+    """What `entropic_polish` returns; potentials in units of reg."""
+
+    coupling: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    error: float
+    converged: bool
 
 
 @exact_allocating_kernel
@@ -205,9 +217,10 @@ def entropic_polish(gaps, a, b, slopes, u, max_iter):
         step = 1.0
         while step > _SHORTEST:
             trial = _along(u, step, direction)
-            found = _dual_point(gaps, a, b, slopes, trial)
-            if found[3] >= value + _ENOUGH * step * slope - rounding:
-                u, (v, plan, lacking, value, error) = trial, found
+            v1, plan1, lacking1, value1, error1 = _dual_point(gaps, a, b, slopes, trial)
+            if value1 >= value + _ENOUGH * step * slope - rounding:
+                u, v, plan, lacking = trial, v1, plan1, lacking1
+                value, error = value1, error1
                 break
             step *= 0.5
     return plan, u, v, error, False
