@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import reference_mixture as reference
 
-from skgmmot import _blocks, _rows
-from skgmmot._blocks import MemoryBlocks, add_moments, blocks_of
+from skgmmot import _rows
+from skgmmot._blocks import MemoryBlocks, _memory, add_moments, blocks_of
 from skgmmot.kernels import Gaussians
 
 RNG = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_nearest_moments_give_each_row_to_its_nearest_mean(full, weights):
 @pytest.mark.parametrize("entries", [1, 4, 120, 10_000])
 def test_size_of_a_block_of_responsibilities_does_not_matter(monkeypatch, entries):
     expected = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
-    monkeypatch.setattr(_blocks, "_ONE_HOT_ENTRIES", entries)
+    monkeypatch.setattr(_memory, "_ONE_HOT_ENTRIES", entries)
     found = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
     assert_moments(found, expected)
 

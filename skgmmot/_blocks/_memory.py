@@ -1,9 +1,4 @@
-"""The only door to rows: sums over them, samples of them, and what is asked of each.
-
-`blocks_of(X)` chooses by the type of the data; what it returns offers all that fits,
-starts and predictions need. Arrays in memory are one block, whose rows the kernels
-share among threads.
-"""
+"""Arrays in memory: one block, whose rows the kernels share among threads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -230,12 +225,3 @@ class MemoryBlocks:
         return self._kernels.apply_selected(
             self._x, index, centers, linear, shifts, self.n_threads
         )
-
-
-def blocks_of(
-    x: np.ndarray,
-    sample_weight: np.ndarray | None = None,
-    n_threads: int | None = None,
-) -> MemoryBlocks:
-    """The door to the rows of a data set, by the type of the data."""
-    return MemoryBlocks(x, sample_weight, n_threads)
