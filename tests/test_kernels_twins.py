@@ -8,6 +8,7 @@ import pytest
 from test_kernels_cpu import FORMS, make_problem
 
 from skgmmot import kernels
+from skgmmot.kernels import _arrays
 from skgmmot.kernels import _namespace as readable
 from skgmmot.kernels import numba as compiled
 
@@ -96,7 +97,7 @@ def test_values_agree(name, form, dtype, n, n_components):
 def test_chunks_do_not_matter(name, monkeypatch):
     X, arguments = problem("full", np.float64)
     whole = getattr(readable, name)(X, *arguments[name])
-    monkeypatch.setattr(readable, "_ENTRIES", 20 * 7)  # 7 rows of 5 times 4
+    monkeypatch.setattr(_arrays, "_NEAR_ENTRIES", 20 * 7)  # 7 rows of 5 times 4
     assert_equal(getattr(readable, name)(X, *arguments[name]), whole, 1e-12)
 
 
