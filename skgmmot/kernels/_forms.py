@@ -163,7 +163,7 @@ def forms_for(
     """Forms that will do, the cheapest first; the last does for all rows."""
     means, whiteners = gaussians.means, gaussians.whiteners
     forms: list[Gaps | Products] = []
-    if _pays(*whiteners.shape):
+    if _pays(whiteners):
         xp = array_namespace(x)
         frame = _frame(gaussians, "float32" if x.dtype == xp.float32 else "float64")
         operations = x.shape[0] * whiteners.size
@@ -176,9 +176,10 @@ def forms_for(
     return [*forms, Gaps(x, means, whiteners, whiteners.ndim == 3)]
 
 
-def _pays(n_components: int, d: int, width: int = 6) -> bool:
+def _pays(whiteners: np.ndarray) -> bool:
     """Whether making d (d + 1) / 2 pairs, or 2 d, costs less than K d differences."""
-    return n_components > max(2, width // 3)
+    n_components, d = whiteners.shape[:2]
+    return n_components > max(2, d // 3 if whiteners.ndim == 3 else 0)
 
 
 def _frame(gaussians: Gaussians, dtype: str) -> Frame:
