@@ -1,0 +1,100 @@
+"""What is done with rows, and with results for rows, whatever library they are of.
+
+Estimators and maps hold rows of NumPy, CuPy or torch, and masks of the same kind. What
+these libraries do alike, such as ``x[mask]``, is written as such; the rest is here.
+"""
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
+
+from skgmmot._checks import message
+from skgmmot.kernels import float_type, is_device_array, kind_of, to_device
+from skgmmot.linalg._mixture import narrowed
+
+Rows = Any  # (n, d) float64 or float32, of any kind
+
+
+def like_rows_of(x: Rows, values: Any) -> Any:
+    """Host values where the rows are, and of their kind; NumPy's as they are."""
+    return values if is_numpy_array(x) else to_device(values, x)
+
+
+def everywhere(x: Rows, value: Any) -> Any:
+    """One value for each row, (n,)."""
+    return like_rows_of(x, np.broadcast_to(value, x.shape[:1]).copy())
+
+
+def has_any(mask: Any) -> bool:
+    """Whether a mask is true anywhere."""
+    return bool(array_namespace(mask).any(mask))
+
+
+def has_all(mask: Any) -> bool:
+    """Whether a mask is true everywhere."""
+    return bool(array_namespace(mask).all(mask))
+
+
+def merged(mask: Any, inside: Any, outside: Any) -> Any:
+    """Rows of `inside` where the mask is true, of `outside` elsewhere, in order."""
+    xp = array_namespace(inside)
+    shape = (mask.shape[0], *inside.shape[1:])
+    out = xp.empty(shape, dtype=inside.dtype, device=device(inside))
+    out[mask] = inside
+    out[~mask] = outside
+    return out
+
+
+def replaced(values: Any, mask: Any, others: Any) -> Any:
+    """Values, but others (of their rows alone, or one number) where a mask is true."""
+    out = array_namespace(values).asarray(values, copy=True)
+    out[mask] = others
+    return out
+
+
+def narrowed_like(values: Any, x: Rows) -> Any:
+    """Values in the floating type of the rows, cut at its range."""
+    if is_numpy_array(values):
+        return narrowed(values, x.dtype)
+    if values.dtype == x.dtype:
+        return values
+    xp = array_namespace(values)
+    largest = float(xp.finfo(x.dtype).max)
+    return xp.astype(xp.clip(values, -largest, largest), x.dtype)
+
+
+def in_type_of(values: Any, x: Rows) -> Any:
+    """Values in the floating type of the rows."""
+    return array_namespace(values).astype(values, x.dtype, copy=False)
+
+
+def check_same_kind(values: Any, name: str, x: Rows) -> None:
+    """Refuse values beside rows that are of another library, or elsewhere."""
+    if is_device_array(values) or is_device_array(x):
+        kinds = [kind_of(array) or type(array).__name__ for array in (x, values)]
+        places = [
+            f"{kind} on {device(array)}" if is_device_array(array) else kind
+            for kind, array in zip(kinds, (x, values), strict=True)
+        ]
+        if places[0] != places[1]:
+            mend = f"give both of the same kind, or X and {name} as NumPy arrays"
+            raise TypeError(
+                message(name, f"an array like X ({places[0]})", places[1], mend)
+            )
+
+
+__all__ = [
+    "Rows",
+    "check_same_kind",
+    "everywhere",
+    "float_type",
+    "has_all",
+    "has_any",
+    "in_type_of",
+    "is_device_array",
+    "like_rows_of",
+    "merged",
+    "narrowed_like",
+    "replaced",
+]
