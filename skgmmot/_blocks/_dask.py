@@ -71,18 +71,20 @@ class DaskParts(Parts):
     @cached_property
     def _stored(self) -> tuple[dict, list[list[Any]]]:
         """The graph of the rows and columns, and the keys of each chunk."""
-        import dask
-
-        arrays = [self._x, self.weights, self.labels]
-        given = dask.optimize(*(array for array in arrays if array is not None))
         graph: dict[Any, Any] = {}
-        for array in given:
-            graph.update(array.__dask_graph__())
-        keys = iter([_flat(array.__dask_keys__()) for array in given])
-        n_chunks = len(self._x.chunks[0])
-        columns = [
-            [None] * n_chunks if array is None else next(keys) for array in arrays
-        ]
+        columns = []
+        for array in (self._x, self.weights, self.labels):
+            if array is None:
+                columns.append([None] * len(self._x.chunks[0]))
+                continue
+            keys = array.__dask_keys__()
+            whole = array.__dask_graph__()
+            # Optimised graphs lack what already lies on a cluster.
+            graph.update(
+                {key: value for key, value in whole.items() if _is_held(value)}
+            )
+            graph.update(array.__dask_optimize__(whole, keys))
+            columns.append(_flat(keys))
         return graph, [
             [x, weights, labels, number]
             for number, (x, weights, labels) in enumerate(zip(*columns, strict=True))
@@ -145,6 +147,11 @@ def _flat(keys: list[Any]) -> list[Any]:
     return [key[0] if isinstance(key, list) else key for key in keys]
 
 
+def _is_held(value: Any) -> bool:
+    """Whether it is a future of a cluster."""
+    return hasattr(value, "client")
+
+
 def _bundles(graph: dict[Any, Any], raws: list[list[Any]]) -> list[list[list[Any]]]:
     """Chunks that one task works on: those which lie on the same worker, or one.
 
@@ -152,9 +159,9 @@ def _bundles(graph: dict[Any, Any], raws: list[list[Any]]) -> list[list[list[Any
     than it works on.
     """
     stored = [graph[raw[0]] for raw in raws]
-    client = getattr(stored[0], "client", None) if stored else None
-    if client is None or not all(hasattr(value, "client") for value in stored):
+    if not all(map(_is_held, stored)):
         return [[raw] for raw in raws]
+    client = stored[0].client
     holders = client.who_has(stored)
     threads = client.nthreads()
     lying: dict[Any, list[list[Any]]] = {}

@@ -13,6 +13,8 @@ from skgmmot._blocks._parts import Part, Parts
 from skgmmot._checks import message
 from skgmmot.kernels import Gaussians, Moments
 
+_FEW_ROWS = 50_000  # that travel, rather than work to them
+_FEW_ENTRIES = 2**22
 _FINER = 8  # rows that travel for each row of a sample
 
 
@@ -130,6 +132,15 @@ class ManyBlocks:
         """Sum of the weights."""
         return self._surveyed().mass
 
+    def at_hand(self) -> "MemoryBlocks | ManyBlocks":
+        """The same rows in memory where they are few: passes would cost more."""
+        found = self._surveyed()
+        if found.n_rows > _FEW_ROWS or found.n_rows * self.n_features > _FEW_ENTRIES:
+            return self
+        rows, weights = self._parts.reduce(_all_rows, _join, found.numbers)
+        alone = self._parts.weights is None
+        return MemoryBlocks(rows, None if alone else weights, self.n_threads)
+
     # The first pass, in which values are checked
 
     def _surveyed(self) -> Survey:
@@ -203,9 +214,7 @@ class ManyBlocks:
         reading = self._parts.reading._replace(checked=self._found is None)
         work = partial(_on_blocks, call=call, n_threads=self.n_threads)
         found = self._parts.changed(reading=reading).reduce(work, _add_pairs)
-        if found is None:  # the survey says why no row counts
-            raise ValueError(_not_in_memory(str(self._surveyed())))
-        return found
+        return (0.0, 0.0) if found is None else found
 
     # Rows themselves
 

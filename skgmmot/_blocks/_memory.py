@@ -62,6 +62,10 @@ class MemoryBlocks:
         """Floating type of the rows."""
         return self._x.dtype
 
+    def at_hand(self) -> "MemoryBlocks":
+        """These blocks: their rows are in memory."""
+        return self
+
     # Sums over the rows
 
     def moments(self, gaussians: Gaussians, deletion: bool = False) -> Moments:

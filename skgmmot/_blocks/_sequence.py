@@ -191,17 +191,17 @@ def in_sequence(x: Any) -> bool:
 
 def sequence_of(x: Any) -> tuple[Parts, Any]:
     """The parts of rows out of core, and the first of them, which tells the names."""
+    first: Any
     if isinstance(x, np.memmap):
-        slices = _Slices(x)
         first = x[:0]
-        return MappedParts(slices, _reading_of(first)), first
+        return MappedParts(_Slices(x), _reading_of(first)), first
     if isinstance(x, Iterator):
         mend = "give a function that makes it anew, such as lambda: batches()"
         got = f"a {type(x).__name__}, which can be read once"
         raise TypeError(message("X", "rows that can be read again", got, mend))
     if not callable(x):
         return SequenceParts(x, _reading_of(x[0])), x[0]
-    first: Any = next(iter(x()), None)
+    first = next(iter(x()), None)
     if getattr(first, "ndim", None) != 2:
         expected = "a function that gives arrays of shape (n, n_features)"
         raise TypeError(message("X", expected, f"one that gives {type(first)}"))

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot._checks import message, warn_caller
-from skgmmot.estimators._by_parts import by_parts, labels, numbers
+from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
@@ -107,7 +107,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         log_density = self._blocks(X).log_density(self._gaussians())
         return narrowed(log_density, X.dtype)
 
-    @by_parts(labels)
+    @by_parts(like_labels)
     def predict(self, X: Any) -> np.ndarray:
         """Label rows by the component with the largest posterior.
 
@@ -146,7 +146,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._posteriors(self._checked(X))
 
-    @by_parts(numbers)
+    @by_parts(like_numbers)
     def score_samples(self, X: Any) -> np.ndarray:
         """Log density of each row, in nats.
 
@@ -187,7 +187,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
         X = self._checked(X)
         weights = check_weights(sample_weight, X)
         blocks = blocks_of(X, weights, self.n_jobs)
-        return blocks.log_likelihood(self._gaussians())
+        total, mass = blocks.log_likelihood(self._gaussians())
+        if not mass > 0.0:
+            expected = "a row with a positive weight"
+            raise ValueError(message("X and sample_weight", expected, "none"))
+        return total, mass
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture.

@@ -24,17 +24,22 @@ Like = Callable[[Any, np.dtype], tuple[tuple[int, ...], Any]]
 _LEFT_BEHIND = ("feature_names_in_", "path_", "lower_bounds_")
 
 
-def labels(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
+def like_labels(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
     """One integer for each row."""
     return (), np.int64
 
 
-def numbers(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
+def like_numbers(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
     """One number of the type of the rows for each."""
     return (), dtype
 
 
-def rows(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
+def like_scores(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
+    """One float64 number for each row."""
+    return (), np.float64
+
+
+def like_rows(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
     """A row for each."""
     return (estimator.n_features_in_,), dtype
 

@@ -148,7 +148,7 @@ class CoupledEstimator(CoupledPredictions):
     def _setting(self, sides: list[_Rows | None], given: Given, reg_m: Any) -> _Setting:
         kind = TYPES[self.covariance_type]
         blocks = tuple(
-            None if side is None else blocks_of(side[0], side[1], self.n_jobs)
+            None if side is None else blocks_of(*side, self.n_jobs).at_hand()
             for side in sides
         )
         known = [

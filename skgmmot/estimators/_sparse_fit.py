@@ -51,7 +51,7 @@ class SparseFit(FittedMixture):
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
-        blocks = blocks_of(X, weights, self.n_jobs)
+        blocks = blocks_of(X, weights, self.n_jobs).at_hand()
         if self.sparsity == 0.0:
             check_enough_rows(blocks, self.n_components)
         given = check_starts(self, X.shape[1], self._kind)

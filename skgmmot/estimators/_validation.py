@@ -70,8 +70,7 @@ def _checked_parts(
     estimator: Any, X: Any, reset: bool, fitting: bool, least_rows: int
 ) -> Parts:
     parts, told = parts_of(X)
-    if not isinstance(X, Parts):  # else that was done where it was made
-        validate_data(estimator, told, reset=reset, skip_check_array=True)
+    validate_data(estimator, told, reset=reset, skip_check_array=True)
     reading = parts.reading._replace(least_rows=least_rows, fitting=fitting)
     return parts.changed(reading=reading)
 
