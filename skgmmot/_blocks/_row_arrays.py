@@ -26,6 +26,14 @@ def everywhere(x: Rows, value: Any) -> Any:
     return like_rows_of(x, np.broadcast_to(value, x.shape[:1]).copy())
 
 
+def as_floats(values: Any) -> Any:
+    """Numbers in float64: of the library that they are of, else of NumPy."""
+    if is_device_array(values):
+        xp = array_namespace(values)
+        return xp.astype(values, xp.float64, copy=False)
+    return np.asarray(values, dtype=np.float64)
+
+
 def has_any(mask: Any) -> bool:
     """Whether a mask is true anywhere."""
     return bool(array_namespace(mask).any(mask))
@@ -86,6 +94,7 @@ def check_same_kind(values: Any, name: str, x: Rows) -> None:
 
 __all__ = [
     "Rows",
+    "as_floats",
     "check_same_kind",
     "everywhere",
     "float_type",

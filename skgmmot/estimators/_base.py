@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._blocks._row_arrays import in_type_of, narrowed_like
 from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._validation import check_rows, check_weights
@@ -101,11 +102,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _posteriors(self, X: np.ndarray) -> np.ndarray:
         posteriors = self._blocks(X).posteriors(self._gaussians())
-        return posteriors.astype(X.dtype, copy=False)
+        return in_type_of(posteriors, X)
 
     def _log_density(self, X: np.ndarray) -> np.ndarray:
         log_density = self._blocks(X).log_density(self._gaussians())
-        return narrowed(log_density, X.dtype)
+        return narrowed_like(log_density, X)
 
     @by_parts(like_labels)
     def predict(self, X: Any) -> np.ndarray:

@@ -68,10 +68,10 @@ class SparseFit(FittedMixture):
             search = self._search(problem, criterion, rng, given)
             best = search.found[search.best()]
             best = best._replace(n_starved=search.n_removed)
-            self.path_ = self._path_of(search, X.dtype)
+            self.path_ = self._path_of(search, problem.blocks.dtype)
             free = n_parameters(problem.kind, *best.state.parameters.means.shape)
             self._warn_of_small_mass(problem, sample_weight, free)
-        self._store(problem, best, X.dtype)
+        self._store(problem, best, problem.blocks.dtype)
         return self
 
     @property
@@ -283,7 +283,8 @@ class SparseFit(FittedMixture):
             shares, seen = self._shares, self._mass_seen
             n_iter, n_starved = self.n_iter_, self.n_starved_
         taken = step(problem, parameters, shares, seen)
-        self._set_parameters(taken.parameters, X.dtype if first else self.means_.dtype)
+        dtype = problem.blocks.dtype if first else self.means_.dtype
+        self._set_parameters(taken.parameters, dtype)
         self._shares, self._mass_seen = taken.shares, taken.mass_seen
         self.n_iter_, self.n_starved_ = n_iter + 1, n_starved + taken.n_starved
         self.converged_ = False

@@ -49,6 +49,12 @@ def is_device_array(array: Any) -> bool:
     return kind_of(array) not in (None, "NumPy")
 
 
+def float_type(x: Array) -> np.dtype:
+    """The floating type of an array, float32 or float64, as NumPy has it."""
+    single = x.dtype == array_namespace(x).float32
+    return np.dtype(np.float32 if single else np.float64)
+
+
 def to_device(array: Any, like: Array, dtype: Any = None) -> Array:
     """A host array where `like` is, and of its kind."""
     xp = array_namespace(like)
