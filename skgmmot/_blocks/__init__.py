@@ -14,8 +14,8 @@ from skgmmot._blocks._device import DeviceBlocks
 from skgmmot._blocks._many import ManyBlocks
 from skgmmot._blocks._memory import MemoryBlocks, add_moments
 from skgmmot._blocks._parts import FLOATS, LARGEST, Part, Parts
-from skgmmot._blocks._row_arrays import is_device_array
 from skgmmot._blocks._sequence import in_sequence, sequence_of
+from skgmmot.kernels import is_device_array
 
 __all__ = [
     "FLOATS",

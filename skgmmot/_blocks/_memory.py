@@ -7,8 +7,15 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from skgmmot import _rows
-from skgmmot._blocks._row_arrays import is_device_array, like_rows_of
-from skgmmot.kernels import Gaussians, Moments, float_type, kernels_for, to_host
+from skgmmot._blocks._row_arrays import like_rows_of
+from skgmmot.kernels import (
+    Gaussians,
+    Moments,
+    float_type,
+    is_device_array,
+    kernels_for,
+    to_host,
+)
 from skgmmot.linalg._mixture import narrowed
 
 _ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB

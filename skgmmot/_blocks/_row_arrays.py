@@ -21,6 +21,21 @@ def like_rows_of(x: Rows, values: Any) -> Any:
     return values if is_numpy_array(x) else to_device(values, x)
 
 
+def numpy_type(x: Any) -> np.dtype:
+    """The floating type of rows as NumPy has it; of rows in parts too."""
+    return float_type(x) if is_device_array(x) else x.dtype
+
+
+def widened(values: Any, width: int) -> Any:
+    """Values (n, k) with columns of 0 up to a width."""
+    missing = width - values.shape[1]
+    if missing == 0:
+        return values
+    xp, shape = array_namespace(values), (values.shape[0], missing)
+    zeros = xp.zeros(shape, dtype=values.dtype, device=device(values))
+    return xp.concat([values, zeros], axis=1)
+
+
 def everywhere(x: Rows, value: Any) -> Any:
     """One value for each row, (n,)."""
     return like_rows_of(x, np.broadcast_to(value, x.shape[:1]).copy())
@@ -90,20 +105,3 @@ def check_same_kind(values: Any, name: str, x: Rows) -> None:
             raise TypeError(
                 message(name, f"an array like X ({places[0]})", places[1], mend)
             )
-
-
-__all__ = [
-    "Rows",
-    "as_floats",
-    "check_same_kind",
-    "everywhere",
-    "float_type",
-    "has_all",
-    "has_any",
-    "in_type_of",
-    "is_device_array",
-    "like_rows_of",
-    "merged",
-    "narrowed_like",
-    "replaced",
-]

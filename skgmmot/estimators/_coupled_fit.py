@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import is_integer, message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import Progress, warn_of_no_convergence
@@ -85,7 +86,7 @@ class CoupledEstimator(CoupledPredictions):
                     check_enough_rows(side, size)
             best = self._best(setting)
             self._has_domains = sample_domain is not None
-            self._store(setting, best, X.dtype)
+            self._store(setting, best, numpy_type(X))
         return self
 
     # What the user gave

@@ -9,9 +9,9 @@ from typing import Any
 from array_api_compat import array_namespace, device, is_torch_array
 
 from skgmmot._blocks import LARGEST
-from skgmmot._blocks._row_arrays import has_all, has_any, is_device_array
+from skgmmot._blocks._row_arrays import has_all, has_any
 from skgmmot._checks import message
-from skgmmot.kernels import chunks, float_type, to_host
+from skgmmot.kernels import chunks, float_type, is_device_array, to_host
 
 
 def is_foreign(x: Any) -> bool:

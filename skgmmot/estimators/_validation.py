@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from skgmmot._blocks import FLOATS, LARGEST, Blocks, Parts, in_parts, parts_of
-from skgmmot._blocks._row_arrays import check_same_kind, has_all, is_device_array
+from skgmmot._blocks._row_arrays import check_same_kind, has_all
 from skgmmot._checks import check_shape, check_size, message, naming
 from skgmmot.estimators._device_rows import (
     checked_device_rows,
@@ -17,6 +17,7 @@ from skgmmot.estimators._device_rows import (
     is_foreign,
 )
 from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
+from skgmmot.kernels import is_device_array
 from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
 
