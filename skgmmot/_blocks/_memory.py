@@ -7,7 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from skgmmot import _rows
-from skgmmot._blocks._row_arrays import like_rows_of
+from skgmmot._blocks._row_arrays import like_rows_of, slices
 from skgmmot.kernels import (
     Gaussians,
     Moments,
@@ -126,9 +126,7 @@ class MemoryBlocks:
         full: bool,
     ) -> Moments:
         total = None
-        step = max(1, _ONE_HOT_ENTRIES // max(means.shape))
-        for start in range(0, self.n_rows, step):
-            rows = slice(start, min(start + step, self.n_rows))
+        for rows in slices(self._x, _ONE_HOT_ENTRIES // max(means.shape)):
             given = like_rows_of(self._x, responsibilities_of(rows))
             if self._sample_weight is not None:
                 given = given * self._sample_weight[rows][:, None]
@@ -149,9 +147,7 @@ class MemoryBlocks:
         """Weighted mean of p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), (K,)."""
         total, factors = 0.0 * tilts, like_rows_of(self._x, tilts)
         total = like_rows_of(self._x, total)
-        step = max(1, _ONE_HOT_ENTRIES // len(tilts))
-        for start in range(0, self.n_rows, step):
-            rows = slice(start, min(start + step, self.n_rows))
+        for rows in slices(self._x, _ONE_HOT_ENTRIES // len(tilts)):
             shares = 1.0 / (posteriors[rows, :] @ factors)
             if self._sample_weight is not None:
                 shares = shares * self._sample_weight[rows]

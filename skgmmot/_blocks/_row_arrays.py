@@ -4,13 +4,21 @@ Estimators and maps hold rows of NumPy, CuPy or torch, and masks of the same kin
 these libraries do alike, such as ``x[mask]``, is written as such; the rest is here.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
-from skgmmot._checks import message
-from skgmmot.kernels import float_type, is_device_array, kind_of, to_device
+from skgmmot._checks import check_size, message
+from skgmmot.kernels import (
+    chunks,
+    float_type,
+    is_device_array,
+    kind_of,
+    to_device,
+    to_host,
+)
 from skgmmot.linalg._mixture import narrowed
 
 Rows = Any  # (n, d) float64 or float32, of any kind
@@ -69,9 +77,21 @@ def merged(mask: Any, inside: Any, outside: Any) -> Any:
     return out
 
 
+def copied(values: Any) -> Any:
+    """A copy, where the values are."""
+    return array_namespace(values).asarray(values, copy=True)
+
+
+def slices(x: Rows, n_rows: int) -> Iterator[slice]:
+    """Slices of at most so many rows that cover all."""
+    step = max(1, n_rows)
+    for start in range(0, x.shape[0], step):
+        yield slice(start, min(start + step, x.shape[0]))
+
+
 def replaced(values: Any, mask: Any, others: Any) -> Any:
     """Values, but others (of their rows alone, or one number) where a mask is true."""
-    out = array_namespace(values).asarray(values, copy=True)
+    out = copied(values)
     out[mask] = others
     return out
 
@@ -90,6 +110,22 @@ def narrowed_like(values: Any, x: Rows) -> Any:
 def in_type_of(values: Any, x: Rows) -> Any:
     """Values in the floating type of the rows."""
     return array_namespace(values).astype(values, x.dtype, copy=False)
+
+
+def largest_size(x: Rows) -> float:
+    """The largest value without its sign; NaN or infinity where one is not finite."""
+    xp, most = array_namespace(x), like_rows_of(x, np.zeros(()))
+    for rows in chunks(x, x.shape[1]):
+        size = xp.astype(xp.max(xp.abs(x[rows, :])), xp.float64)
+        most = xp.maximum(most, size)
+    return float(to_host(most))
+
+
+def check_extent(x: Rows, largest: float, reason: str, mend: str) -> Rows:
+    """Return rows without values beyond what computations can bear."""
+    sizes = np.array([largest_size(x)]) if is_device_array(x) else x
+    check_size(sizes, "X", largest, reason, mend)
+    return x
 
 
 def check_same_kind(values: Any, name: str, x: Rows) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from skgmmot._blocks import FLOATS, LARGEST, Blocks, Parts, in_parts, parts_of
-from skgmmot._blocks._row_arrays import check_same_kind, has_all
-from skgmmot._checks import check_shape, check_size, message, naming
-from skgmmot.estimators._device_rows import (
+from skgmmot._blocks._device_checks import (
     checked_device_rows,
     checked_device_weights,
     is_foreign,
 )
+from skgmmot._blocks._row_arrays import check_same_kind, has_all
+from skgmmot._checks import check_shape, check_size, message, naming
 from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
 from skgmmot.kernels import is_device_array
 from skgmmot.linalg._covariances import covariance_type_of

@@ -65,7 +65,7 @@ def kernels_for(array: Any) -> ModuleType:
         return import_module(_READABLE)
     if not isinstance(array, np.ndarray):
         raise TypeError(
-            "expected an array of NumPy, CuPy, torch or array-api-strict, got "
+            "expected a NumPy array, or one of CuPy, torch or array-api-strict, got "
             f"{type(array).__name__}; convert it with numpy.asarray first"
         )
     wanted = os.environ.get("SKGMMOT_KERNELS", "numba")

@@ -8,10 +8,10 @@ from typing import Any
 
 from array_api_compat import array_namespace, device, is_torch_array
 
-from skgmmot._blocks import LARGEST
-from skgmmot._blocks._row_arrays import has_all, has_any
+from skgmmot._blocks._parts import LARGEST
+from skgmmot._blocks._row_arrays import check_extent, has_all, has_any, largest_size
 from skgmmot._checks import message
-from skgmmot.kernels import chunks, float_type, is_device_array, to_host
+from skgmmot.kernels import float_type, is_device_array
 
 
 def is_foreign(x: Any) -> bool:
@@ -54,16 +54,14 @@ def checked_device_rows(x: Any, fitting: bool, least_rows: int) -> Any:
         if not xp.isdtype(x.dtype, ("real floating", "integral")):
             raise TypeError(message("X", "rows of real numbers", f"type {x.dtype}"))
         x = xp.astype(x, xp.float64)
-    size = _size(x)
-    if not size <= float(xp.finfo(x.dtype).max):  # in scikit-learn's words
+    if not largest_size(x) <= float(xp.finfo(x.dtype).max):  # in scikit-learn's words
         raise ValueError(
             "Input X contains NaN, infinity or a value too large for "
             f"dtype('{float_type(x)}')."
         )
-    if fitting and size > LARGEST:
-        expected = f"values within {LARGEST:g}, whose squares can be summed"
-        mend = "divide the features by their widths"
-        raise ValueError(message("X", expected, f"one of size {size:.3g}", mend))
+    if fitting:
+        reason = "whose squares can be summed"
+        check_extent(x, LARGEST, reason, "divide the features by their widths")
     return x
 
 
@@ -85,15 +83,6 @@ def _check_storage(x: Any) -> None:
         expected = "rows on a device that computes in float64"
         mend = "bring them to the CPU"
         raise TypeError(message("X", expected, device(x), mend)) from error
-
-
-def _size(x: Any) -> float:
-    """The largest value without its sign; NaN or infinity where one is not finite."""
-    xp, most = array_namespace(x), None
-    for rows in chunks(x, x.shape[1]):
-        size = xp.max(xp.abs(x[rows, :]))
-        most = size if most is None else xp.maximum(most, size)
-    return float(to_host(most))
 
 
 def checked_device_weights(weights: Any, x: Any) -> Any:
