@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
-from skgmmot._blocks import Parts, blocks_of
+from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._domains import sides_of
@@ -160,8 +160,8 @@ def fit_mixture(
     keywords = {} if keywords is None else keywords
     inner = getattr(estimator, "estimator", estimator)
     own = isinstance(inner, SparseGaussianMixture | CoupledGaussianMixture)
-    if isinstance(X, Parts) and not own:
-        expected = "a mixture of this package, since X is read in parts"
+    if not (own or isinstance(X, np.ndarray)):
+        expected = "a mixture of this package, since X is not a NumPy array"
         raise ValueError(message("estimator", expected, type(inner).__name__))
     if weights is None:
         return estimator.fit(X, None, **keywords)
