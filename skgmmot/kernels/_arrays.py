@@ -58,6 +58,8 @@ def float_type(x: Array) -> np.dtype:
 def to_device(array: Any, like: Array, dtype: Any = None) -> Array:
     """A host array where `like` is, and of its kind."""
     xp = array_namespace(like)
+    if isinstance(array, np.ndarray):  # torch takes no others
+        array = np.require(array, requirements=["C", "W"])
     return xp.asarray(array, dtype=dtype, device=device(like))
 
 
