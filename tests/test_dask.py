@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from skgmmot import (
     CoupledGaussianMixture,
+    GMMOTClassifier,
     GMMOTTransformer,
     SparseGaussianMixture,
     _rows,
@@ -159,6 +160,27 @@ def test_maps_are_those_of_the_rows_in_memory(estimator):
         assert b.dtype == a.dtype
     weights = found.transport_weights(cut(X)).compute()
     np.testing.assert_allclose(weights, expected.transport_weights(X), atol=1e-7)
+
+
+def test_a_classifier_learns_in_memory_and_predicts_lazily():
+    y = np.argmin(((X[:, None] - CENTERS) ** 2).sum(axis=2), axis=1)
+    expected = GMMOTClassifier(random_state=0).fit(X, y, sample_domain=DOMAINS)
+    lazy, domains = cut(X), cut(DOMAINS)
+    found = GMMOTClassifier(random_state=0).fit(lazy, cut(y), sample_domain=domains)
+    names = np.array(["a", "bb", "c"])
+    named = GMMOTClassifier(random_state=0).fit(lazy, names[y], sample_domain=domains)
+    assert_same(found.target_, expected.target_, 1e-12)
+    assert found.predict_proba(lazy).shape == (len(X), 3)
+    predicted = named.predict(lazy, sample_domain=domains)
+    assert predicted.dtype == names.dtype
+    again = expected.predict(X, sample_domain=DOMAINS)
+    np.testing.assert_array_equal(predicted.compute(), names[again])
+    score = found.score(lazy, cut(y), sample_domain=domains)
+    assert score == expected.score(X, y, sample_domain=DOMAINS)
+    moved = found.transform(lazy, sample_domain=domains).compute()
+    np.testing.assert_allclose(moved, expected.transform(X, sample_domain=DOMAINS))
+    with refuses(ValueError, "y", "read in parts"):
+        found.transform(lazy, cut(y), sample_domain=domains)
 
 
 def test_random_moves_differ_from_chunk_to_chunk():

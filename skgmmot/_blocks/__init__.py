@@ -5,6 +5,7 @@ Kinds of data are told apart here: arrays in memory, and rows that are read in p
 and starts need of either.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "Parts",
     "add_moments",
     "blocks_of",
+    "in_memory",
     "in_parts",
     "parts_of",
 ]
@@ -45,6 +47,21 @@ def parts_of(x: Any) -> tuple[Parts, Any]:
     if isinstance(x, Parts):
         return x, np.empty((0, x.shape[1]), x.dtype)
     return dask_parts(x) if is_dask(x) else sequence_of(x)
+
+
+def in_memory(values: Any) -> Any:
+    """One array of rows, labels or the like that may be in parts; others as they are.
+
+    For what needs all of them at once.
+    """
+    if is_dask(values):
+        return values.compute()
+    if callable(values) and in_sequence(values):
+        values = list(values())
+    parts: Any = values if isinstance(values, Sequence) else ()
+    if len(parts) > 0 and getattr(parts[0], "ndim", 0) > 0:
+        return np.concatenate([np.asarray(part) for part in parts])
+    return values
 
 
 def blocks_of(

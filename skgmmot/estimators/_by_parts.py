@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import Part, in_parts
+from skgmmot._checks import message
 from skgmmot.estimators._validation import check_rows
 
 # What results are like, (shape of one, dtype), by estimator and type of the rows.
@@ -68,6 +69,9 @@ def _lazily(
     keywords: dict[str, Any],
 ) -> Any:
     check_is_fitted(estimator)
+    if any(value is not None for value in args):
+        expected = "None, since X is read in parts"
+        raise ValueError(message("y", expected, type(args[0]).__name__))
     parts = check_rows(estimator, X)
     labels = keywords.pop("sample_domain", None)
     if labels is not None:

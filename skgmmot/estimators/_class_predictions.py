@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import TransformerTags
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import blocks_of, in_memory
 from skgmmot._blocks._row_arrays import (
     Rows,
     copied,
@@ -21,6 +21,7 @@ from skgmmot._blocks._row_arrays import (
     replaced,
 )
 from skgmmot._checks import message
+from skgmmot.estimators._by_parts import by_parts, like_rows
 from skgmmot.estimators._class_labels import (
     checked_labels,
     known_numbers,
@@ -40,6 +41,16 @@ from skgmmot.mixture._pinned import Anchors
 _CONFIDENCE = 0.3
 
 
+def _like_classes(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """A class for each row."""
+    return (), estimator.classes_.dtype
+
+
+def _like_probabilities(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """Probabilities of the classes for each row."""
+    return (len(estimator.classes_),), dtype
+
+
 class ClassPredictions(
     DomainAware, OneToOneFeatureMixin, ClassifierMixin, BaseEstimator
 ):
@@ -51,6 +62,7 @@ class ClassPredictions(
         tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
         return tags
 
+    @by_parts(_like_probabilities)
     def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         r"""Give the probability of each class.
 
@@ -96,6 +108,7 @@ class ClassPredictions(
         total = array_namespace(found).sum(found, axis=1, keepdims=True)
         return in_type_of(found / total, X)
 
+    @by_parts(_like_classes)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """The most probable class of each row.
 
@@ -152,7 +165,8 @@ class ClassPredictions(
         """
         if is_device_array(X):
             return self._score_on_device(X, y, sample_domain, sample_weight)
-        predicted = self.predict(X, sample_domain=sample_domain)
+        predicted = in_memory(self.predict(X, sample_domain=sample_domain))
+        y, sample_weight = in_memory(y), in_memory(sample_weight)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _score_on_device(
@@ -167,6 +181,7 @@ class ClassPredictions(
             return float(to_host(xp.mean(right)))
         return float(to_host(xp.sum(weights * right) / xp.sum(weights)))
 
+    @by_parts(like_rows)
     def transform(self, X: Any, y: Any = None, *, sample_domain: Any = None) -> Any:
         """Move source rows to the target, each by the map of its class.
 

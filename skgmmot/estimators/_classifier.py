@@ -7,7 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from sklearn.utils import check_random_state
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import blocks_of, in_memory, in_parts
 from skgmmot._blocks._row_arrays import Rows, like_rows_of, numpy_type
 from skgmmot.estimators._base import Progress
 from skgmmot.estimators._class_labels import checked_labels, labels_of_source, numbered
@@ -238,6 +238,10 @@ class GMMOTClassifier(ClassPredictions):
             Where one domain is missing, or X, y, labels or weights are not as expected.
         """
         with unchanged_on_error(self):
+            if in_parts(X):  # labelled rows are few: they are learnt from in memory
+                X, y, sample_domain, sample_weight = map(
+                    in_memory, (X, y, sample_domain, sample_weight)
+                )
             X = check_rows(self, X, reset=True)
             domains = self._domains(X, y, sample_domain, sample_weight)
             self._fit(domains, numpy_type(X))

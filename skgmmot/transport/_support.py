@@ -69,9 +69,7 @@ def nearest_components(
     return Nearest(labels, xp.where(squared > 0.0, squared, xp.zeros_like(squared)))
 
 
-def support_score(
-    X: Rows, gaussians: Gaussians, n_threads: int | None = None
-) -> Any:
+def support_score(X: Rows, gaussians: Gaussians, n_threads: int | None = None) -> Any:
     r"""Return how far rows lie from the nearest component, as a probability.
 
     .. math:: F_{\chi^2_d}\left(\min_k\, (x - m_k)^T \Sigma_k^{-1} (x - m_k)\right)
