@@ -74,10 +74,10 @@ class DeviceBlocks(MemoryBlocks):
         order = self._canonical_order()
         weights = self._sample_weight
         if max(n_rows, self.mass) <= size:
-            drawn, repeats = np.arange(n_rows), np.ones(n_rows)
-            if weights is not None:
-                repeats = to_host(self._xp.take(weights, order))
-            return to_host(self._xp.take(self._x, order, axis=0)), repeats
+            rows = to_host(self._xp.take(self._x, order, axis=0))
+            if weights is None:
+                return rows, np.ones(n_rows)
+            return rows, to_host(self._xp.take(weights, order))
         levels = (random_state.uniform() + np.arange(size)) / size
         if weights is None:
             drawn = np.minimum((levels * n_rows).astype(np.int64), n_rows - 1)
@@ -86,8 +86,8 @@ class DeviceBlocks(MemoryBlocks):
             levels = to_device(levels, self._x) * cdf[-1]
             drawn = to_host(self._xp.searchsorted(cdf, levels, side="right"))
             drawn = np.minimum(drawn, n_rows - 1)
-        drawn, repeats = np.unique(drawn, return_counts=True)
-        rows = self._xp.take(order, to_device(drawn, self._x))
+        chosen, repeats = np.unique(drawn, return_counts=True)
+        rows = self._xp.take(order, to_device(chosen, self._x))
         rows = self._xp.take(self._x, rows, axis=0)
         return to_host(rows), repeats.astype(np.float64)
 

@@ -80,8 +80,8 @@ def moments(
         )
         counts, firsts, seconds = form.finished(sums.reshape(n_components, -1))
         likelihood, mass = (float(scalar) for scalar in scalars)
-        found = Moments(likelihood, mass, counts, firsts, seconds, lost)
-        return found, bool(lowest[0] > form.farthest)
+        sums = Moments(likelihood, mass, counts, firsts, seconds, lost)
+        return sums, bool(lowest[0] > form.farthest)
 
     return _first_sound(attempt, forms_for(x, gaussians, single=not deletion))
 
