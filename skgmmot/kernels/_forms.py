@@ -119,8 +119,9 @@ class Products:
         scaled = (xp.astype(chunk, self.dtype, copy=False) - self.center) * self.scales
         ones = xp.broadcast_to(self.one, (1, chunk.shape[0]))
         z = xp.concat([xp.matrix_transpose(scaled), ones])
-        first, second = (xp.take(z, index, axis=0) for index in self.index)
-        return first * second
+        products = xp.take(z, self.index[0], axis=0)
+        products *= xp.take(z, self.index[1], axis=0)  # in place: it is large
+        return products
 
     def exponents(self, rows: Array) -> Array:
         """(K, c) -|W_k (x - m_k)|² / 2."""

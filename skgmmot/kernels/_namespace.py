@@ -61,27 +61,20 @@ def moments(
 
     def attempt(form: Gaps | Products) -> tuple[Moments, bool]:
         density_of = _densities_under(gaussians, form, x)
-        sums = _zeros(x, n_components, form.n_sums)
-        lost, scalars = _zeros(x, n_components), _zeros(x, 2)
-        lowest = _zeros(x, 1)
+        totals = _Totals(x, n_components, form.n_sums)
         for rows in chunks(x, form.width, form.most_rows):
             found, w = density_of(rows), _weights(sample_weight, x, rows)
-            log_p = _log_densities(xp, found)
-            sums = sums + form.sums(found.rows, _weighted(xp, found, w))
-            scalars = scalars + xp.stack([xp.sum(w * log_p), xp.sum(w)])
-            lowest = xp.minimum(lowest, _lowest(xp, found))
-            if deletion:
-                lost = lost + xp.sum(w * _log_without(xp, found), axis=1)
-        # All at once: this is where the host waits for the device.
-        parts = (xp.reshape(sums, (-1,)), lost, scalars, lowest)
-        packed = to_host(xp.concat(parts))
-        sums, lost, scalars, lowest = np.split(
-            packed, np.cumsum([part.shape[0] for part in parts])[:-1]
-        )
-        counts, firsts, seconds = form.finished(sums.reshape(n_components, -1))
-        likelihood, mass = (float(scalar) for scalar in scalars)
-        sums = Moments(likelihood, mass, counts, firsts, seconds, lost)
-        return sums, bool(lowest[0] > form.farthest)
+            lost = xp.sum(w * _log_without(xp, found), axis=1) if deletion else None
+            totals.add(
+                form.sums(found.rows, _weighted(xp, found, w)),
+                [xp.sum(w * _log_densities(xp, found)), xp.sum(w)],
+                _lowest(xp, found),
+                lost,
+            )
+        sums, (likelihood, mass), lowest, lost = totals.on_host()
+        parts = form.finished(sums.reshape(n_components, -1))
+        result = Moments(float(likelihood), float(mass), *parts, lost)
+        return result, bool(lowest[0] > form.farthest)
 
     return _first_sound(attempt, forms_for(x, gaussians, single=not deletion))
 
@@ -225,6 +218,33 @@ def fourth_moment(
             squares = xp.sum((gaps * scale) ** 2, axis=1)
             total = total + xp.sum(_weights(sample_weight, x, rows) * squares**2)
     return float(to_host(total))
+
+
+class _Totals:
+    """Sums over chunks, which stay on the device until all are there."""
+
+    def __init__(self, x: Array, n_components: int, n_sums: int) -> None:
+        self.xp = array_namespace(x)
+        self.sums = _zeros(x, n_components, n_sums)
+        self.scalars, self.lowest = _zeros(x, 2), _zeros(x, 1)
+        self.lost = _zeros(x, n_components)
+
+    def add(
+        self, sums: Array, scalars: list[Array], lowest: Array, lost: Array | None
+    ) -> None:
+        """Add those of a chunk; of the lowest log densities the least is kept."""
+        self.sums = self.sums + sums
+        self.scalars = self.scalars + self.xp.stack(scalars)
+        self.lowest = self.xp.minimum(self.lowest, lowest)
+        if lost is not None:
+            self.lost = self.lost + lost
+
+    def on_host(self) -> list[np.ndarray]:
+        """All of them at once: this is where the host waits for the device."""
+        flat = self.xp.reshape(self.sums, (-1,))
+        parts = (flat, self.scalars, self.lowest, self.lost)
+        ends = np.cumsum([part.shape[0] for part in parts])[:-1]
+        return np.split(to_host(self.xp.concat(parts)), ends)
 
 
 def _densities_under(
