@@ -16,7 +16,7 @@ from skgmmot._blocks._parts import Add, Parts, Raw, Reading, Work, add_up, read
 from skgmmot._checks import message, naming
 
 _FAN_IN = 16  # sums that are added in one task
-_BUNDLES = 4  # for each thread of a worker, of the chunks that it holds
+_BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
 
 
 class _Pass:
