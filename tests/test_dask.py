@@ -16,6 +16,7 @@ from skgmmot import (
 )
 from skgmmot._blocks import _many, blocks_of, parts_of
 from skgmmot.datasets import make_mixture
+from skgmmot.mixture import _path
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -104,6 +105,25 @@ def test_starts_and_path_are_those_of_the_rows_in_memory(covariance_type, parame
     found = clone(model).fit(cut(X, 70), sample_weight=cut(WEIGHTS, 50))
     assert found.n_components_ == expected.n_components_
     assert_same(found, expected, 1e-7)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["bare", "weighted"])
+def test_a_path_that_was_searched_by_a_sample_goes_on_with_all_rows(
+    monkeypatch, weights
+):
+    monkeypatch.setattr(_path, "_LEAST_ROWS", 50)
+    monkeypatch.setattr(_path, "_ROWS_PER_PARAMETER", 1)
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", 50)
+    monkeypatch.setattr(_rows, "_ROWS_PER_COMPONENT", 1)
+    model = SparseGaussianMixture(4, covariance_type="diag", random_state=0)
+    expected = clone(model).fit(X, sample_weight=weights)
+    beside = None if weights is None else cut(weights)
+    passes = []
+    with Callback(start=passes.append):
+        found = clone(model).fit(cut(X), sample_weight=beside)
+    assert len(passes) > 20  # it was not fitted in memory
+    assert_same(found, expected, 1e-7)
+    np.testing.assert_allclose(found.path_.criterion, expected.path_.criterion)
 
 
 @pytest.mark.parametrize(

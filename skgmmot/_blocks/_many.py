@@ -129,10 +129,15 @@ class ManyBlocks:
         """Sum of the weights."""
         return self._surveyed().mass
 
-    def at_hand(self) -> "MemoryBlocks | ManyBlocks":
-        """The same rows in memory where they are few: passes would cost more."""
-        found = self._surveyed()
-        if found.n_rows > _FEW_ROWS or found.n_rows * self.n_features > _FEW_ENTRIES:
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks | ManyBlocks":
+        """The same rows in memory where they are few: passes would cost more.
+
+        `most_rows` says what few is; None: 50 000, of not too many features.
+        """
+        found, most = self._surveyed(), most_rows
+        if most is None:
+            most = min(_FEW_ROWS, _FEW_ENTRIES // self.n_features)
+        if found.n_rows > most:
             return self
         return MemoryBlocks(*self._fetched(found), self.n_threads)
 
