@@ -64,6 +64,14 @@ def cut(values, chunks=7):
     return da.from_array(values, chunks=(chunks, *values.shape[1:]))
 
 
+def positive(values):
+    """Rows of X with a positive first value, in chunks of unknown size."""
+    try:
+        return cut(values)[cut(X)[:, 0] > 0.0]
+    except NotImplementedError:
+        pytest.skip("not in this version of Dask with query planning")
+
+
 def assert_same(a, b, tolerance=1e-8):
     for name in ("weights_", "means_", "covariances_"):
         np.testing.assert_allclose(
@@ -259,8 +267,8 @@ def test_results_by_domain_are_lazy(refusing):
 
 
 def test_chunks_of_unknown_size_are_read_as_they_are():
-    unknown, known = cut(X)[cut(X)[:, 0] > 0.0], X[X[:, 0] > 0.0]
-    weights = cut(WEIGHTS)[cut(X)[:, 0] > 0.0]
+    unknown, known = positive(X), X[X[:, 0] > 0.0]
+    weights = positive(WEIGHTS)
     model = SparseGaussianMixture(2, sparsity=0.0, random_state=0)
     expected = clone(model).fit(known, sample_weight=WEIGHTS[X[:, 0] > 0.0])
     found = clone(model).fit(unknown, sample_weight=weights)
@@ -438,7 +446,7 @@ def test_starts_that_need_all_rows_are_refused():
 
 
 def test_columns_of_unknown_sizes_must_have_the_chunks_of_the_rows():
-    unknown = cut(X)[cut(X)[:, 0] > 0.0]
+    unknown = positive(X)
     with refuses(ValueError, "sample_weight", "compute_chunk_sizes"):
         fit(unknown, sample_weight=np.ones(3))
     wrong = cut(WEIGHTS)[cut(X)[:, 0] < 0.0]
