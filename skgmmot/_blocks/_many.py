@@ -87,6 +87,8 @@ def _all_rows(part: Part) -> _Rows:
 
 def _some_rows(part: Part, levels: dict[int, tuple[float, float]]) -> _Rows | None:
     """The part's rows of a systematic sample; levels are (first, step), by part."""
+    if len(part.x) == 0:
+        return None
     first, step = levels[part.number]
     x, weights = part.x, part.weights
     mass = float(len(x) if weights is None else weights.sum())
