@@ -65,7 +65,7 @@ def _add_surveys(first: Survey, second: Survey) -> Survey:
 
 
 Call = Callable[[MemoryBlocks], Any]
-_Rows = tuple[np.ndarray, np.ndarray]  # with their weights
+_Rows = tuple[list[np.ndarray], list[np.ndarray]]  # of each part, and their weights
 
 
 def _on_blocks(part: Part, call: Call, n_threads: int | None) -> Any:
@@ -75,26 +75,25 @@ def _on_blocks(part: Part, call: Call, n_threads: int | None) -> Any:
     return call(MemoryBlocks(part.x, part.weights, n_threads))
 
 
-def _add_pairs(first: _Rows, second: _Rows) -> tuple[Any, Any]:
+def _add_pairs(first: Any, second: Any) -> tuple[Any, Any]:
+    """Sums of numbers; of lists, one behind the other."""
     return first[0] + second[0], first[1] + second[1]
-
-
-def _join(first: _Rows, second: _Rows) -> _Rows:
-    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
 
 
 def _all_rows(part: Part) -> _Rows:
     weights = np.ones(len(part.x)) if part.weights is None else part.weights
-    return part.x, weights
+    return [part.x], [weights]
 
 
 def _some_rows(part: Part, levels: dict[int, tuple[float, float]]) -> _Rows | None:
     """The part's rows of a systematic sample; levels are (first, step), by part."""
+    if len(part.x) == 0:
+        return None
     first, step = levels[part.number]
     x, weights = part.x, part.weights
     mass = float(len(x) if weights is None else weights.sum())
     drawn = _rows.draw_at(x, weights, np.arange(first, mass, step) / mass)
-    return drawn if len(drawn[0]) else None
+    return ([drawn[0]], [drawn[1]]) if len(drawn[0]) else None
 
 
 class ManyBlocks:
@@ -132,14 +131,23 @@ class ManyBlocks:
         """Sum of the weights."""
         return self._surveyed().mass
 
-    def at_hand(self) -> "MemoryBlocks | ManyBlocks":
-        """The same rows in memory where they are few: passes would cost more."""
-        found = self._surveyed()
-        if found.n_rows > _FEW_ROWS or found.n_rows * self.n_features > _FEW_ENTRIES:
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks | ManyBlocks":
+        """The same rows in memory where they are few: passes would cost more.
+
+        `most_rows` says what few is; None: 50 000, of not too many features.
+        """
+        found, most = self._surveyed(), most_rows
+        if most is None:
+            most = min(_FEW_ROWS, _FEW_ENTRIES // self.n_features)
+        if found.n_rows > most:
             return self
-        rows, weights = self._parts.reduce(_all_rows, _join, found.numbers)
+        return MemoryBlocks(*self._fetched(found), self.n_threads)
+
+    def _fetched(self, found: Survey) -> tuple[np.ndarray, np.ndarray | None]:
+        """All rows, and their weights where there are some."""
+        rows, weights = self._parts.reduce(_all_rows, _add_pairs, found.numbers)
         alone = self._parts.weights is None
-        return MemoryBlocks(rows, None if alone else weights, self.n_threads)
+        return np.concatenate(rows), None if alone else np.concatenate(weights)
 
     # The first pass, in which values are checked
 
@@ -233,16 +241,16 @@ class ManyBlocks:
         found = self._surveyed()
         size = _FINER * _rows.sample_size(n_components, least)
         if found.n_rows <= size:
-            rows, weights = self._parts.reduce(_all_rows, _join, found.numbers)
-            alone = self._parts.weights is None
             return _rows.sample_rows(
-                rows, None if alone else weights, n_components, random_state, least
+                *self._fetched(found), n_components, random_state, least
             )
         start = random_state.uniform()
         work = partial(_some_rows, levels=_levels(found, start, size))
-        rows, weights = self._parts.reduce(work, _join, found.numbers)
+        rows, repeats = self._parts.reduce(work, _add_pairs, found.numbers)
         size = _rows.sample_size(n_components, least)
-        return _rows.systematic(rows, weights, size, start)
+        return _rows.systematic(
+            np.concatenate(rows), np.concatenate(repeats), size, start
+        )
 
     def rows(self) -> np.ndarray:
         """Refuse: the rows are not in memory."""

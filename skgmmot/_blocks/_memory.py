@@ -74,7 +74,7 @@ class MemoryBlocks:
         """Floating type of the rows."""
         return float_type(self._x)
 
-    def at_hand(self) -> "MemoryBlocks":
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks":
         """These blocks: their rows are in memory."""
         return self
 
