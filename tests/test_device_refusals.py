@@ -185,3 +185,11 @@ def test_a_map_between_known_mixtures(kind):
     found = mw2_map(like, source, target)
     assert type(found) is type(like)
     np.testing.assert_allclose(to_host(found), mw2_map(X, source, target), rtol=1e-10)
+
+
+def test_chunks_of_dask_that_are_not_numpys():
+    # Dask takes single chunks of such arrays, but cannot interpret their types.
+    da = pytest.importorskip("dask.array")
+    rows = da.from_array(X, chunks=(30, 2)).map_blocks(KINDS["second device"])
+    with pytest.raises(TypeError, match="X: expected chunks that are NumPy arrays"):
+        SparseGaussianMixture(2).fit(rows)

@@ -226,11 +226,11 @@ def dask_parts(x: Any) -> tuple[DaskParts, Any]:
         got = f"{x.numblocks[1]} chunks along the features"
         mend = "give X.rechunk({1: -1})"
         raise ValueError(message("X", "whole rows in each chunk", got, mend))
-    if x.dtype.kind not in "fiub":
-        raise TypeError(message("X", "real numbers", f"type {x.dtype}"))
     if not isinstance(x._meta, np.ndarray):
         mend = "give X.map_blocks(numpy.asarray)"
         got = type(x._meta).__name__
         raise TypeError(message("X", "chunks that are NumPy arrays", got, mend))
+    if x.dtype.kind not in "fiub":
+        raise TypeError(message("X", "real numbers", f"type {x.dtype}"))
     dtype = np.dtype(np.float32 if x.dtype == np.float32 else np.float64)
     return DaskParts(x, Reading(x.shape[1], dtype)), told
