@@ -6,7 +6,8 @@ passes there makes no silent copy. torch computes on the CPU.
 
 import numpy as np
 import pytest
-from devices import KINDS, RTOL, assert_like
+from children import run_child
+from devices import KINDS, RTOL, SECOND, assert_like
 
 from skgmmot import (
     CoupledGaussianMixture,
@@ -246,3 +247,30 @@ def test_classifier(kind, dtype, parameters, small_samples, transfers):
     other = expected.score(X, y, sample_domain=labels, sample_weight=weights)
     assert score == pytest.approx(other, abs=2e-3)
     assert all_small(transfers, len(X))
+
+
+def test_dispatch_of_scikit_learn_may_be_on():
+    code = """
+    import sklearn
+    import array_api_strict as strict
+    from skgmmot import GMMOTClassifier
+
+    sklearn.set_config(array_api_dispatch=True)
+    rng = np.random.default_rng(0)
+    y, second = rng.integers(0, 2, 300), strict.Device("device1")
+    X = strict.asarray(4.0 * y[:, None] + rng.normal(size=(300, 3)), device=second)
+    y, labels = strict.asarray(y, device=second), np.where(np.arange(300) % 2, 1, -1)
+    for estimator in (
+        SparseGaussianMixture(4, random_state=0),
+        GMMOTTransformer(CoupledGaussianMixture(2, random_state=0)),
+        GMMOTClassifier(),
+    ):
+        keywords = {} if estimator.__class__ is SparseGaussianMixture else {
+            "sample_domain": labels
+        }
+        estimator.fit(X, y, **keywords)
+        method = getattr(estimator, "transform", None) or estimator.predict_proba
+        print(method(X).device)
+    """
+    printed = run_child(code, env={"SCIPY_ARRAY_API": "1"})
+    assert printed.split("\n")[:3] == [str(SECOND)] * 3
