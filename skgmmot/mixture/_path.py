@@ -7,15 +7,16 @@ rows are searched by a sample, and what was found goes on with all of them.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._criteria import Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate
 from skgmmot.mixture._fit import Control, Fit, run
-from skgmmot.mixture._moves import removals, splits
+from skgmmot.mixture._moves import local_splits, removals
 from skgmmot.mixture._soundness import unsound
 
 _PATH = Control(tol=1e-3, max_iter=1000, accelerate=True)  # of every size
@@ -87,6 +88,15 @@ class Search:
             rows, weights = blocks.sample_rows(offer, rng, least)
             sample = blocks_of(rows, weights, blocks.n_threads)
             self.problem = self._whole._replace(blocks=sample)
+        self._rng = rng
+
+    @cached_property
+    def _rows(self) -> MemoryBlocks:
+        """The rows that are searched, in memory: splits are tried on some of them."""
+        blocks = self.problem.blocks
+        all_rows = int(max(blocks.n_rows, blocks.mass)) + 1
+        rows = blocks.sample_rows(self.offer, self._rng, all_rows)
+        return blocks_of(*rows, blocks.n_threads)
 
     def add_start(self, start: Parameters) -> None:
         """Go down from a start, then try the sizes about the best one from below."""
@@ -202,10 +212,11 @@ class Search:
     def _split(self, size: int) -> bool:
         """Whether splits of a size better the next larger one."""
         state = self.found[size].state
-        candidates = splits(self.problem, state, 2.0 * self.problem.min_mass)
+        least = 2.0 * self.problem.min_mass
+        candidates = local_splits(self.problem, state, least, self._rows)
         bettered = False
-        for trial in self._trials(candidates, _SPLIT)[:_MOST_SPLITS]:
-            fit = self._run(trial.state.parameters, _NEAR)
+        for candidate in candidates[:_MOST_SPLITS]:
+            fit = self._run(candidate, _NEAR)
             if self._is_sound(fit):
                 bettered = self._keep(fit) or bettered
         return bettered
