@@ -19,9 +19,10 @@ from skgmmot.estimators._validation import (
     drop_weightless,
 )
 from skgmmot.mixture._adam import run_adam, units_of
+from skgmmot.mixture._both_ways import run_both_ways
 from skgmmot.mixture._criteria import CRITERIA, Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, evaluate
-from skgmmot.mixture._fit import Control, Fit, run, run_with_moves
+from skgmmot.mixture._fit import Control, Fit, run
 from skgmmot.mixture._path import Search
 from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import Given, start_parameters
@@ -245,7 +246,7 @@ class SparseFit(FittedMixture):
             rate = self.learning_rate
             return run_adam(problem, parameters, control, rate, units)
         if problem.prune:
-            return run_with_moves(problem, parameters, control)
+            return run_both_ways(problem, parameters, control)
         return run(problem, parameters, control)
 
     def _store(self, problem: Any, fit: Any, dtype: Any) -> None:

@@ -21,8 +21,7 @@ from skgmmot.mixture._soundness import unsound
 
 _PATH = Control(tol=1e-3, max_iter=1000, accelerate=True)  # of every size
 _NEAR = Control(tol=1e-5, max_iter=1000, accelerate=True)  # of sizes near the best
-_REMOVAL = Control(tol=1e-5, max_iter=3, accelerate=True)  # tells candidates apart
-_SPLIT = Control(tol=1e-5, max_iter=6, accelerate=True)
+_REMOVAL = Control(tol=1e-5, max_iter=1)  # tells candidates apart
 _ALL_ROWS = Control(tol=1e-4, max_iter=10, accelerate=True)  # after a sample
 _MOST_SPLITS = 2  # that are refitted
 _ROUNDS = 3  # of splits at most
@@ -75,6 +74,13 @@ class Search:
     def best(self) -> int:
         """The size with the lowest criterion."""
         return min(self.found, key=lambda size: (self.score(size), size))
+
+    def _needed(self, size: int) -> float:
+        """The objective with which a size would be the best."""
+        if size not in self.found:
+            return -np.inf
+        behind = self.score(size) - self.score(self.best())
+        return self.found[size].state.objective + 0.5 * behind / max(self.mass, 1.0)
 
     # Steps of the search
 
@@ -216,7 +222,9 @@ class Search:
         candidates = local_splits(self.problem, state, least, self._rows)
         bettered = False
         for candidate in candidates[:_MOST_SPLITS]:
-            fit = self._run(candidate, _NEAR)
+            known = self.found.get(size + 1)
+            goal = -np.inf if known is None else known.state.objective
+            fit = self._run(candidate, _NEAR._replace(goal=goal))
             if self._is_sound(fit):
                 bettered = self._keep(fit) or bettered
         return bettered
@@ -236,8 +244,9 @@ class Search:
         """The best size; it and its neighbours are refined."""
         while True:
             size = self.best()
-            for neighbour in (size - 1, size, size + 1):
-                self._refine(neighbour, _NEAR)
+            self._refine(size, _NEAR)
+            for neighbour in (size - 1, size + 1):
+                self._refine(neighbour, _NEAR._replace(goal=self._needed(neighbour)))
             if self.best() == size:
                 return size
 
