@@ -21,7 +21,7 @@ from skgmmot.mixture._soundness import unsound
 
 _PATH = Control(tol=1e-3, max_iter=1000, accelerate=True)  # of every size
 _NEAR = Control(tol=1e-5, max_iter=1000, accelerate=True)  # of sizes near the best
-_REMOVAL = Control(tol=1e-5, max_iter=1)  # tells candidates apart
+_REMOVAL = Control(tol=1e-5, max_iter=2)  # tells candidates apart
 _ALL_ROWS = Control(tol=1e-4, max_iter=10, accelerate=True)  # after a sample
 _MOST_SPLITS = 2  # that are refitted
 _ROUNDS = 3  # of splits at most
@@ -135,7 +135,8 @@ class Search:
     def _run(self, parameters: Parameters, control: Control) -> Fit | None:
         """EM, or None where a covariance collapses."""
         try:
-            control = control._replace(accelerate=self.control.accelerate)
+            accelerate = control.accelerate and self.control.accelerate
+            control = control._replace(accelerate=accelerate)
             return run(self.problem, parameters, control)
         except ValueError:
             return None
