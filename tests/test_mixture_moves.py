@@ -226,6 +226,6 @@ def test_splits_by_a_components_own_rows_gain_what_they_promise(name, weights):
             covariances_[[0, -1]],
         ),
     )
-    w, m, c = dense(problem, start)
+    _, m, c = dense(problem, start)
     whole = reference.log_densities(rows, (np.ones(1), m[:1], c[:1]))
     assert gained[0] >= own @ (pair - whole) / mass - 1e-9

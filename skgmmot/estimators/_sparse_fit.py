@@ -205,8 +205,7 @@ class SparseFit(FittedMixture):
         mass, kind = search.mass, search.problem.kind.name
         fits = [search.found[size] for size in sizes]
         mixtures = [
-            type(self)._of_parameters(fit.state.parameters, kind, dtype)
-            for fit in fits
+            type(self)._of_parameters(fit.state.parameters, kind, dtype) for fit in fits
         ]
         for mixture in mixtures:
             if hasattr(self, "feature_names_in_"):

@@ -217,7 +217,11 @@ class Search:
                 return
 
     def _split(self, size: int) -> bool:
-        """Whether splits of a size better the next larger one."""
+        """Whether splits of a size better the next larger one, or the size itself.
+
+        A split that is not the best of the larger size may still, without another of
+        its components, better its own.
+        """
         state = self.found[size].state
         least = 2.0 * self.problem.min_mass
         candidates = local_splits(self.problem, state, least, self._rows)
@@ -226,8 +230,9 @@ class Search:
             known = self.found.get(size + 1)
             goal = -np.inf if known is None else known.state.objective
             fit = self._run(candidate, _NEAR._replace(goal=goal))
-            if self._is_sound(fit):
-                bettered = self._keep(fit) or bettered
+            if fit is not None and self._is_sound(fit):
+                kept = self._keep(fit) or self._keep(self._smaller(fit))
+                bettered = bettered or kept
         return bettered
 
     def _refine(self, size: int, control: Control) -> None:
@@ -255,8 +260,11 @@ class Search:
         """One round of splits; whether it found anything."""
         size = self._near_best()
         before = self.score(size)
+        larger = self.found.get(size + 1)
         if size < self.offer and self._split(size):
-            self._descend(self.found[size + 1], least=max(size - 1, 1))
+            split = self.found[size + 1]
+            if split is not larger:
+                self._descend(split, least=max(size - 1, 1))
         if self._near_best() != size or self.score(size) < before - 0.1:
             return True
         return size > 1 and size - 1 in self.found and self._split(size - 1)
