@@ -203,8 +203,7 @@ class Search:
 
         A component less saves no more than the price of its parameters.
         """
-        kind, (size, d) = self.problem.kind, fit.state.parameters.means.shape
-        free = n_parameters(kind, size, d) - n_parameters(kind, size - 1, d)
+        free = self._free(len(fit.state.parameters.weights))
         value = self.criterion.value(self.problem, fit.state, self.mass)
         return value > self.score(self.best()) + self.criterion.price(self.mass) * free
 
@@ -231,9 +230,21 @@ class Search:
             goal = -np.inf if known is None else known.state.objective
             fit = self._run(candidate, _NEAR._replace(goal=goal))
             if fit is not None and self._is_sound(fit):
-                kept = self._keep(fit) or self._keep(self._smaller(fit))
+                kept = self._keep(fit)
+                if not kept and self._tells(fit, size):
+                    kept = self._keep(self._smaller(fit))
                 bettered = bettered or kept
         return bettered
+
+    def _tells(self, split: Fit, size: int) -> bool:
+        """Whether a split gains more than one of a single Gaussian does by chance."""
+        gain = self.mass * (split.state.objective - self.found[size].state.objective)
+        return gain > self._free(size + 1)
+
+    def _free(self, size: int) -> int:
+        """Free parameters of the last component."""
+        kind, d = self.problem.kind, self.problem.blocks.n_features
+        return n_parameters(kind, size, d) - n_parameters(kind, size - 1, d)
 
     def _refine(self, size: int, control: Control) -> None:
         """EM of a size to a tolerance, once."""
