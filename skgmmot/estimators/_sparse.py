@@ -28,9 +28,10 @@ class SparseGaussianMixture(SparseFit):
         \log \sum_j w_j N(x_i; m_j, \Sigma_j)
         - \frac{\text{sparsity}}{\text{n\_components}} \sum_j \sqrt{w_j}
 
-    by EM with a closed-form M-step, and by removals and splits of components. The divisor stays the `n_components` asked for,
-    also after components were removed. λ = sparsity / n_components is a price: a
-    component of share w must gain λ√w nats a sample.
+    by EM with a closed-form M-step, and by removals and splits of components. The
+    divisor stays the `n_components` asked for, also after components were removed.
+    λ = sparsity / n_components is a price: a component of share w must gain λ√w nats a
+    sample.
 
     Parameters
     ----------
