@@ -37,8 +37,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     @property
     def _kind(self) -> Any:
-        chosen = getattr(self, "covariance_type_", None)
-        return TYPES[chosen if self.covariance_type == AUTO else self.covariance_type]
+        name = self.covariance_type
+        return TYPES[self.covariance_type_ if name == AUTO else name]
 
     def _set_parameters(self, parameters: Any, dtype: Any = np.float64) -> None:
         """Store a mixture as fitted attributes of the data's floating type."""

@@ -132,9 +132,9 @@ def _tried(
     local: Problem, whole: Parameters, candidate: Parameters, component: int
 ) -> tuple[float, Parameters] | None:
     """What a split gains and its mixture; None where a half cannot stand."""
-    kind, pair = local.kind, [component, -1]
+    kind, pair = local.kind, np.array([component, -1])
     try:
-        before = evaluate(local, _alone(whole, kind, [component])).objective
+        before = evaluate(local, _alone(whole, kind, pair[:1])).objective
         fit = run(local, _alone(candidate, kind, pair), _HALVES)
     except ValueError:  # a half collapsed
         return None
@@ -154,7 +154,7 @@ def _tried(
 
 
 def _alone(
-    parameters: Parameters, kind: CovarianceType, index: list[int]
+    parameters: Parameters, kind: CovarianceType, index: np.ndarray
 ) -> Parameters:
     """The mixture of some of the components."""
     weights = parameters.weights[index]
