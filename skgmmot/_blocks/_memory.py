@@ -62,7 +62,7 @@ class MemoryBlocks:
         """Floating type of the rows."""
         return self._x.dtype
 
-    def at_hand(self) -> "MemoryBlocks":
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks":
         """These blocks: their rows are in memory."""
         return self
 

@@ -90,6 +90,8 @@ class Search:
         blocks = self._whole.blocks
         free = n_parameters(self._whole.kind, offer, blocks.n_features)
         least = max(_LEAST_ROWS, _ROWS_PER_PARAMETER * free)
+        blocks = blocks.at_hand(2 * least)  # as many as a sample may have
+        self._whole = self.problem = self._whole._replace(blocks=blocks)
         if max(blocks.n_rows, blocks.mass) > 2 * least and self.control.max_iter > 0:
             rows, weights = blocks.sample_rows(offer, rng, least)
             sample = blocks_of(rows, weights, blocks.n_threads)
