@@ -452,3 +452,21 @@ def test_columns_of_unknown_sizes_must_have_the_chunks_of_the_rows():
     wrong = cut(WEIGHTS)[cut(X)[:, 0] < 0.0]
     with pytest.raises(ValueError, match="sample_weight"):
         fit(unknown, sample_weight=wrong)
+
+
+def test_a_dataframe_tells_the_names_of_its_features():
+    dataframes = pytest.importorskip("dask.dataframe", exc_type=ImportError)
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"])
+    table["w"] = WEIGHTS
+    lazy = dataframes.from_pandas(table, npartitions=4)
+    names = ["a", "b", "c"]
+    model = SparseGaussianMixture(3, sparsity=0.0, random_state=0)
+    expected = clone(model).fit(table[names], sample_weight=table["w"])
+    found = clone(model).fit(lazy[names], sample_weight=lazy["w"])
+    assert_same(found, expected)
+    np.testing.assert_array_equal(found.feature_names_in_, names)
+    labels = found.predict(lazy[names])
+    np.testing.assert_array_equal(labels.compute(), expected.predict(table[names]))
+    with pytest.raises(ValueError, match="feature names should match"):
+        found.predict(lazy[["b", "a", "c"]])

@@ -216,6 +216,14 @@ class MemoryBlocks:
         weights = None if weights is None else weights[order]
         return MemoryBlocks(self._x[order], weights, self.n_threads)
 
+    def weighted(self, shares: np.ndarray, least: float = 0.0) -> "MemoryBlocks":
+        """The rows with a share above `least`, their weights times these, (n,)."""
+        kept = np.flatnonzero(shares > least)
+        weights = shares[kept]
+        if self._sample_weight is not None:
+            weights = weights * self._sample_weight[kept]
+        return MemoryBlocks(self._x[kept], weights, self.n_threads)
+
     def whitened(self, center: np.ndarray, factor: np.ndarray) -> "MemoryBlocks":
         """The rows (x - center) U, U = factor, in float64, with the same weights."""
         center, factor = (like_rows_of(self._x, a) for a in (center, factor))
