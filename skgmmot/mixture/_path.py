@@ -96,12 +96,12 @@ class Search:
             rows, weights = blocks.sample_rows(offer, rng, least)
             sample = blocks_of(rows, weights, blocks.n_threads)
             self.problem = self._whole._replace(blocks=sample)
-        self._rng = rng
+        self._searched, self._rng = self.problem.blocks, rng
 
     @cached_property
     def _rows(self) -> MemoryBlocks:
         """The rows that are searched, in memory: splits are tried on some of them."""
-        blocks = self.problem.blocks
+        blocks = self._searched  # a sample, also once all rows are looked at
         all_rows = int(max(blocks.n_rows, blocks.mass)) + 1
         rows = blocks.sample_rows(self.offer, self._rng, all_rows)
         return blocks_of(*rows, blocks.n_threads)
