@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 _MODULES = {"numba": "skgmmot.kernels.numba", "numpy": "skgmmot.kernels._namespace"}
 
@@ -31,6 +32,13 @@ class Moments(NamedTuple):
     sums: np.ndarray  # (K, d) sum_i w_i r_ik (x_i - m_k)
     seconds: np.ndarray  # (K, d, d) or (K, d) sum_i w_i r_ik (x_i - m_k)^2
     deletion: np.ndarray  # (K,) sum_i w_i log(1 - r_ik), or zeros
+
+
+def read_only(array: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
+    """A C-ordered view that cannot be written: one compiled signature for all kinds."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
 
 
 def kernels_for(array: Any) -> ModuleType:

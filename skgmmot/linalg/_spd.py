@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from skgmmot.kernels import read_only
+from skgmmot.linalg._forms import factorise
+
 
 def transpose(matrices: np.ndarray) -> np.ndarray:
     """Exchange the last two axes."""
@@ -133,9 +136,10 @@ def whiteners(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     log_dets : ndarray of shape (...,), float64
     """
     matrices = np.asarray(matrices, dtype=np.float64)
-    scales = np.sqrt(diagonals(matrices))
-    correlations = matrices / scales[..., :, None] / scales[..., None, :]
-    inverses = np.linalg.inv(np.linalg.cholesky(correlations))
-    # LAPACK leaves rounding above the diagonal of the inverse.
-    factors = np.tril(inverses) / scales[..., None, :]
+    d = matrices.shape[-1]
+    stack = read_only(matrices.reshape(-1, d, d))
+    uppers = np.empty(stack.shape)
+    if not factorise(stack, uppers, np.empty((d + 1, d))):
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+    factors = transpose(uppers.reshape(matrices.shape))
     return factors, np.log(diagonals(factors)).sum(axis=-1)

@@ -14,8 +14,6 @@ from skgmmot.linalg._covariances import CovarianceType
 from skgmmot.linalg._scatters import safe_counts
 from skgmmot.mixture._penalty import NoPenalty
 
-_LOG_2PI = np.log(2.0 * np.pi)
-
 
 class Parameters(NamedTuple):
     """A mixture as EM moves it."""
@@ -52,13 +50,8 @@ class Problem(NamedTuple):
 
 def gaussians_of(parameters: Parameters, kind: CovarianceType) -> Gaussians:
     """The mixture as kernels read it."""
-    n_components, d = parameters.means.shape
-    with np.errstate(divide="ignore"):  # a weight of 0 is a density of 0
-        log_weights = np.log(parameters.weights)
-    log_dets = kind.log_determinants(parameters.factors, n_components, d)
-    whiteners = kind.kernel_whiteners(parameters.factors, n_components, d)
-    offsets = log_weights + log_dets - 0.5 * d * _LOG_2PI
-    return Gaussians(offsets, parameters.means, whiteners)
+    weights, means, _, factors = parameters
+    return kind.gaussians(weights, means, factors)
 
 
 def evaluate(problem: Problem, parameters: Parameters) -> State:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from skgmmot._threads import run_ranges
-from skgmmot.kernels import Gaussians, Moments
+from skgmmot.kernels import Gaussians, Moments, read_only
 from skgmmot.kernels.numba import _maps, _ranges
 from skgmmot.kernels.numba._constants import FEW, TILE
 from skgmmot.kernels.numba._records import Components
@@ -31,15 +31,8 @@ _SINGLE_RANGE = (1e-12, 1e12)
 _ROWS_PER_FEATURE = 8  # to ask for float32 is K d^3 / 6 operations
 
 
-def _read_only(array: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
-    """A C-ordered view that cannot be written: one compiled signature for all kinds."""
-    view = np.ascontiguousarray(array, dtype=dtype).view()
-    view.flags.writeable = False
-    return view
-
-
 def _frozen(gaussians: Gaussians) -> tuple[np.ndarray, ...]:
-    return tuple(_read_only(field, np.float64) for field in gaussians)
+    return tuple(read_only(field, np.float64) for field in gaussians)
 
 
 def _mixtures(
@@ -54,7 +47,7 @@ def _mixtures(
     top = float(exact.offsets.max())
     single = exact._replace(
         offsets=exact.offsets - top,
-        whiteners=_read_only(exact.whiteners, np.float32),
+        whiteners=read_only(exact.whiteners, np.float32),
         top=top,
     )
     return tuple(single), tuple(exact)
@@ -123,8 +116,8 @@ def moments(
     array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
     """
     offsets, means, whiteners = gaussians
-    x = _read_only(x)
-    weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
+    x = read_only(x)
+    weights = read_only(() if sample_weight is None else sample_weight, np.float64)
     operations = 2 * _operations(len(x), whiteners)
     squares = _padded(whiteners.shape)
     n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
@@ -165,8 +158,8 @@ def given_moments(
     n_threads: int | None = None,
 ) -> Moments:
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
-    x, means = _read_only(x), _read_only(means, np.float64)
-    responsibilities = _read_only(responsibilities, np.float64)
+    x, means = read_only(x), read_only(means, np.float64)
+    responsibilities = read_only(responsibilities, np.float64)
     squares = _padded((*means.shape, means.shape[1]) if full else means.shape)
     operations = float(len(x)) * math.prod(squares)
     n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
@@ -227,7 +220,7 @@ def _density(
     uniforms: ArrayLike = (),
     n_columns: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, uniforms = _read_only(x), _read_only(uniforms, np.float64)
+    x, uniforms = read_only(x), read_only(uniforms, np.float64)
     operations = _operations(len(x), gaussians.whiteners)
     mixtures = _mixtures(x, gaussians, operations)
     out = np.empty(len(x) if what == _ranges.DENSITY else 0)
@@ -282,7 +275,7 @@ def nearest(
     x: np.ndarray, centers: np.ndarray, n_threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n,) index of the nearest center and (n,) squared distance to it."""
-    x, centers = _read_only(x), _read_only(centers, np.float64)
+    x, centers = read_only(x), read_only(centers, np.float64)
     best, distances = np.empty(len(x), np.int64), np.empty(len(x))
 
     def work(*bounds: int) -> None:
@@ -303,8 +296,8 @@ def apply_maps(
 
     linear is (K, d, d) with full whiteners and (K, d) with diagonal ones.
     """
-    linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
-    x, out = _read_only(x), np.empty(np.shape(x))
+    linear, shifts = read_only(linear, np.float64), read_only(shifts, np.float64)
+    x, out = read_only(x), np.empty(np.shape(x))
     operations = 2 * _operations(len(x), gaussians.whiteners)
     mixtures = _mixtures(x, gaussians, operations)
 
@@ -326,9 +319,9 @@ def apply_selected(
     n_threads: int | None = None,
 ) -> np.ndarray:
     """(n, d) linear_i (x - centers_i) + shifts_i with i = index[row]."""
-    linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
-    centers, index = _read_only(centers, np.float64), _read_only(index, np.int64)
-    x, out = _read_only(x), np.empty(np.shape(x))
+    linear, shifts = read_only(linear, np.float64), read_only(shifts, np.float64)
+    centers, index = read_only(centers, np.float64), read_only(index, np.int64)
+    x, out = read_only(x), np.empty(np.shape(x))
 
     def work(*bounds: int) -> None:
         _maps.selected_maps(x, bounds, index, centers, linear, shifts, out)
@@ -345,10 +338,10 @@ def fourth_moment(
     n_threads: int | None = None,
 ) -> float:
     """Sum of w_i |(x_i - center) / units|^4; a feature of unit inf adds nothing."""
-    x = _read_only(x)
-    weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
-    center = _read_only(center, np.float64)
-    scales = 1.0 / _read_only(units, np.float64)
+    x = read_only(x)
+    weights = read_only(() if sample_weight is None else sample_weight, np.float64)
+    center = read_only(center, np.float64)
+    scales = 1.0 / read_only(units, np.float64)
     operations = 4.0 * x.size
     n_ranges = _count_ranges(len(x), operations)
     bounds, totals = _bounds(len(x), n_ranges), np.zeros((n_ranges, 1))
