@@ -8,7 +8,7 @@ results have the same bits for every number of threads.
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,7 @@ from skgmmot.kernels.numba._constants import FEW, TILE
 from skgmmot.kernels.numba._records import Components
 
 _MAX_RANGES = 64
-_OPERATIONS_PER_RANGE = 500_000.0  # some 20 us, as to call a kernel costs
+_OPERATIONS_PER_RANGE = 2_000_000.0  # some 80 us; to start a range costs 6
 _MAX_PARTIAL_BYTES = 32 * 2**20
 _ROWS_PER_SUM = 2048  # rows beside whose work setting up and adding a sum is little
 _FEW_RANGES = 16  # enough to share among cores
@@ -28,6 +28,7 @@ _EXP_COST = 30  # operations that one exponential stands for
 _WORTH_SINGLE = 5_000_000.0  # operations below which to ask for float32 costs more
 _MOST_CANCELLED = 200.0  # standard deviations that terms of a whitened row may reach
 _SINGLE_RANGE = (1e-12, 1e12)
+_NO_WEIGHTS = read_only(np.empty(0))
 _ROWS_PER_FEATURE = 8  # to ask for float32 is K d^3 / 6 operations
 
 
@@ -65,6 +66,7 @@ def _is_tame(exact: Components) -> bool:
     return not full or bool(_maps.largest_terms(whiteners) < _MOST_CANCELLED)
 
 
+@lru_cache(maxsize=64)
 def _bounds(n_rows: int, n_ranges: int) -> list[int]:
     """Where ranges begin and end: after whole tiles, as part of one costs as much."""
     n_tiles = -(-n_rows // TILE)
@@ -115,39 +117,22 @@ def moments(
     2 n K (d (d + 1) / 2) multiply-adds where all responsibilities count; no (n, K)
     array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
     """
-    offsets, means, whiteners = gaussians
-    x = read_only(x)
-    weights = read_only(() if sample_weight is None else sample_weight, np.float64)
-    operations = 2 * _operations(len(x), whiteners)
-    squares = _padded(whiteners.shape)
-    n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
-    bounds = _bounds(len(x), n_ranges)
+    x, weights = read_only(x), _weights(sample_weight)
+    operations = 2 * _operations(len(x), gaussians.whiteners)
+    full, shape = gaussians.whiteners.ndim == 3, gaussians.means.shape
+    parts = _parts(len(x), shape, full, operations)
+    bounds = _bounds(len(x), len(parts[0]))
     mixtures = _mixtures(x, gaussians, operations)
-    parts = likelihood, counts, sums, seconds, deletions = [
-        np.empty((n_ranges, *shape))
-        for shape in ((1,), offsets.shape, means.shape, squares, offsets.shape)
-    ]
 
     def work(i: int) -> None:
+        ends = bounds[i], bounds[i + 1]
         for fields in mixtures:
-            for part in parts:
-                part[i] = 0.0
-            if _ranges.moments(
-                x, weights, (bounds[i], bounds[i + 1]), fields, deletion,
-                likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
-            ):  # fmt: skip
+            if _ranges.moments(x, weights, ends, fields, deletion, i, parts):
                 return
 
-    run_ranges(work, n_ranges, n_threads, operations)
+    run_ranges(work, len(parts[0]), n_threads, operations)
     mass = float(len(x)) if sample_weight is None else float(weights.sum())
-    return Moments(
-        float(_total(likelihood)[0]),
-        mass,
-        _total(counts),
-        _total(sums),
-        _mirrored(_total(seconds), means.shape[1]),
-        _total(deletions),
-    )
+    return _added_up(parts, shape[1], mass)
 
 
 def given_moments(
@@ -160,56 +145,49 @@ def given_moments(
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
     x, means = read_only(x), read_only(means, np.float64)
     responsibilities = read_only(responsibilities, np.float64)
-    squares = _padded((*means.shape, means.shape[1]) if full else means.shape)
-    operations = float(len(x)) * math.prod(squares)
-    n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
-    bounds = _bounds(len(x), n_ranges)
-    counts, sums, seconds = (
-        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, squares)
-    )
+    operations = float(len(x)) * means.size * (means.shape[1] if full else 1)
+    parts = _parts(len(x), means.shape, full, operations)
+    bounds = _bounds(len(x), len(parts[0]))
 
     def work(i: int) -> None:
-        parts = (counts[i], sums[i], seconds[i])
-        _ranges.given_moments(
-            x, responsibilities, (bounds[i], bounds[i + 1]), means, parts
-        )
+        ends = bounds[i], bounds[i + 1]
+        _ranges.given_moments(x, responsibilities, ends, means, i, parts)
 
-    run_ranges(work, n_ranges, n_threads, operations)
-    return Moments(
-        0.0,
-        float(counts.sum()),
-        _total(counts),
-        _total(sums),
-        _mirrored(_total(seconds), means.shape[1]),
-        np.zeros(len(means)),
-    )
+    run_ranges(work, len(parts[0]), n_threads, operations)
+    found = _added_up(parts, means.shape[1])
+    return found._replace(mass=float(found.counts.sum()))
 
 
-def _padded(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of second moments: matrices of more than a few features in fours."""
-    if len(shape) == 2 or shape[1] <= FEW:
-        return shape
-    width = -(-shape[1] // 4) * 4
-    return (shape[0], width, width)
+def _weights(sample_weight: np.ndarray | None) -> np.ndarray:
+    """Weights of rows as kernels read them, none for all 1."""
+    if sample_weight is None:
+        return _NO_WEIGHTS
+    return read_only(sample_weight, np.float64)
 
 
-def _mirrored(seconds: np.ndarray, d: int) -> np.ndarray:
-    """Fill the upper triangles, which kernels leave at 0 or partly summed."""
-    if seconds.ndim == 2:
-        return seconds
-    seconds = seconds[:, :d, :d]
-    return np.where(_lower(d), seconds, seconds.transpose(0, 2, 1))
+def _parts(
+    n_rows: int, shape: tuple[int, ...], full: bool, operations: float
+) -> tuple[np.ndarray, ...]:
+    """Room for the sums of each range: fields of `Parts`.
+
+    Matrices of more than a few features are padded in fours.
+    """
+    n_components, d = shape
+    width = d if d <= FEW else -(-d // 4) * 4
+    squares = (n_components, width, width) if full else (n_components, d)
+    n_ranges = _count_ranges(n_rows, operations, 8 * math.prod(squares))
+    shapes = (), (n_components,), (n_components, d), squares, (n_components,)
+    return tuple(np.empty((n_ranges, *s)) for s in shapes)
 
 
-@cache
-def _lower(d: int) -> np.ndarray:
-    """Which entries of a matrix are in its lower triangle."""
-    return np.tri(d, dtype=bool)
-
-
-def _total(parts: np.ndarray) -> np.ndarray:
-    """The sum over ranges, in their order."""
-    return parts[0] if len(parts) == 1 else parts.sum(axis=0)
+def _added_up(parts: tuple[np.ndarray, ...], d: int, mass: float = 0.0) -> Moments:
+    """The sums of all ranges, in their order."""
+    _, counts, sums, seconds, deletions = parts
+    squares = (seconds.shape[1], d, d) if seconds.ndim == 4 else seconds.shape[1:]
+    shapes = (1,), counts.shape[1:], sums.shape[1:], squares, deletions.shape[1:]
+    likelihood, *found = total = tuple(np.empty(s) for s in shapes)
+    _ranges.add_up(parts, total)
+    return Moments(float(likelihood[0]), mass, *found)
 
 
 def _density(
@@ -339,7 +317,7 @@ def fourth_moment(
 ) -> float:
     """Sum of w_i |(x_i - center) / units|^4; a feature of unit inf adds nothing."""
     x = read_only(x)
-    weights = read_only(() if sample_weight is None else sample_weight, np.float64)
+    weights = _weights(sample_weight)
     center = read_only(center, np.float64)
     scales = 1.0 / read_only(units, np.float64)
     operations = 4.0 * x.size
