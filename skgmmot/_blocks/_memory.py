@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from skgmmot import _rows
-from skgmmot.kernels import Gaussians, Moments, kernels_for
+from skgmmot.kernels import Gaussians, Moments, is_compiled, kernels_for
 
 _ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
 
@@ -60,6 +60,10 @@ class MemoryBlocks:
     def dtype(self) -> np.dtype:
         """Floating type of the rows."""
         return self._x.dtype
+
+    def compiled_rows(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Rows and weights, for compiled loops; None where kernels are not compiled."""
+        return (self._x, self._sample_weight) if is_compiled(self._kernels) else None
 
     # Sums over the rows
 

@@ -41,6 +41,20 @@ def read_only(array: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
     return view
 
 
+def plain(array: ArrayLike, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """A small array in C order whose flags are those of a new one: one signature.
+
+    It is copied where it is not like that; unlike `read_only`, which costs more time.
+    """
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return array if array.flags.writeable else array.copy()
+
+
+def is_compiled(kernels: ModuleType) -> bool:
+    """Whether kernels are the compiled ones."""
+    return kernels.__name__ == _MODULES["numba"]
+
+
 def kernels_for(array: Any) -> ModuleType:
     """The module whose arithmetic fits an array: that of NumPy arrays on the CPU.
 

@@ -10,7 +10,7 @@ Factors have scikit-learn's shapes: precisions_cholesky U with precision = U Uáµ
 import numpy as np
 
 from skgmmot._checks import check_choice
-from skgmmot.kernels import Gaussians, Moments, read_only
+from skgmmot.kernels import Gaussians, Moments, plain
 from skgmmot.linalg._forms import covariances_of, densities_of, factorise, roots_of
 from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
 from skgmmot.linalg._spd import transpose
@@ -38,7 +38,7 @@ class _Form:
         covariances = np.empty(cls.shape(*moments.sums.shape))
         sums = (safe_counts(moments.counts), moments.sums, moments.seconds)
         covariances_of(
-            *(read_only(part, np.float64) for part in sums),
+            *(plain(part) for part in sums),
             np.full(d, reg_covar, dtype=np.float64),
             cls.stack(covariances),
         )
@@ -54,7 +54,7 @@ class _Form:
             In scikit-learn's words, where a covariance has no inverse.
         """
         factors = np.empty(covariances.shape)
-        stacked = cls.stack(read_only(covariances, np.float64))
+        stacked = cls.stack(plain(covariances))
         d = stacked.shape[-1]
         if not factorise(stacked, cls.stack(factors), np.empty((d + 1, d))):
             raise ValueError(ILL_DEFINED)
@@ -69,7 +69,7 @@ class _Form:
         offsets = np.empty(n_components)
         shape = (n_components, d, d) if cls.full_form else (n_components, d)
         whiteners = np.empty(shape)
-        weights, factors = (read_only(v, np.float64) for v in (weights, factors))
+        weights, factors = (plain(v) for v in (weights, factors))
         densities_of(weights, cls.stack(factors), offsets, whiteners)
         return Gaussians(offsets, means, whiteners)
 
@@ -77,7 +77,7 @@ class _Form:
     def roots(cls, covariances: np.ndarray) -> np.ndarray:
         """Cholesky factors, or deviations: steps are extrapolated in them."""
         roots = np.empty(covariances.shape)
-        stacked = cls.stack(read_only(covariances, np.float64))
+        stacked = cls.stack(plain(covariances))
         if not roots_of(stacked, cls.stack(roots)):
             raise ValueError(ILL_DEFINED)
         return roots

@@ -31,6 +31,18 @@ def add_least(counts, safe):
 
 
 @exact_kernel
+def move(safe, sums, weights, means):
+    """weights (OUT) = shares of the rows; means (IN, OUT) go to those of the rows."""
+    mass = 0.0
+    for k in range(len(safe)):
+        mass += safe[k]
+    for k in range(len(safe)):
+        weights[k] = safe[k] / mass
+        for j in range(sums.shape[1]):
+            means[k, j] += sums[k, j] / safe[k]
+
+
+@exact_kernel
 def covariances_of(safe, sums, seconds, reg_covar, covariances):
     """covariances (OUT) about the new means, with reg_covar (d,) on their diagonals."""
     covariances[:] = 0.0

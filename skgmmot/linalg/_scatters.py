@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skgmmot.kernels import read_only
+from skgmmot.kernels import plain
 from skgmmot.linalg._forms import add_least
 
 ILL_DEFINED = (
@@ -16,5 +16,5 @@ ILL_DEFINED = (
 def safe_counts(counts: np.ndarray) -> np.ndarray:
     """Counts that can be divided by, for components without any row."""
     safe = np.empty(len(counts))
-    add_least(read_only(counts, np.float64), safe)
+    add_least(plain(counts), safe)
     return safe

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skgmmot.kernels import read_only
+from skgmmot.kernels import plain
 from skgmmot.linalg._forms import factorise
 
 
@@ -137,7 +137,7 @@ def whiteners(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     matrices = np.asarray(matrices, dtype=np.float64)
     d = matrices.shape[-1]
-    stack = read_only(matrices.reshape(-1, d, d))
+    stack = plain(matrices.reshape(-1, d, d))
     uppers = np.empty(stack.shape)
     if not factorise(stack, uppers, np.empty((d + 1, d))):
         raise np.linalg.LinAlgError("Matrix is not positive definite")

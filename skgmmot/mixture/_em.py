@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from skgmmot._blocks import MemoryBlocks
-from skgmmot.kernels import Gaussians, Moments
+from skgmmot.kernels import Gaussians, Moments, plain
 from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._forms import move
 from skgmmot.linalg._scatters import safe_counts
 from skgmmot.mixture._penalty import NoPenalty
 
@@ -70,12 +71,13 @@ def estimate(
     weights: np.ndarray | None = None,
 ) -> Parameters:
     """Parameters from moments about `means`; `weights` are the present ones."""
-    counts = safe_counts(moments.counts)
-    shares = counts / counts.sum()
+    safe = safe_counts(moments.counts)
+    shares, moved = np.empty(len(safe)), np.array(means, dtype=np.float64)
+    move(safe, plain(moments.sums), shares, moved)
     covariances = problem.kind.estimate(moments, problem.reg_covar)
     return Parameters(
         problem.penalty.update_weights(shares, shares if weights is None else weights),
-        means + moments.sums / counts[:, None],
+        moved,
         covariances,
         problem.kind.precisions_cholesky(covariances),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skgmmot.kernels import read_only
+from skgmmot.kernels import plain
 from skgmmot.linalg._covariances import CovarianceType
 from skgmmot.linalg._forms import squared_length
 from skgmmot.mixture._em import Parameters
@@ -102,8 +102,8 @@ class _Path:
         weights, _, covariances, _ = parameters
         logs, means, roots = step
         return squared_length(
-            read_only(weights),
-            self.kind.stack(read_only(covariances)),
+            plain(weights),
+            self.kind.stack(plain(covariances)),
             logs,
             means,
             self.kind.stack(roots),

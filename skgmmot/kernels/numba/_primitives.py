@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skgmmot._threads import run_ranges
-from skgmmot.kernels import Gaussians, Moments, read_only
+from skgmmot.kernels import Gaussians, Moments, plain, read_only
 from skgmmot.kernels.numba import _maps, _ranges
 from skgmmot.kernels.numba._constants import FEW, TILE
 from skgmmot.kernels.numba._records import Components
@@ -33,7 +33,7 @@ _ROWS_PER_FEATURE = 8  # to ask for float32 is K d^3 / 6 operations
 
 
 def _frozen(gaussians: Gaussians) -> tuple[np.ndarray, ...]:
-    return tuple(read_only(field, np.float64) for field in gaussians)
+    return tuple(plain(field) for field in gaussians)
 
 
 def _mixtures(
@@ -48,7 +48,7 @@ def _mixtures(
     top = float(exact.offsets.max())
     single = exact._replace(
         offsets=exact.offsets - top,
-        whiteners=read_only(exact.whiteners, np.float32),
+        whiteners=plain(exact.whiteners, np.float32),
         top=top,
     )
     return tuple(single), tuple(exact)
@@ -89,6 +89,12 @@ def _operations(n_rows: int, whiteners: np.ndarray) -> float:
     return float(n_rows) * per_row
 
 
+def _operations_of_moments(n_rows: int, shape: tuple[int, ...], full: bool) -> float:
+    """Rough operations of the moments of a mixture with means of a shape."""
+    n_components, d = shape
+    return 2.0 * n_rows * n_components * (d * (d if full else 1) + _EXP_COST)
+
+
 def _over_rows(
     function: Callable[[int, int], None],
     n_rows: int,
@@ -117,9 +123,9 @@ def moments(
     2 n K (d (d + 1) / 2) multiply-adds where all responsibilities count; no (n, K)
     array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
     """
-    x, weights = read_only(x), _weights(sample_weight)
-    operations = 2 * _operations(len(x), gaussians.whiteners)
+    x, weights = read_only(x), weights_of(sample_weight)
     full, shape = gaussians.whiteners.ndim == 3, gaussians.means.shape
+    operations = _operations_of_moments(len(x), shape, full)
     parts = _parts(len(x), shape, full, operations)
     bounds = _bounds(len(x), len(parts[0]))
     mixtures = _mixtures(x, gaussians, operations)
@@ -158,26 +164,42 @@ def given_moments(
     return found._replace(mass=float(found.counts.sum()))
 
 
-def _weights(sample_weight: np.ndarray | None) -> np.ndarray:
+def weights_of(sample_weight: np.ndarray | None) -> np.ndarray:
     """Weights of rows as kernels read them, none for all 1."""
     if sample_weight is None:
         return _NO_WEIGHTS
     return read_only(sample_weight, np.float64)
 
 
+def in_one_range(n_rows: int, shape: tuple[int, ...], full: bool) -> bool:
+    """Whether all rows are one range, for moments about means of a shape."""
+    operations = _operations_of_moments(n_rows, shape, full)
+    return _count_ranges(n_rows, operations) == 1
+
+
+def room_of_sums(
+    n_ranges: int, shape: tuple[int, ...], full: bool
+) -> tuple[np.ndarray, ...]:
+    """Room for the sums of each range: fields of `Parts`."""
+    n_components, d = shape
+    squares = _padded(d) if full else (d,)
+    shapes = (), (n_components,), shape, (n_components, *squares), (n_components,)
+    return tuple(np.empty((n_ranges, *s)) for s in shapes)
+
+
+def _padded(d: int) -> tuple[int, int]:
+    """Shape of matrices of second moments: of more than a few features in fours."""
+    width = d if d <= FEW else -(-d // 4) * 4
+    return width, width
+
+
 def _parts(
     n_rows: int, shape: tuple[int, ...], full: bool, operations: float
 ) -> tuple[np.ndarray, ...]:
-    """Room for the sums of each range: fields of `Parts`.
-
-    Matrices of more than a few features are padded in fours.
-    """
-    n_components, d = shape
-    width = d if d <= FEW else -(-d // 4) * 4
-    squares = (n_components, width, width) if full else (n_components, d)
-    n_ranges = _count_ranges(n_rows, operations, 8 * math.prod(squares))
-    shapes = (), (n_components,), (n_components, d), squares, (n_components,)
-    return tuple(np.empty((n_ranges, *s)) for s in shapes)
+    """Room for the sums of as many ranges as pay."""
+    size = shape[0] * math.prod(_padded(shape[1]) if full else shape[1:])
+    n_ranges = _count_ranges(n_rows, operations, 8 * size)
+    return room_of_sums(n_ranges, shape, full)
 
 
 def _added_up(parts: tuple[np.ndarray, ...], d: int, mass: float = 0.0) -> Moments:
@@ -317,7 +339,7 @@ def fourth_moment(
 ) -> float:
     """Sum of w_i |(x_i - center) / units|^4; a feature of unit inf adds nothing."""
     x = read_only(x)
-    weights = _weights(sample_weight)
+    weights = weights_of(sample_weight)
     center = read_only(center, np.float64)
     scales = 1.0 / read_only(units, np.float64)
     operations = 4.0 * x.size
