@@ -252,3 +252,36 @@ def _squares_of_column(roots, i):
         for k in range(roots.shape[0]):
             total += roots[k, i] * roots[k, i]
     return total
+
+
+@exact_kernel
+def is_mixture(weights, means, covariances, tolerance, root, scales):
+    """Whether weights, means and covariances are beyond doubt those of a mixture.
+
+    Finite, weights of sum 1, covariances symmetric to the tolerance and positive
+    definite. Where this is False, slower checks decide, or say what is wrong. root is
+    room (d, d), scales (d,).
+    """
+    total = 0.0
+    for k in range(len(weights)):
+        if not weights[k] >= 0.0:
+            return False
+        total += weights[k]
+        for j in range(means.shape[1]):
+            if not abs(means[k, j]) < math.inf:
+                return False
+    if not abs(total - 1.0) <= tolerance:
+        return False
+    for k in range(len(weights)):
+        if not _correlate(covariances[k], scales, root):
+            return False
+        for i in range(len(scales)):
+            if not scales[i] < math.inf:
+                return False
+            for j in range(i):
+                skew = abs(covariances[k, i, j] - covariances[k, j, i])
+                if not skew <= tolerance * scales[i] * scales[j]:
+                    return False
+        if not _cholesky(root, root):
+            return False
+    return True

@@ -151,15 +151,13 @@ def solve_plan(
     reg = checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
         b = same_sum(a, b)
-    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
-    inner = np.ascontiguousarray(costs[np.ix_(rows, columns)])
-    programme = _Fixed(inner, a[rows], b[columns], reg, slopes, warn)
-    start = None if potentials is None else np.asarray(potentials[0], float)[rows]
-    solved, f, g = _solve(programme, start)
-    value = _objective(programme, solved, f, g)
-    coupling = np.zeros(costs.shape)
-    coupling[np.ix_(rows, columns)] = solved
-    f, g = _extend(costs, a, b, f, g, programme)
+    start = None if potentials is None else np.asarray(potentials[0], float)
+    programme = _Fixed(np.ascontiguousarray(costs), a, b, reg, slopes, warn)
+    if a.all() and b.all():
+        coupling, f, g = _solve(programme, start)
+        value = _objective(programme, coupling, f, g)
+    else:
+        coupling, f, g, value = _solve_positive(programme, start)
     if programme.balanced:
         shift = (a @ f - b @ g) / (a.sum() + b.sum())
         f, g = f - shift, g + shift
@@ -167,6 +165,24 @@ def solve_plan(
         x.astype(dtype, copy=False) for x in (coupling, costs, f, g)
     )
     return TransportPlan(coupling, costs, float(value), (f, g))
+
+
+def _solve_positive(
+    programme: _Fixed, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Coupling, potentials and value where some weights are 0."""
+    costs, a, b = programme.costs, programme.a, programme.b
+    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+    kept = np.ix_(rows, columns)
+    inner = programme._replace(
+        costs=np.ascontiguousarray(costs[kept]), a=a[rows], b=b[columns]
+    )
+    solved, f, g = _solve(inner, None if start is None else start[rows])
+    value = _objective(inner, solved, f, g)
+    coupling = np.zeros(costs.shape)
+    coupling[kept] = solved
+    f, g = _extend(costs, a, b, f, g, inner)
+    return coupling, f, g, value
 
 
 def weight_derivative(
