@@ -1,35 +1,144 @@
 """Numba's cache on disk, which its documentation does not promise: all of it is here.
 
+A kernel is looked for in three places: among those that were compiled when the package
+was built, for levels of x86-64 rather than for one processor; in the cache of this
+machine; and at last it is compiled, which is said once. Names of functions hold a
+digest of the sources, so that nothing old is found, however it got there.
+
 Tried with Numba 0.61.2 and 0.68.1. Where a new version breaks it, its test in
-tests/test_private_apis.py says so.
+tests/test_private.py says so.
 """
 
+import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from numba.core.caching import FunctionCache
+import llvmlite.binding as llvm
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    _CacheLocator,
+)
+
+SHIPPED = Path(__file__).parent / "_compiled"
+# The best first, each with features that levels below it lack.
+LEVELS = {
+    "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+    "x86-64-v3": ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
+}
+_STAMP = "shipped"
+
+
+@cache
+def levels() -> tuple[str, ...]:
+    """Levels of this processor for which kernels were shipped, the best first."""
+    features = llvm.get_host_cpu_features()
+    names = list(LEVELS)
+    return tuple(
+        name
+        for i, name in enumerate(names)
+        if (SHIPPED / name).is_dir()
+        and all(features.get(f) for lower in names[i:] for f in LEVELS[lower])
+    )
+
+
+@cache
+def _announce() -> None:
+    """Say once in a process that kernels are compiled: in silence it looks stuck."""
+    if os.environ.get("SKGMMOT_QUIET", "0") == "0" and sys.stderr is not None:
+        with suppress(Exception):
+            print(
+                "skgmmot: compiling kernels, once for this machine (some 10 seconds)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+class _Nowhere(_CacheLocator):
+    """The place of a cache that cannot be written: shipped kernels are found still."""
+
+    def get_cache_path(self) -> str:
+        """A folder that cannot exist."""
+        return os.path.join(os.devnull, "skgmmot")
+
+    def get_source_stamp(self) -> str:
+        """The same for all."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """The same for all."""
+        return ""
+
+    @classmethod
+    def from_function(cls, py_func: Callable, py_file: str) -> "_Nowhere":
+        """The last resort, for any function."""
+        return cls()
+
+
+class _Kept(CompileResultCacheImpl):
+    """How Numba keeps functions, anywhere."""
+
+    _locator_classes = [*CompileResultCacheImpl._locator_classes, _Nowhere]
 
 
 class QuietCache(FunctionCache):
     """The cache, for which a damaged or full folder is no error."""
 
+    _impl_class = _Kept
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function, or None where there is none that can be read."""
+        with suppress(Exception):
+            if (found := self._shipped_overload(sig, target_context)) is not None:
+                return found
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:
+            found = None
             with suppress(Exception):
                 self.flush()  # an empty index in place of the damaged one
-            return None
+        if found is None:
+            _announce()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save, or let the next process compile again."""
         with suppress(Exception):
             super().save_overload(sig, data)
 
+    def ship_to(self, folder: Path) -> None:
+        """From now on save to a folder of shipped kernels, and look nowhere else."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._cache_file = self._shipped_file(folder)
+
+    def _shipped_file(self, folder: Path) -> Any:
+        """The index of a function there."""
+        function, (major, minor) = self._py_func, sys.version_info[:2]
+        name = f"{function.__module__}.{function.__qualname__}.py{major}{minor}"
+        return IndexDataCacheFile(str(folder), name, _STAMP)
+
+    def _shipped_overload(self, sig: Any, target_context: Any) -> Any:
+        """The function as it was compiled when the package was built, or None."""
+        if not levels():
+            return None
+        target_context.refresh()
+        codegen = target_context.codegen()
+        key = self._index_key(sig, codegen)
+        triple = codegen.magic_tuple()[0]
+        for level in levels():
+            file = self._shipped_file(SHIPPED / level)
+            data = file.load((key[0], (triple, level, ""), *key[2:]))
+            if data is not None:
+                return self._impl.rebuild(target_context, data)
+        return None
+
 
 def keep_on_disk(compiled: Any, function: Callable) -> None:
     """Let a compiled function keep its code on disk, where there is a folder for it."""
-    with suppress(RuntimeError):  # there is none that can be written
+    with suppress(RuntimeError):
         compiled._cache = QuietCache(function)

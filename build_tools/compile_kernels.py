@@ -1,0 +1,177 @@
+"""Compile the kernels for levels of x86-64, for a wheel to carry.
+
+    python build_tools/compile_kernels.py FOLDER
+
+writes what Numba's cache would hold into FOLDER/LEVEL. The package must be importable;
+its uses in `use_everything` say for which types of arguments kernels are compiled. They
+run once, compiled for the first level that this processor has; for the other levels the
+same kernels are compiled without being called.
+"""
+
+import argparse
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+SEED = 0
+
+
+def rows(n, d, dtype):
+    """Rows of three groups."""
+    rng = np.random.default_rng(SEED)
+    X = rng.normal(size=(n, d)) + 4.0 * rng.integers(0, 3, (n, 1))
+    return X.astype(dtype)
+
+
+def use_mixtures(dtype):
+    """Fits of all covariance types, and what fitted mixtures can do."""
+    from skgmmot import SparseGaussianMixture
+
+    for kind in ("full", "tied", "diag", "spherical"):
+        for n, d in ((300, 2), (12_000, 6)):  # few rows in one range, many in several
+            X = rows(n, d, dtype)
+            fixed = {"covariance_type": kind, "random_state": SEED, "max_iter": 5}
+            mixture = SparseGaussianMixture(3, sparsity=0.0, **fixed).fit(X)
+            mixture.predict(X), mixture.predict_proba(X), mixture.score(X)
+            SparseGaussianMixture(3, sparsity=0.0, tol=0.0, **fixed).fit(X, np.ones(n))
+        X = rows(300, 2, dtype)
+        for settings in (
+            {"sparsity": "bic"},
+            {"sparsity": 1.0},
+            {"sparsity": 1.0, "solver": "adam"},
+        ):
+            SparseGaussianMixture(4, **settings, **fixed).fit(X)
+        SparseGaussianMixture(2, **fixed).partial_fit(X).partial_fit(X)
+
+
+def use_domains(dtype):
+    """Coupled fits, maps of rows, label-aware adaptation."""
+    from skgmmot import CoupledGaussianMixture, GMMOTClassifier, GMMOTTransformer
+
+    for n, d in ((200, 2), (6000, 6)):
+        X = rows(2 * n, d, dtype)
+        sample_domain = np.repeat([1, -2], n)
+        y = np.where(sample_domain > 0, (X[:, 0] > 4.0).astype(int), -1)
+        for kind in ("full", "tied", "diag"):
+            coupled = CoupledGaussianMixture(
+                2, covariance_type=kind, random_state=SEED, max_iter=5
+            )
+            for settings in ({}, {"reg_m": 1.0}, {"reg": 0.0}):
+                coupled.set_params(**settings)
+                coupled.fit(X, sample_domain=sample_domain)
+            for method in ("barycentric", "random"):
+                mover = GMMOTTransformer(coupled, method=method, random_state=SEED)
+                mover.fit(X, sample_domain=sample_domain)
+                mover.transform(X, sample_domain=sample_domain)
+        for kind in ("full", "tied", "diag"):
+            labelled = GMMOTClassifier(covariance_type=kind, random_state=SEED)
+            labelled.fit(X, y, sample_domain=sample_domain).predict_proba(X)
+
+
+def use_transport():
+    """Distances, plans, maps and what is made of them, of small and large mixtures."""
+    from skgmmot import transport
+
+    rng = np.random.default_rng(SEED)
+
+    def mixture(n_components, d, diagonal=False):
+        roots = rng.normal(size=(n_components, d, d + 2))
+        covariances = roots @ roots.swapaxes(1, 2) / d
+        if diagonal:
+            covariances = covariances * np.eye(d)
+        weights = rng.dirichlet(np.ones(n_components))
+        return weights, rng.normal(size=(n_components, d)), covariances
+
+    for k, d, diagonal in ((3, 2, False), (3, 2, True), (60, 6, False)):
+        source, target = mixture(k, d, diagonal), mixture(k + 1, d, diagonal)
+        for settings in ({}, {"reg": 0.1}, {"reg_m": 1.0}, {"reg": 0.1, "reg_m": 1.0}):
+            transport.mw2_distance(source, target, **settings)
+            transport.mw2_plan(source, target, **settings)
+        transport.mw2_gradient(source, target)
+        transport.mw2_interpolation(source, target, 0.5)
+        transport.mw2_map(rows(50, d, np.float64), source, target)
+    transport.mw2_barycenter([mixture(2, 2), mixture(3, 2)])
+    transport.mw2_flow(mixture(2, 2), mixture(3, 2), n_steps=2)
+    transport.pairwise_mw2([mixture(2, 2), mixture(3, 2), mixture(2, 2)])
+
+
+def use_everything():
+    """What users do, in both floating types; what this version lacks is left out."""
+    for use in (use_mixtures, use_domains):
+        for dtype in (np.float64, np.float32):
+            use(dtype)
+    use_transport()
+
+
+def ship(level_folder, signatures_file, call):
+    """Compile into a folder, and write or read for which signatures."""
+    import skgmmot.kernels.numba  # with all else that is compiled
+    from skgmmot import _jit
+
+    for function in _jit.COMPILED:
+        function._cache.ship_to(level_folder)
+    if call:
+        warnings.simplefilter("ignore")
+        use_everything()
+        found = {
+            (f.py_func.__module__, f.py_func.__qualname__): list(f.signatures)
+            for f in _jit.COMPILED
+        }
+        signatures_file.write_bytes(pickle.dumps(found))
+        return
+    wanted = pickle.loads(signatures_file.read_bytes())
+    for function in _jit.COMPILED:
+        name = function.py_func.__module__, function.py_func.__qualname__
+        for signature in wanted[name]:
+            function.compile(signature)
+
+
+def compile_levels(folder):
+    """Compile for all levels, each in a process that takes itself for one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, level in enumerate(reversed(_known_levels())):
+            environment = {
+                **os.environ,
+                "NUMBA_CPU_NAME": level,
+                "NUMBA_CPU_FEATURES": "",
+                "NUMBA_CACHE_DIR": scratch,
+                "SKGMMOT_CACHE": "1",
+                "SKGMMOT_QUIET": "1",
+                "OMP_NUM_THREADS": "1",
+            }
+            target, signatures = folder / level, Path(scratch) / "signatures"
+            arguments = [target, "--signatures", signatures]
+            command = [sys.executable, __file__, *arguments]
+            if number == 0:
+                command.append("--call")
+            print(f"compiling kernels for {level}, a minute or more", flush=True)
+            subprocess.run(list(map(str, command)), env=environment, check=True)
+
+
+def _known_levels():
+    from skgmmot._jit_cache import LEVELS
+
+    return list(LEVELS)
+
+
+def main():
+    """Compile for all levels, or be one of the processes that do."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--signatures", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--call", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.signatures is None:
+        compile_levels(given.folder)
+    else:
+        ship(given.folder, given.signatures, given.call)
+
+
+if __name__ == "__main__":
+    main()
