@@ -111,8 +111,8 @@ def use_everything():
 
 def ship(level_folder, signatures_file, call):
     """Compile into a folder, and write or read for which signatures."""
-    import skgmmot.kernels.numba  # with all else that is compiled
     from skgmmot import _jit
+    from skgmmot.kernels import numba  # noqa: F401  with all else that is compiled
 
     for function in _jit.COMPILED:
         function._cache.ship_to(level_folder)

@@ -34,16 +34,18 @@ LEVELS = {
 _STAMP = "shipped"
 
 
+def has_level(level: str) -> bool:
+    """Whether this processor has all that a level asks for."""
+    names, features = list(LEVELS), llvm.get_host_cpu_features()
+    needed = [f for name in names[names.index(level) :] for f in LEVELS[name]]
+    return all(features.get(feature) for feature in needed)
+
+
 @cache
 def levels() -> tuple[str, ...]:
     """Levels of this processor for which kernels were shipped, the best first."""
-    features = llvm.get_host_cpu_features()
-    names = list(LEVELS)
     return tuple(
-        name
-        for i, name in enumerate(names)
-        if (SHIPPED / name).is_dir()
-        and all(features.get(f) for lower in names[i:] for f in LEVELS[lower])
+        name for name in LEVELS if (SHIPPED / name).is_dir() and has_level(name)
     )
 
 
@@ -83,7 +85,7 @@ class _Nowhere(_CacheLocator):
 class _Kept(CompileResultCacheImpl):
     """How Numba keeps functions, anywhere."""
 
-    _locator_classes = [*CompileResultCacheImpl._locator_classes, _Nowhere]
+    _locator_classes: list[Any] = [*CompileResultCacheImpl._locator_classes, _Nowhere]  # noqa: RUF012
 
 
 class QuietCache(FunctionCache):
