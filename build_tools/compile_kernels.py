@@ -2,13 +2,12 @@
 
     python build_tools/compile_kernels.py FOLDER
 
-writes what Numba's cache would hold into FOLDER/LEVEL. The package must be importable;
-its uses in `use_everything` say for which types of arguments kernels are compiled. They
-run once, compiled for the first level that this processor has; for the other levels the
-same kernels are compiled without being called.
+writes what Numba's cache would hold into FOLDER/LEVEL. The package must be importable.
+Its uses in `use_everything` say for which types of arguments kernels are compiled. They
+run, compiled for the lowest level, which this processor must have; for higher levels
+the same kernels are compiled without being called.
 """
 
-import argparse
 import os
 import pickle
 import subprocess
@@ -109,49 +108,76 @@ def use_everything():
     use_transport()
 
 
-def ship(level_folder, signatures_file, call):
-    """Compile into a folder, and write or read for which signatures."""
+def compiled_functions():
+    """All functions that are compiled, by module and name."""
     from skgmmot import _jit
     from skgmmot.kernels import numba  # noqa: F401  with all else that is compiled
 
-    for function in _jit.COMPILED:
-        function._cache.ship_to(level_folder)
-    if call:
-        warnings.simplefilter("ignore")
-        use_everything()
-        found = {
-            (f.py_func.__module__, f.py_func.__qualname__): list(f.signatures)
-            for f in _jit.COMPILED
-        }
-        signatures_file.write_bytes(pickle.dumps(found))
-        return
-    wanted = pickle.loads(signatures_file.read_bytes())
-    for function in _jit.COMPILED:
-        name = function.py_func.__module__, function.py_func.__qualname__
-        for signature in wanted[name]:
+    return {(f.py_func.__module__, f.py_func.__qualname__): f for f in _jit.COMPILED}
+
+
+def call(folder):
+    """Compile whatever the uses need into a folder, also what is called within."""
+    for function in compiled_functions().values():
+        function._cache.ship_to(folder)
+    use_everything()
+
+
+def select(folder, shipped, signatures_file):
+    """Use what was compiled, and keep what is called from Python: the rest is in it."""
+    from skgmmot import _jit_cache
+
+    _jit_cache.SHIPPED, _jit_cache.levels = folder.parent, lambda: (folder.name,)
+    used = {name: set() for name in compiled_functions()}
+    find = _jit_cache.QuietCache._shipped_overload
+
+    def find_and_keep(cache, sig, target_context):
+        found = find(cache, sig, target_context)
+        if found is not None:
+            function = cache._py_func
+            used[function.__module__, function.__qualname__].add(sig)
+            cache.copy_shipped(sig, target_context, folder, shipped)
+        return found
+
+    shipped.mkdir(parents=True, exist_ok=True)
+    _jit_cache.QuietCache._shipped_overload = find_and_keep
+    use_everything()
+    signatures_file.write_bytes(pickle.dumps(used))
+
+
+def compile_only(folder, signatures_file):
+    """Compile for given signatures, without a call."""
+    used = pickle.loads(signatures_file.read_bytes())
+    for name, function in compiled_functions().items():
+        function._cache.ship_to(folder, used[name])
+    for name, function in compiled_functions().items():
+        for signature in used[name]:
             function.compile(signature)
 
 
 def compile_levels(folder):
     """Compile for all levels, each in a process that takes itself for one."""
+    lowest, *higher = reversed(_known_levels())
     with tempfile.TemporaryDirectory() as scratch:
-        for number, level in enumerate(reversed(_known_levels())):
+        everything, signatures = Path(scratch) / lowest, Path(scratch) / "signatures"
+        steps = [
+            (lowest, "call", everything),
+            (None, "select", everything, folder / lowest, signatures),
+            *((name, "compile_only", folder / name, signatures) for name in higher),
+        ]
+        for level, *arguments in steps:
             environment = {
                 **os.environ,
-                "NUMBA_CPU_NAME": level,
-                "NUMBA_CPU_FEATURES": "",
                 "NUMBA_CACHE_DIR": scratch,
                 "SKGMMOT_CACHE": "1",
                 "SKGMMOT_QUIET": "1",
                 "OMP_NUM_THREADS": "1",
             }
-            target, signatures = folder / level, Path(scratch) / "signatures"
-            arguments = [target, "--signatures", signatures]
-            command = [sys.executable, __file__, *arguments]
-            if number == 0:
-                command.append("--call")
-            print(f"compiling kernels for {level}, a minute or more", flush=True)
-            subprocess.run(list(map(str, command)), env=environment, check=True)
+            if level is not None:
+                print(f"compiling kernels for {level}, some minutes", flush=True)
+                environment.update(NUMBA_CPU_NAME=level, NUMBA_CPU_FEATURES="")
+            command = [sys.executable, __file__, *map(str, arguments)]
+            subprocess.run(command, env=environment, check=True)
 
 
 def _known_levels():
@@ -160,18 +186,15 @@ def _known_levels():
     return list(LEVELS)
 
 
-def main():
+def main(arguments):
     """Compile for all levels, or be one of the processes that do."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--signatures", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--call", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.signatures is None:
-        compile_levels(given.folder)
+    steps = {step.__name__: step for step in (call, select, compile_only)}
+    warnings.simplefilter("ignore")
+    if arguments[0] in steps:
+        steps[arguments[0]](*map(Path, arguments[1:]))
     else:
-        ship(given.folder, given.signatures, given.call)
+        compile_levels(Path(arguments[0]))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

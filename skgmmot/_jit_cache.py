@@ -92,6 +92,7 @@ class QuietCache(FunctionCache):
     """The cache, for which a damaged or full folder is no error."""
 
     _impl_class = _Kept
+    _wanted: Any = None  # signatures that are saved, None for all
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function, or None where there is none that can be read."""
@@ -111,12 +112,21 @@ class QuietCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save, or let the next process compile again."""
         with suppress(Exception):
-            super().save_overload(sig, data)
+            if self._wanted is None or sig in self._wanted:
+                super().save_overload(sig, data)
 
-    def ship_to(self, folder: Path) -> None:
-        """From now on save to a folder of shipped kernels, and look nowhere else."""
+    # For who ships kernels
+
+    def ship_to(self, folder: Path, wanted: Any = None) -> None:
+        """From now on save to a folder of shipped kernels; some signatures, or all."""
         folder.mkdir(parents=True, exist_ok=True)
         self._cache_file = self._shipped_file(folder)
+        self._wanted = wanted
+
+    def copy_shipped(self, sig: Any, context: Any, source: Path, folder: Path) -> None:
+        """Copy a function from one folder of shipped kernels to another."""
+        key = self._shipped_key(sig, context, source.name)
+        self._shipped_file(folder).save(key, self._shipped_file(source).load(key))
 
     def _shipped_file(self, folder: Path) -> Any:
         """The index of a function there."""
@@ -124,17 +134,18 @@ class QuietCache(FunctionCache):
         name = f"{function.__module__}.{function.__qualname__}.py{major}{minor}"
         return IndexDataCacheFile(str(folder), name, _STAMP)
 
-    def _shipped_overload(self, sig: Any, target_context: Any) -> Any:
-        """The function as it was compiled when the package was built, or None."""
-        if not levels():
-            return None
+    def _shipped_key(self, sig: Any, target_context: Any, level: str) -> tuple:
+        """Under which a function is kept that was compiled for a level."""
         target_context.refresh()
         codegen = target_context.codegen()
         key = self._index_key(sig, codegen)
-        triple = codegen.magic_tuple()[0]
+        return (key[0], (codegen.magic_tuple()[0], level, ""), *key[2:])
+
+    def _shipped_overload(self, sig: Any, target_context: Any) -> Any:
+        """The function as it was compiled when the package was built, or None."""
         for level in levels():
-            file = self._shipped_file(SHIPPED / level)
-            data = file.load((key[0], (triple, level, ""), *key[2:]))
+            key = self._shipped_key(sig, target_context, level)
+            data = self._shipped_file(SHIPPED / level).load(key)
             if data is not None:
                 return self._impl.rebuild(target_context, data)
         return None
