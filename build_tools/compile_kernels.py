@@ -178,6 +178,9 @@ def compile_levels(folder):
                 environment.update(NUMBA_CPU_NAME=level, NUMBA_CPU_FEATURES="")
             command = [sys.executable, __file__, *map(str, arguments)]
             subprocess.run(command, env=environment, check=True)
+    counts = {level: len(list((folder / level).iterdir())) for level in _known_levels()}
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        raise RuntimeError(f"kernels were not kept for all levels: {counts} files")
 
 
 def _known_levels():

@@ -92,12 +92,14 @@ class QuietCache(FunctionCache):
     """The cache, for which a damaged or full folder is no error."""
 
     _impl_class = _Kept
+    _ships = False  # whether this process makes what is shipped
     _wanted: Any = None  # signatures that are saved, None for all
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function, or None where there is none that can be read."""
         with suppress(Exception):
-            if (found := self._shipped_overload(sig, target_context)) is not None:
+            found = None if self._ships else self._shipped_overload(sig, target_context)
+            if found is not None:
                 return found
         try:
             found = super().load_overload(sig, target_context)
@@ -121,7 +123,7 @@ class QuietCache(FunctionCache):
         """From now on save to a folder of shipped kernels; some signatures, or all."""
         folder.mkdir(parents=True, exist_ok=True)
         self._cache_file = self._shipped_file(folder)
-        self._wanted = wanted
+        self._ships, self._wanted = True, wanted
 
     def copy_shipped(self, sig: Any, context: Any, source: Path, folder: Path) -> None:
         """Copy a function from one folder of shipped kernels to another."""
