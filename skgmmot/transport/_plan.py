@@ -30,7 +30,7 @@ from skgmmot.transport._interior import BARRIER_END
 from skgmmot.transport._polish import Polished, entropic_polish, tight_polish
 from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
-from skgmmot.transport._single import single_component
+from skgmmot.transport._single import single_component, soft_minimum
 
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
@@ -174,9 +174,8 @@ def _solve_positive(
     costs, a, b = programme.costs, programme.a, programme.b
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
     kept = np.ix_(rows, columns)
-    inner = programme._replace(
-        costs=np.ascontiguousarray(costs[kept]), a=a[rows], b=b[columns]
-    )
+    within = np.ascontiguousarray(costs[kept])
+    inner = programme._replace(costs=within, a=a[rows], b=b[columns])
     solved, f, g = _solve(inner, None if start is None else start[rows])
     value = _objective(inner, solved, f, g)
     coupling = np.zeros(costs.shape)
@@ -290,25 +289,16 @@ def _extend(
     full_f[rows], full_g[columns] = f, g
     if not rows.all():
         gaps = costs[np.ix_(~rows, columns)] - g
-        full_f[~rows] = _transform(gaps, b[columns], programme.reg, programme.slopes[0])
+        full_f[~rows] = soft_minimum(
+            gaps, b[columns], programme.reg, programme.slopes[0]
+        )
     if not columns.all():
         known = rows if programme.reg > 0.0 else np.full(len(a), True)
         gaps = (costs[np.ix_(known, ~columns)] - full_f[known, None]).T
-        full_g[~columns] = _transform(
+        full_g[~columns] = soft_minimum(
             gaps, a[known], programme.reg, programme.slopes[1]
         )
     return full_f, full_g
-
-
-def _transform(
-    gaps: np.ndarray, weights: np.ndarray, reg: float, slope: float
-) -> np.ndarray:
-    """Return the (soft) minimum along the rows, damped where not balanced."""
-    lowest = gaps.min(axis=1)
-    if reg == 0.0:
-        return lowest
-    mass = np.exp((lowest[:, None] - gaps) / reg) @ weights
-    return (lowest - reg * np.log(mass)) / (1.0 + reg * slope)
 
 
 def _exact(
