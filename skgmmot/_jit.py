@@ -11,6 +11,9 @@ import numpy as np
 
 from skgmmot._jit_cache import keep_on_disk
 
+# All functions that are compiled, for who ships them.
+COMPILED: list[Any] = []
+
 # The flags that leave NaN and infinity true, as log-sum-exp needs (no nnan, no ninf).
 _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
 # No reassociation: the exponential splits numbers by adding and subtracting a
@@ -51,6 +54,7 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
             return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
         compiled = numba.njit(**settings)(function)
+        COMPILED.append(compiled)
         if cache:
             keep_on_disk(compiled, function)
         return compiled

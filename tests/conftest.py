@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 DATA = Path(__file__).parent / "data"
+
+os.environ.setdefault("SKGMMOT_QUIET", "1")  # children that compile say nothing
 
 # A run finds what the last one found. --hypothesis-profile=random searches anew.
 settings.register_profile("same", deadline=None, derandomize=True)

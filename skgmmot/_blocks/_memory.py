@@ -12,6 +12,7 @@ from skgmmot.kernels import (
     Gaussians,
     Moments,
     float_type,
+    is_compiled,
     is_device_array,
     kernels_for,
     to_host,
@@ -77,6 +78,10 @@ class MemoryBlocks:
     def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks":
         """These blocks: their rows are in memory."""
         return self
+
+    def compiled_rows(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Rows and weights, for compiled loops; None where kernels are not compiled."""
+        return (self._x, self._sample_weight) if is_compiled(self._kernels) else None
 
     # Sums over the rows
 

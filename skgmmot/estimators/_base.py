@@ -90,7 +90,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         )
 
     def _checked(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
+        if not hasattr(self, "weights_"):  # faster than to ask for any attribute
+            check_is_fitted(self)
         return check_rows(self, X)
 
     def _gaussians(self) -> Gaussians:

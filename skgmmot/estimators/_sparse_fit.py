@@ -249,7 +249,8 @@ class SparseFit(FittedMixture):
     ) -> Any:
         automatic = self.accelerate == "auto"
         accelerate = self._price > 0.0 if automatic else bool(self.accelerate)
-        control = Control(self.tol, self.max_iter, accelerate, progress.step, previous)
+        report = progress.step if self.verbose else None
+        control = Control(self.tol, self.max_iter, accelerate, report, previous)
         if self.solver == "adam":
             rate = self.learning_rate
             return run_adam(problem, parameters, control, rate, units)

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from skgmmot.kernels._arrays import (
     chunks,
@@ -53,6 +54,27 @@ class Moments(NamedTuple):
     sums: np.ndarray  # (K, d) sum_i w_i r_ik (x_i - m_k)
     seconds: np.ndarray  # (K, d, d) or (K, d) sum_i w_i r_ik (x_i - m_k)^2
     deletion: np.ndarray  # (K,) sum_i w_i log(1 - r_ik), or zeros
+
+
+def read_only(array: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
+    """A C-ordered view that cannot be written: one compiled signature for all kinds."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def plain(array: ArrayLike, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """A small array in C order whose flags are those of a new one: one signature.
+
+    It is copied where it is not like that; unlike `read_only`, which costs more time.
+    """
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return array if array.flags.writeable else array.copy()
+
+
+def is_compiled(kernels: ModuleType) -> bool:
+    """Whether kernels are the compiled ones."""
+    return kernels.__name__ == _MODULES["numba"]
 
 
 def kernels_for(array: Any) -> ModuleType:

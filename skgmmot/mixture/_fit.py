@@ -7,6 +7,7 @@ import numpy as np
 
 from skgmmot.mixture._em import Parameters, Problem, State, drop, evaluate, m_step
 from skgmmot.mixture._removal import remove
+from skgmmot.mixture._small import small_rows, small_steps
 from skgmmot.mixture._squarem import Extrapolation
 
 _FALLING = 0.01  # a weight that falls faster than this an iteration is not settled
@@ -40,8 +41,19 @@ def _falls(before: np.ndarray, after: np.ndarray) -> bool:
     return bool(np.any(after < (1.0 - _FALLING) * before))
 
 
+def _is_plain(control: Control) -> bool:
+    """Whether a run is plain steps until tol that nobody watches."""
+    watched = control.report is not None or control.goal > -np.inf
+    return not control.accelerate and not watched and control.max_iter > 0
+
+
 def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
     """Iterate until the objective changes by less than tol; see the module."""
+    rows = small_rows(problem, parameters) if _is_plain(control) else None
+    if rows is not None:
+        limits = control.tol, control.max_iter, control.previous
+        steps = small_steps(problem, rows, parameters, *limits)
+        return Fit(evaluate(problem, steps.parameters), steps.bounds, steps.converged)
     state, n_starved = evaluate(problem, parameters), 0
     extrapolation = Extrapolation(problem.kind) if control.accelerate else None
     bounds, converged, leapt = [], False, False
