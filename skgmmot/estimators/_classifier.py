@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
-from skgmmot.estimators._base import Progress
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
     Labelled,
@@ -22,6 +21,7 @@ from skgmmot.estimators._classes import (
     moved,
 )
 from skgmmot.estimators._domains import source_rows, split_rows
+from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (

@@ -9,10 +9,11 @@ from sklearn.utils import check_random_state
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import is_integer, message, warn_caller
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._base import Progress, warn_of_no_convergence
+from skgmmot.estimators._base import warn_of_no_convergence
 from skgmmot.estimators._coupled_base import CoupledPredictions
 from skgmmot.estimators._coupled_checks import checked_penalties, checked_start
 from skgmmot.estimators._domains import free_rows, split_rows
+from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (

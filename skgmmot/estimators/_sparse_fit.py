@@ -8,8 +8,9 @@ from sklearn.utils import check_random_state
 from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
+from skgmmot.estimators._base import FittedMixture, warn_of_no_convergence
 from skgmmot.estimators._component_path import ComponentPath
+from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._validation import (
     check_enough_rows,
