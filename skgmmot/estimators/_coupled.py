@@ -98,9 +98,9 @@ class CoupledGaussianMixture(CoupledEstimator):
     transported_mass_ : float
         Sum of `coupling_`; 1 when balanced.
     source_reweighting_ : ndarray of shape (n_source_components,)
-        coupling_.sum(axis=1) / π₀: what leaving does to the weight of a point.
+        ``coupling_.sum(axis=1)`` / π₀: what leaving does to the weight of a point.
     target_reweighting_ : ndarray of shape (n_target_components,)
-        π₁ / coupling_.sum(axis=0): what arriving does; 0 for an empty column. A point
+        π₁ / ``coupling_.sum(axis=0)``: what arriving does; 0 for an empty column. A point
         that goes from k to l changes its weight by the product of the two.
     alignment_ : Affine
         (linear, shift): the source as a whole goes to linear x + shift; linear is a

@@ -61,9 +61,9 @@ class SparseGaussianMixture(SparseFit):
     n_init : int, default=1
         Starts, of which the one with the best objective is kept, or of every number of
         components the best.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'} or callable, \
-            default='kmeans'
-        How to start. The first two see features divided by their standard deviations.
+    init_params : str or callable, default='kmeans'
+        How to start: 'kmeans', 'k-means++', 'random' or 'random_from_data'. The first
+        two see features divided by their standard deviations.
         A callable ``(X, n_components, random_state)`` returns means
         (n_components, n_features) or responsibilities (n_samples, n_components).
     weights_init : array-like of shape (n_components,), default=None
