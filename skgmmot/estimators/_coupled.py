@@ -100,8 +100,8 @@ class CoupledGaussianMixture(CoupledEstimator):
     source_reweighting_ : ndarray of shape (n_source_components,)
         ``coupling_.sum(axis=1)`` / π₀: what leaving does to the weight of a point.
     target_reweighting_ : ndarray of shape (n_target_components,)
-        π₁ / ``coupling_.sum(axis=0)``: what arriving does; 0 for an empty column. A point
-        that goes from k to l changes its weight by the product of the two.
+        π₁ / ``coupling_.sum(axis=0)``: what arriving does; 0 for an empty column.
+        A point that goes from k to l changes its weight by the product of the two.
     alignment_ : Affine
         (linear, shift): the source as a whole goes to linear x + shift; linear is a
         matrix, or of shape (n_features,) for a diagonal.
