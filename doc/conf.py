@@ -80,8 +80,7 @@ intersphinx_mapping = {
         "scipy": "https://docs.scipy.org/doc/scipy",
         "sklearn": "https://scikit-learn.org/stable",
     }.items()
-    if os.environ.get("SKGMMOT_DOC_OFFLINE") != "1"
-    and reachable(f"{url}/objects.inv")
+    if os.environ.get("SKGMMOT_DOC_OFFLINE") != "1" and reachable(f"{url}/objects.inv")
 }
 
 # Formulas are set by a copy of MathJax that is part of the site: no network is needed.

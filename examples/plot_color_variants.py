@@ -4,9 +4,9 @@ Colour transfer: mean, draw or halfway
 ========================================
 
 A plan between two mixtures says how much of each cluster of colours goes where. When a
-cluster goes to several, a pixel has a choice: the mean of the places, one of them drawn,
-or the likeliest. The same plan gives all of them, and any strength between nothing and
-the whole way.
+cluster goes to several, a pixel has a choice: the mean of the places, one of them
+drawn, or the likeliest. The same plan gives all of them, and any strength between
+nothing and the whole way.
 """
 
 # %%

@@ -3,8 +3,8 @@
 Two samples at once: what moved, what grew, what vanished
 ===========================================================
 
-Two samples of the same populations, before and after. Some populations moved, one
-grew threefold, one shrank to a third. Two mixtures fitted each on its own would describe
+Two samples of the same populations, before and after. Some populations moved, one grew
+threefold, one shrank to a third. Two mixtures fitted each on its own would describe
 both samples well, but not say which component is which. A coupled fit does, and whether
 it may change shares on the way is a choice: balanced, or with a weight ``reg_m`` on the
 marginals.
@@ -52,16 +52,16 @@ for ax, (name, coupled) in zip(axes, fits.items(), strict=True):
 # with each other; unbalanced, each goes to its own.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-for ax, (name, coupled) in zip(axes, fits.items(), strict=True):
+for ax, coupled in zip(axes, fits.values(), strict=True):
     CouplingDisplay.from_estimator(coupled, ax=ax)
 
 # %%
 # Reading the mismatch of the marginals
 # -------------------------------------
 # A point that leaves component k is multiplied by ``source_reweighting_[k]``, one that
-# arrives in l by ``target_reweighting_[l]``. Where the coupling is diagonal their product
-# is what the population grew by. The fit leans a little towards 1, since the transport
-# term draws the shares together.
+# arrives in l by ``target_reweighting_[l]``. Where the coupling is diagonal their
+# product is what the population grew by. The fit leans a little towards 1, since the
+# transport term draws the shares together.
 
 growth = unbalanced.source_reweighting_ * unbalanced.target_reweighting_
 for k in np.argsort(growth):

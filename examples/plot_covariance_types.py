@@ -4,8 +4,8 @@ Covariance types on the iris flowers
 ====================================
 
 The form of the components is a choice between what it can describe and how many rows it
-needs. Three species of iris, four measurements of each flower: the criterion chooses the
-number of components for each form, and between the forms too.
+needs. Three species of iris, four measurements of each flower: the criterion chooses
+the number of components for each form, and between the forms too.
 """
 
 # %%

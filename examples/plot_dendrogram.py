@@ -4,9 +4,9 @@ A tree of samples, by their mixtures
 ========================================
 
 Whole samples can be clustered like rows, once there is a distance between them. MW2
-compares the mixtures of two samples in their own units, and all pairs of many samples are
-one call. Here sixty samples of digits, each a few dozen pictures by the same rule, find
-back to their digit.
+compares the mixtures of two samples in their own units, and all pairs of many samples
+are one call. Here sixty samples of digits, each a few dozen pictures by the same rule,
+find back to their digit.
 """
 
 # %%
@@ -59,9 +59,8 @@ print(f"{distances.shape} distances, largest {distances.max():.1f}")
 
 tree = linkage(squareform(distances, checks=False), method="average")
 found = fcluster(tree, 10, criterion="maxclust")
-print(
-    f"agreement of ten clusters with the digits: {adjusted_rand_score(names, found):.2f}"
-)
+agreement = adjusted_rand_score(names, found)
+print(f"agreement of ten clusters with the digits: {agreement:.2f}")
 
 figure, (above, below) = plt.subplots(
     2,

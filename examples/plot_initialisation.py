@@ -3,9 +3,9 @@
 Starts compared, on a grid of groups
 ====================================
 
-EM climbs to the nearest optimum, and the start decides which one that is. Sixteen groups
-on a grid, in features of very different units, are easy to see and easy to miss. This
-example counts how often each start finds all of them.
+EM climbs to the nearest optimum, and the start decides which one that is. Sixteen
+groups on a grid, in features of very different units, are easy to see and easy to miss.
+This example counts how often each start finds all of them.
 """
 
 # %%

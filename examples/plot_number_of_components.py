@@ -4,8 +4,8 @@ The number of components: one path or many fits
 ===============================================
 
 The usual recipe with scikit-learn is a loop: fit each number, compute the BIC, keep the
-lowest. Each fit of the loop starts anew and can miss. A descending path starts each size
-from a good mixture of the size above, so that one fit does the work of all.
+lowest. Each fit of the loop starts anew and can miss. A descending path starts each
+size from a good mixture of the size above, so that one fit does the work of all.
 """
 
 # %%
@@ -65,12 +65,14 @@ ax.legend()
 # How sure is the number?
 # -----------------------
 # Samples of eight other mixtures, of ten components each, by the path and by the loop.
-# A hundred rows a component make it harder.
+# Groups of 2 % beside one of 25 % make it harder: a direct fit of the right size often
+# ends with two components on a large group and none on a small one.
 
-counts = {"path": [], "loop": []}
+shares = np.array([5, 4, 3, 2, 2, 1, 1, 1, 0.6, 0.4]) / 20
+counts, lower = {"path": [], "loop": []}, 0
 for seed in range(8):
     rows = make_mixture(
-        1000, n_components=10, n_features=2, separation=3.5, random_state=seed
+        2000, n_components=10, separation=3.0, weights=shares, random_state=seed
     ).X
     path = SparseGaussianMixture(15, random_state=0).fit(rows)
     counts["path"].append(path.n_components_)
@@ -79,6 +81,8 @@ for seed in range(8):
         for k in range(1, 16)
     ]
     counts["loop"].append(1 + int(np.argmin(bics)))
+    lower += path.bic(rows) < min(bics)
 for name, found in counts.items():
     print(f"{name}: {found}, right in {np.mean(np.array(found) == 10):.0%}")
+print(f"the path's BIC is the lower one in {lower} of 8")
 plt.show()

@@ -28,15 +28,15 @@ mixture = SparseGaussianMixture(30, verbose=1, verbose_interval=20, **settings).
 # A callback
 # ----------
 # It is a class with four methods. ``on_fit_task_end`` is called after every step; what
-# it asks for by name it is given, here a mixture that is fitted as far as the step. If it
-# returns True, the fit ends there.
+# it asks for by name it is given, here a mixture that is fitted as far as the step. If
+# it returns True, the fit ends there.
 
 
 class StopWhenFew:
     """Keeps the latest mixture, and stops when few enough components are left."""
 
     def __init__(self, enough):
-        self.enough, self.scores, self.sizes = enough, [], []
+        self.enough, self.objectives, self.sizes = enough, [], []
 
     def setup(self, estimator, context):
         """Before the fit."""
@@ -47,12 +47,12 @@ class StopWhenFew:
     def on_fit_task_begin(self, estimator, context):
         """Before a step."""
 
-    def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
         """After a step."""
         if fitted_estimator is None:  # the end of a start, or of the fit
             return False
         self.latest = fitted_estimator
-        self.scores.append(fitted_estimator.score(X))
+        self.objectives.append(fitted_estimator.lower_bound_)
         self.sizes.append(fitted_estimator.n_components_)
         return self.sizes[-1] <= self.enough
 
@@ -66,8 +66,8 @@ if hasattr(stopped, "set_callbacks"):
         f"stopped after {stopped.n_iter_} of {mixture.n_iter_} steps, "
         f"with {stopped.n_components_} components"
     )
-    ax.plot(callback.scores, color="#0072B2", label="log-likelihood")
-    ax.set(xlabel="step", ylabel="mean log-likelihood")
+    ax.plot(callback.objectives, color="#0072B2")
+    ax.set(xlabel="step", ylabel="objective")
     right = ax.twinx()
     right.step(np.arange(len(callback.sizes)), callback.sizes, color="#D55E00")
     right.set_ylabel("components left", color="#D55E00")
@@ -75,10 +75,10 @@ if hasattr(stopped, "set_callbacks"):
 # %%
 # Ctrl-C
 # ------
-# An interrupted fit leaves its estimator as it was before. What a callback kept is there
-# all the same: after ``KeyboardInterrupt`` use ``callback.latest``. Without callbacks,
-# fit in pieces with ``warm_start=True`` and a small ``max_iter``, as the guide to starts
-# shows. scikit-learn's own ``ProgressBar`` is set in the same way.
+# An interrupted fit leaves its estimator as it was before. What a callback kept is
+# there all the same: after ``KeyboardInterrupt`` use ``callback.latest``. Without
+# callbacks, fit in pieces with ``warm_start=True`` and a small ``max_iter``, as the
+# guide to starts shows. scikit-learn's own ``ProgressBar`` is set in the same way.
 #
 # The objective of the whole fit:
 
