@@ -33,7 +33,7 @@ Numbers of this package beside those of others, for the same inputs; generated b
 entries. A difference without an explanation beside it would be a fault.
 
 Of mclust the published BIC of ``Mclust(iris[, -5])`` is shown, with the sign of this
-package. It stops at a larger tolerance, starts once, and its best model, VEV, is none of
+package. It stops at a larger tolerance and starts once; its best model, VEV, is none of
 this package's.
 """
 

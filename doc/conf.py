@@ -32,7 +32,13 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "README.rst", "auto_examples/*.ipynb"]
+exclude_patterns = [
+    "_build",
+    "README.rst",
+    "auto_examples/*.ipynb",
+    "**/sg_execution_times.rst",  # it loads scripts from elsewhere
+    "sg_execution_times.rst",
+]
 templates_path = ["_templates"]
 default_role = "literal"
 suppress_warnings = ["config.cache"]  # a function is handed to a template

@@ -102,8 +102,9 @@ class SparseGaussianMixture(SparseFit):
     means_ : ndarray of shape (n_components_, n_features)
         Means.
     covariances_ : ndarray
-        (n_components_, n_features, n_features), (n_features, n_features),
-        (n_components_, n_features) or (n_components_,) by `covariance_type`.
+        By `covariance_type`: ``(n_components_, n_features, n_features)`` for full,
+        ``(n_features, n_features)`` for tied, ``(n_components_, n_features)`` for diag
+        and ``(n_components_,)`` for spherical.
     precisions_ : ndarray
         Inverses, of the same shape.
     precisions_cholesky_ : ndarray
