@@ -50,6 +50,7 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 python_maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 
 
 def written_methods(dotted: str) -> list[str]:
@@ -90,8 +91,12 @@ intersphinx_mapping = {
 }
 
 # Formulas are set by a copy of MathJax that is part of the site: no network is needed.
-mathjax_path = "mathjax/tex-svg.js"
-mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
+mathjax_path = "mathjax/tex-svg-full.js"
+mathjax3_config = {
+    "svg": {"fontCache": "global"},
+    "options": {"enableMenu": False},
+    "tex": {"packages": {"[+]": ["textmacros"]}},  # \\_ within \\text
+}
 
 
 def ship_mathjax(app: Any) -> None:
@@ -99,7 +104,7 @@ def ship_mathjax(app: Any) -> None:
     spec = find_spec("mathjax")
     if spec is None or spec.origin is None:
         raise RuntimeError('MathJax is missing: pip install -e ".[doc]"')
-    source = Path(spec.origin).parent / "static" / "mathjax" / "es5" / "tex-svg.js"
+    source = Path(spec.origin).parent / "static" / "mathjax" / "es5" / "tex-svg-full.js"
     goal = Path(app.outdir) / "_static" / "mathjax"
     goal.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, goal)
