@@ -50,18 +50,15 @@ def main() -> None:
 
     colours = Image.open(ROOT / "examples" / "color_transfer.jpg")
     width, height = colours.size
-    # The photograph and its other colours, without their titles.
-    rows = (int(height * 0.045), int(height * 0.49))
-    halves = [
-        colours.crop((left, rows[0], left + int(width * 0.19), rows[1]))
-        for left in (int(width * 0.08), int(width * 0.08 + width / 3))
-    ]
-    pair = Image.new("RGB", (2 * halves[0].width + 4, halves[0].height), "white")
-    for place, half in enumerate(halves):
-        pair.paste(half, (place * (half.width + 4), 0))
-    pair = pair.resize((462, round(462 * pair.height / pair.width)))
-    top = max((pair.height - 330) // 2, 0)
-    pair.crop((0, top, 462, top + 330)).save(FOLDER / "front_colors.jpg", quality=88)
+    # The photograph and its other colours, without their titles, side by side.
+    top, bottom = int(height * 0.045), int(height * 0.49)
+    wide = int((bottom - top) * SIZE[0] / SIZE[1] / 2)
+    pair = Image.new("RGB", (2 * wide, bottom - top), "white")
+    for place, left in enumerate((0.08, 0.08 + 1 / 3)):
+        start = int(width * left)
+        half = colours.crop((start, top, start + wide - 2, bottom))
+        pair.paste(half, (place * (wide + 2), 0))
+    pair.save(FOLDER / "front_colors.jpg", quality=88)
 
 
 if __name__ == "__main__":
