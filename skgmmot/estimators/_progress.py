@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -47,7 +48,7 @@ class Callbacks:
     def _end(self, context: Any, state: Any) -> bool:
         known: Any = None
         if state is not None and self.fitted is not None:
-            known = lambda: self.fitted(state)  # noqa: E731
+            known = partial(self.fitted, state)
         return context.call_on_fit_task_end(
             estimator=self.estimator, X=self.X, reconstruction_attributes=known
         )
