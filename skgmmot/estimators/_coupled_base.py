@@ -6,10 +6,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import Parts, blocks_of
+from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import everywhere, has_all, has_any, merged, widened
 from skgmmot._checks import is_real, message
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
-from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
+from skgmmot.estimators._domains import DomainAware, sides_of, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
 
 
@@ -33,22 +34,18 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         """Apply a method of the two mixtures to the rows of their domains."""
         check_is_fitted(self)
         X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
+        mask = source_rows(sample_domain, X)
         if mask is None:
-            mask = np.ones(len(X), dtype=bool)
-        shape = (len(X),) if width is None else (len(X), width)
-        out = None
-        for side, rows in ((self.source_, mask), (self.target_, ~mask)):
-            if not rows.any():
-                continue
-            part = getattr(side, method)(X if rows.all() else X[rows])
-            if out is None:
-                out = np.zeros(shape, part.dtype)
-            if width is None:
-                out[rows] = part
-            else:
-                out[rows, : part.shape[1]] = part
-        return out, mask
+            mask = everywhere(X, True)
+
+        def found(side: Any, rows: Any) -> Any:
+            values = getattr(side, method)(rows)
+            return values if width is None else widened(values, width)
+
+        if has_all(mask) or not has_any(mask):
+            return found(self.source_ if has_all(mask) else self.target_, X), mask
+        inside, outside = found(self.source_, X[mask]), found(self.target_, X[~mask])
+        return merged(mask, inside, outside), mask
 
     @by_parts(like_labels)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -184,29 +181,18 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
                 "hands them on"
             )
             raise ValueError(message("sample_domain", expected, None, mend))
-        if isinstance(X, Parts):
-            return self._sums_over_parts(X, sample_domain, sample_weight)
-        log_density, mask = self._by_domain(X, sample_domain, "_log_density")
-        log_density = log_density.astype(np.float64)
-        weights = check_weights(sample_weight, log_density[:, None])
-        weights = np.ones(len(log_density)) if weights is None else weights
-        return [
-            (float(weights[rows] @ log_density[rows]), float(weights[rows].sum()))
-            for rows in (mask, ~mask)
-        ]
-
-    def _sums_over_parts(
-        self, X: Parts, sample_domain: Any, sample_weight: Any
-    ) -> list[tuple[float, float]]:
         weights = check_weights(sample_weight, X)
-        sides = [(X, weights)]
-        if sample_domain is not None:
-            sides = list(split_rows(sample_domain, X, weights))
         sums = [
-            blocks_of(*side, self.source_.n_jobs).log_likelihood(mixture._gaussians())
-            for side, mixture in zip(sides, (self.source_, self.target_), strict=False)
+            (0.0, 0.0)
+            if side is None
+            else blocks_of(*side, mixture.n_jobs).log_likelihood(mixture._gaussians())
+            for side, mixture in zip(
+                sides_of(sample_domain, X, weights),
+                (self.source_, self.target_),
+                strict=True,
+            )
         ]
-        return [*sums, (0.0, 0.0)][:2]
+        return sums
 
     def _information(
         self, X: Any, sample_domain: Any, sample_weight: Any, criterion: str

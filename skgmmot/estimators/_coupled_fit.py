@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import is_integer, message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import warn_of_no_convergence
@@ -95,7 +96,7 @@ class CoupledEstimator(CallbackSupportMixin, CoupledPredictions):
             with progress.telling():
                 best = self._best(setting, progress)
             self._has_domains = sample_domain is not None
-            self._store(setting, best, X.dtype, progress.stopped)
+            self._store(setting, best, numpy_type(X), progress.stopped)
         return self
 
     # What the user gave

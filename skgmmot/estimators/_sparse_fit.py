@@ -10,6 +10,11 @@ from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import FittedMixture, warn_of_no_convergence
 from skgmmot.estimators._component_path import ComponentPath
+from skgmmot.estimators._covariance_choice import (
+    AUTO,
+    adopt_best_type,
+    chooses_type,
+)
 from skgmmot.estimators._progress import Progress, callbacks_of
 from skgmmot.estimators._sklearn_private import (
     CallbackSupportMixin,
@@ -24,9 +29,10 @@ from skgmmot.estimators._validation import (
     drop_weightless,
 )
 from skgmmot.mixture._adam import run_adam, units_of
+from skgmmot.mixture._both_ways import run_both_ways
 from skgmmot.mixture._criteria import CRITERIA, Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, State, evaluate
-from skgmmot.mixture._fit import Control, Fit, Stopped, run, run_with_moves
+from skgmmot.mixture._fit import Control, Fit, Stopped, run
 from skgmmot.mixture._path import Search
 from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import Given, start_parameters
@@ -51,6 +57,9 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         with one_blas_thread():
+            if chooses_type(self):
+                adopt_best_type(self, "_fit_rows", X, sample_weight)
+                return self
             return self._fit_rows(X, sample_weight)
 
     def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
@@ -68,7 +77,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         progress = self._progress(X)
         with progress.telling():
             best = self._found(problem, sample_weight, rng, given, progress)
-        self._store(problem, best, X.dtype, progress.stopped)
+        self._store(problem, best, problem.blocks.dtype, progress.stopped)
         return self
 
     def _found(
@@ -238,11 +247,10 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     def _path_of(self, search: Search, dtype: Any) -> ComponentPath:
         """What the search found, as users read it."""
         sizes = sorted(search.found, reverse=True)
-        mass = search.mass
+        mass, kind = search.mass, search.problem.kind.name
         fits = [search.found[size] for size in sizes]
         mixtures = [
-            type(self)._of_parameters(fit.state.parameters, self.covariance_type, dtype)
-            for fit in fits
+            type(self)._of_parameters(fit.state.parameters, kind, dtype) for fit in fits
         ]
         for mixture in mixtures:
             if hasattr(self, "feature_names_in_"):
@@ -290,7 +298,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
             rate = self.learning_rate
             return run_adam(problem, parameters, control, rate, units)
         if problem.prune:
-            return run_with_moves(problem, parameters, control)
+            return run_both_ways(problem, parameters, control)
         return run(problem, parameters, control)
 
     def _store(self, problem: Any, fit: Any, dtype: Any, stopped: bool = False) -> None:
@@ -315,6 +323,9 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     def _partial_fit(self, X: Any, sample_weight: Any) -> None:
         self._validate_params()  # the context of fits does so only at the first
         first = not hasattr(self, "weights_")
+        if first and self.covariance_type == AUTO:
+            adopt_best_type(self, "_partial_fit", X, sample_weight)
+            return
         X = check_rows(self, X, reset=first, fitting=True)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
@@ -327,7 +338,8 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
             shares, seen = self._shares, self._mass_seen
             n_iter, n_starved = self.n_iter_, self.n_starved_
         taken = step(problem, parameters, shares, seen)
-        self._set_parameters(taken.parameters, X.dtype if first else self.means_.dtype)
+        dtype = problem.blocks.dtype if first else self.means_.dtype
+        self._set_parameters(taken.parameters, dtype)
         self._shares, self._mass_seen = taken.shares, taken.mass_seen
         self.n_iter_, self.n_starved_ = n_iter + 1, n_starved + taken.n_starved
         self.converged_ = False

@@ -9,8 +9,15 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from skgmmot._blocks import FLOATS, LARGEST, Blocks, Parts, in_parts, parts_of
+from skgmmot._blocks._device_checks import (
+    checked_device_rows,
+    checked_device_weights,
+    is_foreign,
+)
+from skgmmot._blocks._row_arrays import check_same_kind, has_all
 from skgmmot._checks import check_shape, check_size, message, naming
 from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
+from skgmmot.kernels import is_device_array
 from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
 
@@ -50,6 +57,9 @@ def check_rows(
     fitting = reset or fitting
     if in_parts(X):
         return _checked_parts(estimator, X, reset, fitting, ensure_min_samples)
+    if is_foreign(X):
+        X = checked_device_rows(X, fitting, ensure_min_samples)
+        return validate_data(estimator, X, reset=reset, skip_check_array=True)
     # NumPy would warn of infinities, which are refused in words.
     with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
         X = validate_data(
@@ -84,6 +94,9 @@ def check_weights(sample_weight: Any, X: Any) -> Any:
         return None
     if isinstance(X, Parts):
         return X.column(sample_weight, "sample_weight")
+    check_same_kind(sample_weight, "sample_weight", X)
+    if is_device_array(X):
+        return checked_device_weights(sample_weight, X)
     expected = f"{len(X)} numbers that are not negative"
     with naming("sample_weight", expected), np.errstate(invalid="ignore"):
         weights = check_sample_weight(
@@ -102,7 +115,7 @@ def drop_weightless(X: Any, weights: Any) -> tuple[Any, Any]:
 
     Parts leave such rows out when they are read.
     """
-    if weights is None or isinstance(X, Parts) or weights.all():
+    if weights is None or isinstance(X, Parts) or has_all(weights > 0.0):
         return X, weights
     keep = weights > 0.0
     return X[keep], weights[keep]

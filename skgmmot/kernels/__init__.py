@@ -1,7 +1,7 @@
 """Work that grows with the number of samples, in two twins with the same signatures.
 
-`_namespace` is the readable one, in formulas on whole arrays; `numba` is the same work
-compiled for the CPU.
+`_namespace` is the readable one, in formulas on whole arrays; it also is what works on
+arrays of CuPy, torch and others. `numba` is the same work compiled for the CPU.
 """
 
 import os
@@ -11,7 +11,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_MODULES = {"numba": "skgmmot.kernels.numba", "numpy": "skgmmot.kernels._namespace"}
+from skgmmot.kernels._arrays import (
+    chunks,
+    float_type,
+    is_device_array,
+    kind_of,
+    to_device,
+    to_host,
+)
+
+__all__ = [
+    "Gaussians",
+    "Moments",
+    "chunks",
+    "float_type",
+    "is_device_array",
+    "kernels_for",
+    "kind_of",
+    "to_device",
+    "to_host",
+]
+
+_READABLE = "skgmmot.kernels._namespace"
+_MODULES = {"numba": "skgmmot.kernels.numba", "numpy": _READABLE}
 
 
 class Gaussians(NamedTuple):
@@ -34,15 +56,17 @@ class Moments(NamedTuple):
 
 
 def kernels_for(array: Any) -> ModuleType:
-    """The module whose arithmetic fits an array: that of NumPy arrays on the CPU.
+    """The module whose arithmetic fits an array, by its type.
 
-    Compiled kernels, or their readable twin where the environment variable
-    ``SKGMMOT_KERNELS`` is "numpy".
+    For NumPy arrays compiled kernels, or their readable twin where the environment
+    variable ``SKGMMOT_KERNELS`` is "numpy"; that twin for all other arrays.
     """
+    if is_device_array(array):
+        return import_module(_READABLE)
     if not isinstance(array, np.ndarray):
         raise TypeError(
-            f"expected a NumPy array, got {type(array).__name__}; "
-            "convert it with numpy.asarray first"
+            "expected a NumPy array, or one of CuPy, torch or array-api-strict, got "
+            f"{type(array).__name__}; convert it with numpy.asarray first"
         )
     wanted = os.environ.get("SKGMMOT_KERNELS", "numba")
     if wanted not in _MODULES:
