@@ -9,7 +9,6 @@ from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of, in_memory, in_parts
 from skgmmot._blocks._row_arrays import Rows, like_rows_of, numpy_type
-from skgmmot.estimators._base import Progress
 from skgmmot.estimators._class_labels import checked_labels, labels_of_source, numbered
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
@@ -22,6 +21,7 @@ from skgmmot.estimators._classes import (
     moved,
 )
 from skgmmot.estimators._domains import split_rows
+from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
