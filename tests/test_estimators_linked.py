@@ -563,7 +563,8 @@ def test_grid_search_with_routed_domains(small):
 
 def test_saturation_is_announced_by_link():
     X, days = course([0, 1, 2])
-    X[days == 2] *= 100.0
+    X -= 2.0 * days[:, None]
+    X[days == 2] += 100.0
     model = LinkedGaussianMixture(
         3, reg=0.0, reg_m=0.1, align=None, cost_scale=1.0, random_state=0
     )

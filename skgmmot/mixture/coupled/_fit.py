@@ -204,21 +204,20 @@ def matching_orders(
     for branch in tree:
         if branch.link is None or not free[branch.sample]:
             continue
-        plan, at = _directed(plans, branch), branch.parent
+        plan, at = _directed(plans[branch.link], branch), branch.parent
         while plan.shape[0] != plan.shape[1] and at in before:
             former = before[at]
             if former.link is None:
                 break
             mass = plan.sum(axis=1, keepdims=True)
             shares = np.divide(plan, mass, out=np.zeros_like(plan), where=mass > 0.0)
-            plan, at = _directed(plans, former) @ shares, former.parent
+            plan, at = _directed(plans[former.link], former) @ shares, former.parent
         if plan.shape[0] == plan.shape[1]:
             plan = plan[orders.get(at, slice(None))]
             orders[branch.sample] = linear_sum_assignment(-plan)[1]
     return orders
 
 
-def _directed(plans: Sequence[np.ndarray], branch: Branch) -> np.ndarray:
+def _directed(plan: np.ndarray, branch: Branch) -> np.ndarray:
     # From the sample before, whichever side of the link that is.
-    plan = plans[branch.link or 0]
     return plan.T if branch.forward else plan
