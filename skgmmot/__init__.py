@@ -8,6 +8,7 @@ from skgmmot.display import (
 )
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.estimators._linked import LinkedGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._transformer import GMMOTTransformer
 
@@ -18,6 +19,7 @@ __all__ = [
     "CouplingDisplay",
     "GMMOTClassifier",
     "GMMOTTransformer",
+    "LinkedGaussianMixture",
     "MixtureDisplay",
     "ObjectiveDisplay",
     "PathDisplay",
