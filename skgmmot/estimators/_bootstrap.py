@@ -68,7 +68,7 @@ class NumberBootstrap(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """One draw: the fields of `CoupledBootstrap` that are arrays, without first axis."""
+    """One draw: the arrays of `CoupledBootstrap` without their first axis."""
 
     source_weights: np.ndarray
     target_weights: np.ndarray
@@ -110,7 +110,8 @@ def checked_draws(n_bootstraps: Any, confidence_level: Any) -> tuple[int, float]
 def interval(draws: np.ndarray, level: float) -> np.ndarray:
     """Quantiles of draws (B, ...) that hold the middle `level`, (2, ...)."""
     ends = 0.5 - 0.5 * level, 0.5 + 0.5 * level
-    return np.quantile(draws, ends, axis=0).astype(draws.dtype)
+    # (B + 1) p: what the ends leave out on average is right for few draws as well.
+    return np.quantile(draws, ends, axis=0, method="weibull").astype(draws.dtype)
 
 
 def gathered(draws: list[Draw], level: float, debiased: Any = None) -> CoupledBootstrap:

@@ -1,9 +1,9 @@
 """Balanced plans whose regularisation cancels, for intervals about the true plan.
 
-The entropic plan is smooth in the weights, but it lies about a plan that is not the true
+The entropic plan is smooth in the weights, but lies about a plan that is not the true
 one; the exact plan is not smooth where an entry has just left zero, as where both sides
-have equal weights. Between the two stands the programme whose *dual* has the entropy: an
-entry may be negative, and costs r exp(-entry / r),
+have equal weights. Between the two stands the programme whose *dual* has the entropy:
+an entry may be negative, and costs r exp(-entry / r),
 
     minimise  <C, plan> + r sum exp(-plan / r)   given the marginals.
 
@@ -15,12 +15,12 @@ truth is estimated as often below 0 as above.
 
 import numpy as np
 
-_MOST_STEPS = 100
-_SETTLED = 1e-9  # largest marginal that is still missed
-_WIDEST = 28.0  # entry / r, beyond which the slack of an entry is lost in rounding
+_MOST_STEPS = 50
+_SETTLED = 1e-5  # largest marginal that is still missed; the rest is mended
+_WIDEST = 30.0  # entry / r, beyond which the slack of an entry is lost in rounding
 _BOUNDARY = 0.9  # of the way to the first slack that would be 0
 _SHARE = 0.25  # of a Newton decrement, that a step must bring
-_SHORTEST = 1e-12
+_SHORTEST = 1e-4
 
 Weights = tuple[np.ndarray, np.ndarray]
 
@@ -62,11 +62,11 @@ def dual_penalised_plan(
     k0, k1 = costs.shape
     f, g = np.zeros(k0), np.full(k1, costs.min() - 1.0)
     value = _dual(costs, (f, g), weights, strength)
-    plan = np.outer(*weights)
+    plan, slack = np.outer(*weights), np.ones_like(costs)
     for _ in range(_MOST_STEPS):
         slack = costs - f[:, None] - g
         plan = -strength * np.log(slack)
-        missing = np.concatenate([w - plan.sum(1 - i) for i, w in enumerate(weights)])
+        missing = _missing(plan, weights)
         if np.abs(missing).max() < _SETTLED:
             break
         step = _newton(strength / slack, missing)
@@ -76,11 +76,24 @@ def dual_penalised_plan(
         while True:
             trial = f + length * step[:k0], g + length * step[k0:]
             found = _dual(costs, trial, weights, strength)
-            if found >= value + gain * length or length < _SHORTEST:
+            if found >= value + gain * length:
                 break
             length *= 0.5
+            if length < _SHORTEST:  # the objective has no more digits
+                return _mended(plan, strength / slack, weights)
         (f, g), value = trial, found
-    return plan
+    return _mended(plan, strength / slack, weights)
+
+
+def _missing(plan: np.ndarray, weights: Weights) -> np.ndarray:
+    return np.concatenate([w - plan.sum(axis=1 - i) for i, w in enumerate(weights)])
+
+
+def _mended(plan: np.ndarray, mobility: np.ndarray, weights: Weights) -> np.ndarray:
+    # What rounding of tiny slacks took from the marginals goes to large entries.
+    potentials = _newton(mobility, _missing(plan, weights))
+    k0 = len(plan)
+    return plan + mobility * (potentials[:k0, None] + potentials[k0:])
 
 
 def _dual(
