@@ -40,8 +40,8 @@ def make_time_course(
     """Generate samples of five times from populations whose lineages are known.
 
     Five lineages move along curves. Lineages 0, 1 and 2 are one population until time
-    0.25, when 2 leaves; 0 and 1 part at time 2.25. Lineage 3 is a population of its own,
-    and so is 4 where there is one.
+    0.25, when 2 leaves; 0 and 1 part at time 2.25. Lineage 3 is a population of its
+    own, and so is 4 where there is one.
 
     Parameters
     ----------

@@ -3,18 +3,18 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._checks import check_choice, check_real, message
+from skgmmot._checks import check_choice, check_real, is_real, message
 from skgmmot.estimators._holdout import METRICS, holdout_score
-from skgmmot.estimators._linked_ways import Step, is_time, step_map, way
+from skgmmot.estimators._linked_base import LinkedPredictions
+from skgmmot.estimators._linked_graph import Label
 from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.linalg._shrinkage import Affine
 from skgmmot.transport._component_maps import MixtureMap
-from skgmmot.transport._frame import Frame
+from skgmmot.transport._frame import Frame, passages
 from skgmmot.transport._framed_interpolation import framed_interpolation
 from skgmmot.transport._map import check_movable, checked_method
 
@@ -23,44 +23,35 @@ _TRIED = 21  # times of a link that are tried before the best is refined
 _REFINED = 20
 
 
-class LinkedPaths(BaseEstimator):
-    """Methods of an estimator with domains_, mixtures_, links_ and couplings_."""
+class LinkedPaths(LinkedPredictions):
+    """Methods of an estimator with alignments_ and cost_scales_ of its links, too."""
 
-    domains_: Any
-    mixtures_: list[Any]
-    links_: list[tuple[Any, Any]]
-    couplings_: list[np.ndarray]
+    links_: list[tuple[Label, Label]]
+    costs_: list[np.ndarray]
     alignments_: list[Affine]
     cost_scales_: list[np.ndarray]
 
     # Pieces
 
-    def _place(self, label: Any, name: str) -> int:
-        """The index of a sample, by its label."""
-        labels = list(self.domains_)
-        for i, known in enumerate(labels):
-            if type(label) is type(known) or is_time(label):
-                if known == label:
-                    return i
-        shown = ", ".join(map(str, labels))
-        raise ValueError(message(name, f"one of {shown}", repr(label)))
-
     def _frame(self, link: int) -> Frame:
         return Frame(self.alignments_[link], self.cost_scales_[link])
 
-    def _ends(self, link: int) -> tuple[Any, Any]:
-        first, second = self.links_[link]
-        places = self._place(first, "links"), self._place(second, "links")
-        return self.mixtures_[places[0]], self.mixtures_[places[1]]
+    def _ends(self, link: int) -> tuple[Mixture, Mixture]:
+        ends = self._links[link]
+        return as_mixture(self.mixtures_[ends.first]), as_mixture(
+            self.mixtures_[ends.second]
+        )
 
-    def _step_map(self, step: Step) -> MixtureMap:
-        ends, coupling = self._ends(step.link), self.couplings_[step.link]
-        return step_map(ends, coupling, self._frame(step.link), step.forward)
-
-    def _steps(self, source: Any, target: Any) -> list[Step]:
-        labels = list(self.domains_)
-        start = labels[self._place(source, "source")]
-        return way(self.links_, start, labels[self._place(target, "target")])
+    def _link_map(
+        self, link: int, forward: bool, coupling: np.ndarray | None = None
+    ) -> MixtureMap:
+        """The maps of a link in one of its directions; of another coupling."""
+        first, second = self._ends(link)
+        there, back = passages(self._frame(link))
+        coupling = self.couplings_[link] if coupling is None else coupling
+        if forward:
+            return MixtureMap(first, second, coupling, there)
+        return MixtureMap(second, first, coupling.T, back)
 
     def _link_at(self, t: float) -> tuple[int, float]:
         """The shortest link that spans a time, and where on it the time is."""
@@ -118,7 +109,7 @@ class LinkedPaths(BaseEstimator):
             if is_time(label) and float(label) == t:
                 return as_mixture(mixture)
         link, part = self._link_at(t)
-        source, target = (as_mixture(end) for end in self._ends(link))
+        source, target = self._ends(link)
         coupling = np.asarray(self.couplings_[link], np.float64)
         return framed_interpolation(
             source, target, part, coupling, self._frame(link), max_growth
@@ -163,8 +154,10 @@ class LinkedPaths(BaseEstimator):
         checked_method(method)
         X = check_movable(check_rows(self, X))
         rng = check_random_state(random_state)
-        for step in self._steps(source, target):
-            X = self._step_map(step).move(X, method, rng=rng)
+        way = self._way(self._place(source, "source"), self._place(target, "target"))
+        for branch in way:
+            assert branch.link is not None
+            X = self._link_map(branch.link, branch.forward).move(X, method, rng=rng)
         return X
 
     def velocity(self, X: Any, domain: Any) -> np.ndarray:
@@ -192,18 +185,19 @@ class LinkedPaths(BaseEstimator):
             Where the label is unknown or the sample has no link.
         """
         check_is_fitted(self)
-        label = list(self.domains_)[self._place(domain, "domain")]
+        place = self._place(domain, "domain")
         X = check_movable(check_rows(self, X))
         found = []
-        for i, (first, second) in enumerate(self.links_):
-            if label not in (first, second):
+        for i, (link, (first, second)) in enumerate(
+            zip(self._links, self.links_, strict=True)
+        ):
+            if place not in (link.first, link.second):
                 continue
             length = 1.0
             if is_time(first) and is_time(second):
                 length = float(second) - float(first)
-            forward = label == first
-            step = Step(i, label, second if forward else first, forward)
-            moved = self._step_map(step).move(X).astype(np.float64)
+            forward = place == link.first
+            moved = self._link_map(i, forward).move(X).astype(np.float64)
             found.append((moved - X) / (length if forward else -length))
         if not found:
             raise ValueError(message("domain", "a sample with a link", repr(domain)))
@@ -335,6 +329,11 @@ class LinkedPaths(BaseEstimator):
                     cost=float(costs[k, column]),
                 )
         return graph
+
+
+def is_time(label: Any) -> bool:
+    """Whether a label is a number that may be read as a time."""
+    return is_real(label) and not isinstance(label, bool)
 
 
 def _refined(score: Any, low: float, high: float) -> float:
