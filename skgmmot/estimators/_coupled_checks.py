@@ -45,3 +45,11 @@ def checked_start(start: Any, name: str, covariance_type: str) -> Parameters:
         mend = "give such, or set covariance_type='full'"
         raise ValueError(message(name, expected, "several", mend))
     return given_parameters(kind, mixture)
+
+
+def check_linear_form(align: str | None, covariance_type: str) -> None:
+    """Refuse a linear alignment of diagonal covariances."""
+    if align == "linear" and not TYPES[covariance_type].full_form:
+        expected = "None, 'shift' or 'scale', since covariance_type is 'diag'"
+        mend = "set covariance_type='full' or 'tied'"
+        raise ValueError(message("align", expected, "'linear'", mend))

@@ -23,7 +23,7 @@ from skgmmot.mixture.coupled._records import (
     check_links,
     sample_moments,
 )
-from skgmmot.transport._plan import TransportPlan
+from skgmmot.mixture.coupled._tree import Branch
 
 _TRIAL_ITERATIONS = 4  # after which the start with the best objective is kept
 _PLAIN_ITERATIONS = 10  # most fits are done by then, and a leap costs a plan
@@ -169,20 +169,41 @@ def _e_step_from(
     )
 
 
-def matched(
-    point: Point, plan: TransportPlan, kind: Any
-) -> tuple[Point, TransportPlan]:
-    """Target components reordered so that the trace of the plan is largest."""
-    order = linear_sum_assignment(-plan.coupling)[1]
-    source, target = point
-    target = Parameters(
-        target.weights[order],
-        np.ascontiguousarray(target.means[order]),
-        np.ascontiguousarray(kind.take(target.covariances, order)),
-        np.ascontiguousarray(kind.take(target.factors, order)),
+def taken(kind: Any, side: Parameters, order: np.ndarray) -> Parameters:
+    """A mixture with its components in another order."""
+    return Parameters(
+        side.weights[order],
+        np.ascontiguousarray(side.means[order]),
+        np.ascontiguousarray(kind.take(side.covariances, order)),
+        np.ascontiguousarray(kind.take(side.factors, order)),
     )
-    return (source, target), plan._replace(
-        coupling=plan.coupling[:, order],
-        costs=plan.costs[:, order],
-        potentials=(plan.potentials[0], plan.potentials[1][order]),
-    )
+
+
+def matching_orders(
+    plans: Sequence[np.ndarray], free: Sequence[bool], tree: Sequence[Branch]
+) -> dict[int, np.ndarray]:
+    """Orders of components in which label j is one population along the links.
+
+    Parameters
+    ----------
+    plans : list of ndarray
+        The coupling of each link.
+    free : list of bool
+        Whether the components of a sample may be reordered.
+    tree : list of Branch
+
+    Returns
+    -------
+    orders : dict of ndarray
+        Of the samples that are reordered. Where a sample has as many components as the
+        one before it, the trace of the coupling of the two is largest.
+    """
+    orders: dict[int, np.ndarray] = {}
+    for branch in tree:
+        if branch.link is None or not free[branch.sample]:
+            continue
+        plan = plans[branch.link].T if branch.forward else plans[branch.link]
+        if plan.shape[0] == plan.shape[1]:
+            plan = plan[orders.get(branch.parent, slice(None))]
+            orders[branch.sample] = linear_sum_assignment(-plan)[1]
+    return orders

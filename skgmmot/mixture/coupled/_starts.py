@@ -1,4 +1,4 @@
-"""Starts of the coupled fit: pooled, independent, given.
+"""Starts of the coupled fit: pooled, independent, from a neighbour, given.
 
 They are made in coordinates in which samples are alike and features have no unit, and
 told in those of the data.
@@ -19,6 +19,7 @@ from skgmmot.mixture._path import Search
 from skgmmot.mixture._starts import start_parameters
 from skgmmot.mixture.coupled._fit import Point
 from skgmmot.mixture.coupled._records import parameters_of
+from skgmmot.mixture.coupled._tree import Branch
 
 _RIDGE = 1e-6  # part of the mean variance
 _START_ROWS = 4000  # at least, from which a start is fitted
@@ -167,6 +168,45 @@ def _alone(kind: Any, sample: Sample, size: int, recipe: Recipe) -> Parameters:
     return _moved(kind, found, sample.alone.back)
 
 
+def neighbour_start(
+    kind: Any,
+    samples: Sequence[Sample],
+    sizes: Sequence[int],
+    given: Given,
+    recipe: Recipe,
+    tree: Sequence[Branch],
+) -> Point:
+    """A mixture of one sample, and each next one fitted from its neighbour's.
+
+    A neighbour of another size, or without rows, is no place to begin.
+    """
+    found: dict[int, Parameters] = {}
+    root = tree[0].parent
+    for t, parent in ((root, root), *((branch[0], branch[1]) for branch in tree)):
+        sample, former, known = samples[t], found.get(parent), given[t]
+        if known is not None:
+            found[t] = known
+        elif former is None or len(former.weights) != sizes[t]:
+            found[t] = _alone(kind, sample, sizes[t], recipe)
+        else:
+            found[t] = _followed(kind, former, samples[parent], sample, recipe)
+    return tuple(found[t] for t in range(len(samples)))
+
+
+def _followed(
+    kind: Any, former: Parameters, home: Sample, sample: Sample, recipe: Recipe
+) -> Parameters:
+    if sample.blocks is None:
+        raise ValueError("samples: expected rows of a sample without a mixture.")
+    rows, weights = sample.blocks.sample_rows(
+        len(former.weights), recipe.rng, _START_ROWS
+    )
+    common = _moved(kind, former, home.pooled)
+    blocks = blocks_of(sample.pooled.of(rows), weights, recipe.n_threads)
+    found = run(_problem(kind, blocks, recipe), common, _CONTROL).state.parameters
+    return _moved(kind, found, sample.pooled.back)
+
+
 def shifted_start(kind: Any, samples: Sequence[Sample], given: Given) -> Point:
     """The first given mixture, moved onto each sample that has none."""
     mixture, home = next(
@@ -190,8 +230,9 @@ def starts(
     sizes: Sequence[int],
     given: Given,
     recipe: Recipe,
+    tree: Sequence[Branch],
 ) -> list[Point]:
-    """Points to start from, by the names of the methods."""
+    """Points to start from, by the names of the methods; `tree` is of the links."""
     points = []
     n_given = sum(mixture is not None for mixture in given)
     for method in methods:
@@ -199,6 +240,8 @@ def starts(
             point = pooled_start(kind, samples, sizes[0], recipe)
         elif method == "pooled":
             point = shifted_start(kind, samples, given)
+        elif method == "neighbour":
+            point = neighbour_start(kind, samples, sizes, given, recipe, tree)
         else:
             point = independent_start(kind, samples, sizes, given, recipe)
         points.append(point)

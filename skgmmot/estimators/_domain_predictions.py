@@ -1,0 +1,262 @@
+"""What fitted mixtures of several domains can do: densities, labels, criteria."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skgmmot._checks import message
+from skgmmot.estimators._domains import DomainAware
+from skgmmot.estimators._validation import check_rows, check_weights
+
+
+class DomainPart(NamedTuple):
+    """A domain's mixture, and which rows are its own."""
+
+    mixture: Any
+    rows: np.ndarray  # bool
+    free: bool  # whether it was fitted
+
+
+class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
+    """Methods of an estimator with a mixture for each domain."""
+
+    _has_domains: bool  # whether fit was given labels
+
+    def _parts(self, sample_domain: Any, n_rows: int) -> Sequence[DomainPart]:
+        """The domains and their rows; every row is in one of them."""
+        raise NotImplementedError
+
+    def _by_domain(
+        self, X: np.ndarray, parts: Sequence[DomainPart], method: str
+    ) -> np.ndarray:
+        """Apply a method of the mixtures to the rows of their domains."""
+        out = None
+        width = max(len(part.mixture.weights_) for part in parts)
+        for mixture, rows, _ in parts:
+            if not rows.any():
+                continue
+            values = getattr(mixture, method)(X if rows.all() else X[rows])
+            if out is None:
+                shape = (len(X),) if values.ndim == 1 else (len(X), width)
+                out = np.zeros(shape, values.dtype)
+            if values.ndim == 1:
+                out[rows] = values
+            else:
+                out[rows, : values.shape[1]] = values
+        return out
+
+    def _predicted(self, X: Any, sample_domain: Any, method: str) -> np.ndarray:
+        check_is_fitted(self)
+        X = check_rows(self, X)
+        return self._by_domain(X, self._parts(sample_domain, len(X)), method)
+
+    def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
+        """Label rows by the component with the largest posterior in their domain.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to label.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains; without them rows are of the first, the source.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            Index of a component.
+        """
+        return self._predicted(X, sample_domain, "_labels")
+
+    def fit_predict(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> np.ndarray:
+        """Fit, then label the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of all domains.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+            Index of a component.
+        """
+        self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
+        return self.predict(X, sample_domain=sample_domain)
+
+    def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
+        """Posterior probabilities of the components of each row's domain.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains; without them rows are of the first, the source.
+
+        Returns
+        -------
+        posteriors : ndarray of shape (n_samples, max(n_components))
+            Rows sum to 1; columns that a domain does not have are 0.
+        """
+        return self._predicted(X, sample_domain, "_posteriors")
+
+    def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
+        """Log density of each row under the mixture of its domain, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to evaluate.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains; without them rows are of the first, the source.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            Of the floating type of X.
+        """
+        return self._predicted(X, sample_domain, "_log_density")
+
+    def score(
+        self,
+        X: Any,
+        y: object = None,
+        *,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
+        """Mean over the domains present of the domain's mean log-likelihood.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to evaluate.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains; without them rows are of the first, the source.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        score : float
+            In nats a sample, without the transport term.
+
+        Raises
+        ------
+        ValueError
+            Without labels after a fit that had them: rows of all domains would be
+            scored under one mixture.
+        """
+        sums = self._log_likelihoods(X, sample_domain, sample_weight, "score")
+        return float(np.mean([total / mass for _, total, mass in sums]))
+
+    def _log_likelihoods(
+        self, X: Any, sample_domain: Any, sample_weight: Any, method: str
+    ) -> list[tuple[DomainPart, float, float]]:
+        """The domains that have rows with their log-likelihoods and masses."""
+        check_is_fitted(self)
+        X = check_rows(self, X)
+        if sample_domain is None and self._has_domains:
+            expected = f"labels in {method}, since fit was given some"
+            mend = (
+                "pass them; in a grid search or a cross-validation enable metadata "
+                "routing, sklearn.set_config(enable_metadata_routing=True), which "
+                "hands them on"
+            )
+            raise ValueError(message("sample_domain", expected, None, mend))
+        parts = self._parts(sample_domain, len(X))
+        log_density = self._by_domain(X, parts, "_log_density").astype(np.float64)
+        weights = check_weights(sample_weight, log_density[:, None])
+        weights = np.ones(len(log_density)) if weights is None else weights
+        sums = [
+            (
+                part,
+                float(weights[part.rows] @ log_density[part.rows]),
+                float(weights[part.rows].sum()),
+            )
+            for part in parts
+        ]
+        return [found for found in sums if found[2] > 0.0]
+
+    def _information(
+        self, X: Any, sample_domain: Any, sample_weight: Any, criterion: str
+    ) -> float:
+        """Sum over the domains, but frozen ones, of their criteria."""
+        total = 0.0
+        for part, value, mass in self._log_likelihoods(
+            X, sample_domain, sample_weight, criterion
+        ):
+            if part.free:
+                price = np.log(mass) if criterion == "bic" else 2.0
+                total += part.mixture._n_parameters() * price - 2.0 * value
+        return float(total)
+
+    def bic(
+        self, X: Any, *, sample_domain: Any = None, sample_weight: Any = None
+    ) -> float:
+        r"""Bayesian information criterion, the lower the better.
+
+        .. math:: \sum_{s} \big( -2 \log L_s + p_s \log \sum_{i \in s} w_i \big)
+
+        over the domains s, p their free parameters; a frozen domain takes no part.
+        Fits with different `transport_weight` have the same price, so that it chooses
+        numbers of components, not that.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of all domains.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        bic : float
+            In nats.
+        """
+        return self._information(X, sample_domain, sample_weight, "bic")
+
+    def aic(
+        self, X: Any, *, sample_domain: Any = None, sample_weight: Any = None
+    ) -> float:
+        r"""Akaike information criterion, the lower the better.
+
+        .. math:: \sum_{s} \big( -2 \log L_s + 2 p_s \big)
+
+        over the domains s, as in `bic`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of all domains.
+        sample_domain : array-like of shape (n_samples,), default=None
+            Labels of the domains.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        aic : float
+            In nats.
+        """
+        return self._information(X, sample_domain, sample_weight, "aic")
