@@ -1,9 +1,7 @@
 """How sure a coupled fit is: the same fit under other weights of the rows."""
 
-from copy import copy
 from typing import Any
 
-import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,23 +13,16 @@ from skgmmot.estimators._bootstrap import (
     Draw,
     checked_draws,
     gathered,
-    row_weights,
 )
 from skgmmot.estimators._coupled_fit import CoupledEstimator
+from skgmmot.estimators._graph_fit import Samples, ratio
+from skgmmot.estimators._resampling import Outcome, Resampling
 from skgmmot.estimators._validation import check_rows, check_weights
-from skgmmot.mixture._fit import Control
+from skgmmot.linalg._covariances import TYPES
+from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture.coupled._domains import dense_mixture
-from skgmmot.mixture.coupled._fit import CoupledState, Point
-from skgmmot.mixture.coupled._m_step import transport_plans
-from skgmmot.mixture.coupled._records import CoupledProblem
-from skgmmot.mixture.coupled._resampled import resampled_fit, rows_alone
-from skgmmot.transport._debiased import debiased_plan
+from skgmmot.mixture.coupled._records import Link
 from skgmmot.transport._mw2 import mw2_distance
-
-# Mass at which the dual penalty of a plan acts, by the rows of the smaller side: above
-# what chance does to a share, n^(-1/2), and vanishing too.
-_STRENGTH_POWER = -1.0 / 3.0
-_STRENGTH = 0.4
 
 
 class BootstrapsCoupled(CoupledEstimator):
@@ -107,84 +98,51 @@ class BootstrapsCoupled(CoupledEstimator):
             mend = "a sample that is coupled with itself has no second one to vary"
             raise ValueError(message("sample_domain", expected, None, mend))
         rng = check_random_state(random_state)
-        sides = self._rows(X, weights, sample_domain)
+        samples = self._bootstrapped(X, weights, sample_domain)
         progress = Progress(verbose, 10)
         draws: list[tuple[Draw, Draw]] = []
         progress.begin(0)
+        kind = TYPES[self.covariance_type]
         with one_blas_thread():
-            fit = _Resampling(self, n_jobs)
+            fit = Resampling(self, samples, n_jobs)
             for i in range(number):
-                draws.append(fit.draw(sides, rng, X.dtype))
+                plain, debiased = fit.draw(rng)
+                pair = _told(plain, kind, X.dtype), _told(debiased, kind, X.dtype)
+                draws.append(pair)
                 progress.step(i + 1, 0.0)
-        plain, debiased = zip(*draws, strict=True)
-        return gathered(plain, level, gathered(debiased, level))
+        return gathered(
+            [plain for plain, _ in draws],
+            level,
+            gathered([debiased for _, debiased in draws], level),
+        )
 
-
-class _Resampling:
-    """One fitted estimator, to be fitted again with other weights."""
-
-    def __init__(self, fitted: CoupledEstimator, n_jobs: int | None) -> None:
-        self.fit = copy(fitted)  # the numbers of components are those that were found
-        self.fit.n_components = fitted.coupling_.shape
-        self.fit.n_jobs = n_jobs
-        self.reg_m = fitted._checked_reg_m()
-        self.given = fitted._checked_starts(fitted.n_features_in_)
-        self.point = fitted._former_point(self.given)
-        accelerate = fitted.accelerate == "auto" or bool(fitted.accelerate)
-        self.control = Control(fitted.tol, fitted.max_iter, accelerate)
-
-    def draw(self, sides: Any, rng: Any, dtype: Any) -> tuple[Draw, Draw]:
-        """What one draw of weights leads to, and the same without regularisation."""
-        drawn = [
-            None if side is None else (side[0], row_weights(len(side[0]), side[1], rng))
-            for side in sides
-        ]
-        problem = self.fit._setting(drawn, self.given, self.reg_m).problem
-        state = resampled_fit(problem, self.point, self.control)
-        return (
-            _draw(problem, state.point, state, dtype),
-            _debiased(problem, rows_alone(problem, state), state, dtype),
+    def _bootstrapped(self, X: Any, weights: Any, sample_domain: Any) -> Samples:
+        """What the fit was fitted to, with the numbers of components that it found."""
+        sides = "source", "target"
+        return Samples(
+            sides,
+            self._rows(X, weights, sample_domain),
+            self._checked_starts(self.n_features_in_),
+            tuple(self.frozen == side for side in sides),
+            (Link(0, 1),),
+            self.coupling_.shape,
+            self._checked_reg_m(),
         )
 
 
-def _draw(
-    problem: CoupledProblem, point: Point, state: CoupledState, dtype: Any
-) -> Draw:
-    (found,) = transport_plans(point, problem, warn=False, shifts=state.shifts)
-    plan = found.plan
-    return _told(problem, point, plan.coupling, plan.value, dtype)
-
-
-def _debiased(
-    problem: CoupledProblem, point: Point, state: CoupledState, dtype: Any
-) -> Draw:
-    exact = problem._replace(reg=0.0)
-    (found,) = transport_plans(point, exact, warn=False, shifts=state.shifts)
-    coupling = found.plan.coupling
-    if problem.reg_m is None:
-        masses = [blocks.mass for blocks in problem.blocks if blocks is not None]
-        strength = _STRENGTH * min(masses) ** _STRENGTH_POWER
-        weights = point[0].weights, point[1].weights
-        coupling = debiased_plan(found.plan.costs, weights, strength)
-    return _told(problem, point, coupling, found.plan.value, dtype)
-
-
-def _told(
-    problem: CoupledProblem, point: Point, coupling: np.ndarray, cost: float, dtype: Any
-) -> Draw:
-    source, target = point
+def _told(outcome: Outcome, kind: Any, dtype: Any) -> Draw:
+    """One draw, by the names of the record."""
+    source, target = outcome.point
+    (coupling,), (cost,) = outcome.couplings, outcome.costs
     leaving, arriving = coupling.sum(axis=1), coupling.sum(axis=0)
-    reweighting = np.divide(
-        target.weights, arriving, out=np.zeros_like(arriving), where=arriving > 0.0
-    )
-    distance = mw2_distance(*(dense_mixture(problem.kind, side) for side in point))
+    distance = mw2_distance(*(dense_mixture(kind, side) for side in outcome.point))
     arrays = (
         source.weights,
         target.weights,
         coupling,
-        leaving / source.weights,
-        reweighting,
+        ratio(leaving, source.weights, dtype),
+        ratio(target.weights, arriving, dtype),
         source.means,
         target.means,
     )
-    return Draw(*(array.astype(dtype) for array in arrays), float(cost), distance)
+    return Draw(*(narrowed(array, dtype) for array in arrays), cost, distance)

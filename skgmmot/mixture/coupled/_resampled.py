@@ -9,7 +9,7 @@ from skgmmot.linalg._bures import squared_distances
 from skgmmot.mixture._em import Parameters, Problem, estimate
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture.coupled._domains import dense_mixture
-from skgmmot.mixture.coupled._fit import CoupledState, Point, e_step, run_coupled
+from skgmmot.mixture.coupled._fit import CoupledState, Point, e_step, run_coupled, taken
 from skgmmot.mixture.coupled._records import CoupledProblem
 
 
@@ -27,7 +27,7 @@ def resampled_fit(
     if all(order is None for order in orders):
         return state
     following = tuple(
-        side if order is None else _reordered(problem.kind, side, order)
+        side if order is None else taken(problem.kind, side, order)
         for side, order in zip(state.point, orders, strict=True)
     )
     return e_step(problem, following, shifts=state.shifts)
@@ -56,12 +56,3 @@ def _order(kind: Any, now: Parameters, former: Parameters) -> np.ndarray | None:
         parts += [dense.means * scale, dense.covariances * np.outer(scale, scale)]
     order = linear_sum_assignment(squared_distances(*parts))[1]
     return None if (order == np.arange(len(order))).all() else order
-
-
-def _reordered(kind: Any, side: Parameters, order: np.ndarray) -> Parameters:
-    return Parameters(
-        side.weights[order],
-        np.ascontiguousarray(side.means[order]),
-        np.ascontiguousarray(kind.take(side.covariances, order)),
-        np.ascontiguousarray(kind.take(side.factors, order)),
-    )
