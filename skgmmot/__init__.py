@@ -3,6 +3,7 @@
 from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.estimators._linked import LinkedGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._transformer import GMMOTTransformer
 
@@ -13,6 +14,7 @@ __all__ = [
     "CouplingDisplay",
     "GMMOTClassifier",
     "GMMOTTransformer",
+    "LinkedGaussianMixture",
     "MixtureDisplay",
     "PathDisplay",
     "SparseGaussianMixture",

@@ -23,8 +23,8 @@ class CoupledPredictions(DomainPredictions):
         if mask is None:
             mask = np.ones(n_rows, dtype=bool)
         return [
-            DomainPart(self.source_, mask, self.frozen != "source"),
-            DomainPart(self.target_, ~mask, self.frozen != "target"),
+            DomainPart(self.source_, np.flatnonzero(mask), self.frozen != "source"),
+            DomainPart(self.target_, np.flatnonzero(~mask), self.frozen != "target"),
         ]
 
     def sample(

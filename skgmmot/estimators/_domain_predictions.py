@@ -16,7 +16,7 @@ class DomainPart(NamedTuple):
     """A domain's mixture, and which rows are its own."""
 
     mixture: Any
-    rows: np.ndarray  # bool
+    rows: np.ndarray  # indices
     free: bool  # whether it was fitted
 
 
@@ -36,9 +36,9 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         out = None
         width = max(len(part.mixture.weights_) for part in parts)
         for mixture, rows, _ in parts:
-            if not rows.any():
+            if len(rows) == 0:
                 continue
-            values = getattr(mixture, method)(X if rows.all() else X[rows])
+            values = getattr(mixture, method)(X if len(rows) == len(X) else X[rows])
             if out is None:
                 shape = (len(X),) if values.ndim == 1 else (len(X), width)
                 out = np.zeros(shape, values.dtype)

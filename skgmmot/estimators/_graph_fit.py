@@ -39,7 +39,7 @@ from skgmmot.mixture.coupled._tree import branches
 from skgmmot.transport._plan import TransportPlan
 from skgmmot.transport._shift import ShiftedPlan
 
-_OFFERED = 10  # components that "bic" tries at most
+OFFERED = 10  # components that "bic" tries at most
 _SATURATED = 0.01  # transported mass below which a warning is due
 _GIVEN_UP = 1.0  # nats of a sample's likelihood above which a warning is due
 # Of the EM that tells what a sample would gain by itself.
@@ -158,15 +158,14 @@ class GraphEstimator(DomainPredictions):
         kind, samples = problem.kind, domains.samples
         rng = check_random_state(self.random_state)
         recipe = Recipe(domains.first_ridge, rng, self.n_jobs)
-        d = len(domains.ridges[0])
-        least = 5.0 * (d + 1) if kind.full_form else 10.0
+        least = least_mass(kind, len(domains.ridges[0]))
         if problem.reg_m is not None and problem.links[0].free_shift:
-            sizes = [number_of(kind, [x], _OFFERED, least, recipe) for x in samples]
+            sizes = [number_of(kind, [x], OFFERED, least, recipe) for x in samples]
             given = (None,) * len(samples)
             alone = independent_start(kind, samples, sizes, given, recipe)
             plans = transport_plans(alone, problem, warn=False)
             domains = domains.aligned_by([found.shift for found in plans])
-        return domains, number_of(kind, domains.samples, _OFFERED, least, recipe)
+        return domains, number_of(kind, domains.samples, OFFERED, least, recipe)
 
     # Runs
 
@@ -339,6 +338,11 @@ class GraphEstimator(DomainPredictions):
                 f"transport_weight={self.transport_weight:g}, set reg_m, or choose an "
                 "align that takes more of the difference upon itself."
             )
+
+
+def least_mass(kind: Any, d: int) -> float:
+    """Of the rows that a component must have, where their number is to be found."""
+    return 5.0 * (d + 1) if kind.full_form else 10.0
 
 
 def _first_of(links: Sequence[Link], given: Given) -> int:

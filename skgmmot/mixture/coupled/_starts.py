@@ -132,6 +132,21 @@ def number_of(
     return search.finish()
 
 
+def pooled_mixture(
+    kind: Any, samples: Sequence[Sample], back: Coordinates, size: int, recipe: Recipe
+) -> Parameters:
+    """One mixture of all rows, where they are alike, converged and moved by `back`."""
+    blocks = _together(samples, size, recipe)
+    problem = _problem(kind, blocks, recipe)
+    start = start_parameters(problem, size, "kmeans", recipe.rng, (None,) * 3)
+    return _moved(kind, run(problem, start, _SEARCH).state.parameters, back)
+
+
+def pooled_deviations(samples: Sequence[Sample], recipe: Recipe) -> np.ndarray:
+    """Deviation of each feature over all samples, where they are alike; (d,)."""
+    return np.sqrt(_together(samples, 1, recipe).mean_and_variances()[1])
+
+
 def pooled_start(
     kind: Any, samples: Sequence[Sample], size: int, recipe: Recipe
 ) -> Point:

@@ -1,0 +1,124 @@
+"""What fitted linked mixtures can do, by domain and along the links."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skgmmot._checks import message
+from skgmmot.estimators._domain_predictions import DomainPart, DomainPredictions
+from skgmmot.estimators._linked_graph import Label, labelled_rows, place_of
+from skgmmot.estimators._sparse import SparseGaussianMixture
+from skgmmot.mixture.coupled._records import Link
+from skgmmot.mixture.coupled._tree import Branch, branches
+
+
+class LinkedPredictions(DomainPredictions):
+    """Methods of an estimator with mixtures_ and couplings_ of domains_ and links_."""
+
+    domains_: list[Label]
+    mixtures_: list[SparseGaussianMixture]
+    couplings_: list[np.ndarray]
+    _links: list[Link]  # indices of domains
+    _frozen: list[bool]
+
+    def _parts(self, sample_domain: Any, n_rows: int) -> list[DomainPart]:
+        if sample_domain is None:
+            if self._has_domains:
+                expected = f"a label for each row, of {self.domains_}"
+                raise ValueError(message("sample_domain", expected, None))
+            first = self._frozen.index(False)
+            return [DomainPart(self.mixtures_[first], np.arange(n_rows), True)]
+        found = labelled_rows(sample_domain, n_rows)
+        parts = []
+        for i, label in enumerate(found.labels):
+            t = self._place(label, "sample_domain")
+            parts.append(
+                DomainPart(self.mixtures_[t], found.rows(i), not self._frozen[t])
+            )
+        return parts
+
+    def _place(self, label: Any, name: str) -> int:
+        return place_of(label, self.domains_, name)
+
+    def _way(self, source: int, target: int) -> list[Branch]:
+        """Links from one domain to another, in order; the shortest way."""
+        tree = {b.sample: b for b in branches(len(self.domains_), self._links, target)}
+        way = []
+        while source != target:
+            branch = tree[source]
+            if branch.link is None:
+                a, b = self.domains_[source], self.domains_[target]
+                expected = "domains that links join"
+                raise ValueError(message("domains", expected, f"{a!r} and {b!r}"))
+            way.append(branch)
+            source = branch.parent
+        return way
+
+    def coupling(self, source: Label, target: Label) -> np.ndarray:
+        r"""Mass that goes from component to component between two domains.
+
+        Of linked domains the fitted coupling; of others composed along the shortest way
+        of links,
+
+        .. math:: \gamma_{ac} = \gamma_{ab} \, \mathrm{diag}(1 / \pi_b) \, \gamma_{bc}.
+
+        Parameters
+        ----------
+        source, target : label
+            Labels of two domains.
+
+        Returns
+        -------
+        coupling : ndarray of shape (n_source_components, n_target_components)
+            For twice the same domain its weights on the diagonal.
+
+        Raises
+        ------
+        ValueError
+            Where no links join them.
+        """
+        check_is_fitted(self)
+        a, b = self._place(source, "source"), self._place(target, "target")
+        if a == b:
+            return np.diag(self.mixtures_[a].weights_)
+        way = self._way(a, b)
+        total = None
+        for branch in way:
+            number = branch.link
+            assert number is not None
+            plan = self.couplings_[number]
+            plan = plan if branch.forward else plan.T
+            if total is None:
+                total = plan.copy()
+            else:
+                weights = self.mixtures_[branch.sample].weights_
+                shares = np.zeros_like(plan)
+                np.divide(plan, weights[:, None], out=shares, where=plan > 0.0)
+                total = total @ shares
+        return total
+
+    def sample(
+        self, n_samples: int = 1, sample_domain: Label | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows from one of the mixtures.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many, at least 1.
+        sample_domain : label, default=None
+            Which domain's; after a fit without labels the first one's.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The rows, ordered by component.
+        labels : ndarray of shape (n_samples,), int64
+            The component that each row comes from.
+        """
+        check_is_fitted(self)
+        if sample_domain is None and not self._has_domains:
+            return self.mixtures_[self._frozen.index(False)].sample(n_samples)
+        place = self._place(sample_domain, "sample_domain")
+        return self.mixtures_[place].sample(n_samples)

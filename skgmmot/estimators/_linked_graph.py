@@ -1,0 +1,134 @@
+"""Labels of many domains, and the links between them."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from skgmmot._checks import is_real, message, naming
+from skgmmot.mixture.coupled._records import Link
+
+Label = Hashable
+
+
+class Labelled(NamedTuple):
+    """Which domain each row is of."""
+
+    labels: list[Label]  # sorted
+    order: np.ndarray  # indices of rows, domain after domain, in order within each
+    starts: list[int]  # where each domain begins in `order`, and the end
+
+    def rows(self, number: int) -> np.ndarray:
+        """Indices of the rows of a domain."""
+        return self.order[self.starts[number] : self.starts[number + 1]]
+
+
+def labelled_rows(sample_domain: Any, n_rows: int) -> Labelled:
+    """Sort rows by their labels, numbers or strings.
+
+    Raises
+    ------
+    ValueError
+        For labels of the wrong number, missing ones, or of types that do not compare.
+    """
+    with naming("sample_domain", f"{n_rows} labels"):
+        labels = column_or_1d(np.asarray(sample_domain))
+    if len(labels) != n_rows:
+        expected = f"one label for each of the {n_rows} rows of X"
+        raise ValueError(message("sample_domain", expected, len(labels)))
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        got = "NaN or infinity"
+        raise ValueError(message("sample_domain", "finite labels", got))
+    try:
+        found, codes = np.unique(labels, return_inverse=True)
+    except TypeError:
+        expected = "numbers or strings, all of one kind"
+        got = f"types {sorted({type(x).__name__ for x in labels.tolist()})}"
+        raise ValueError(message("sample_domain", expected, got)) from None
+    names = found.tolist()
+    if not all(_is_label(name) for name in names):
+        expected = "numbers or strings"
+        got = f"types {sorted({type(x).__name__ for x in names})}"
+        raise ValueError(message("sample_domain", expected, got))
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    return Labelled(names, order, [0, *ends.tolist()])
+
+
+def _is_label(name: object) -> bool:
+    if isinstance(name, str | bool):
+        return True
+    return is_real(name) and name == name
+
+
+def sorted_labels(labels: Sequence[Label], name: str) -> list[Label]:
+    """Labels in order; those of the argument `name` may not compare with the others."""
+    try:
+        return sorted(set(labels))  # type: ignore[type-var]
+    except TypeError:
+        expected = "labels of the kind of sample_domain"
+        raise ValueError(message(name, expected, repr(list(labels)))) from None
+
+
+def chain(labels: Sequence[Label]) -> list[Link]:
+    """Links between neighbours; of numbers a longer link weighs less."""
+    links = [Link(i, i + 1) for i in range(len(labels) - 1)]
+    if not all(is_real(label) for label in labels):
+        return links
+    times = np.array(labels, dtype=np.float64)
+    lengths = np.diff(times)
+    weights = np.median(lengths) / lengths
+    return [
+        link._replace(weight=float(weight))
+        for link, weight in zip(links, weights, strict=True)
+    ]
+
+
+def star(labels: Sequence[Label], centre: int) -> list[Link]:
+    """A link from each domain to the centre."""
+    return [Link(i, centre) for i in range(len(labels)) if i != centre]
+
+
+def pairs(labels: Sequence[Label], links: Any) -> list[Link]:
+    """Links that a user gave as pairs of labels.
+
+    Raises
+    ------
+    ValueError
+        Where they are no pairs, name no domain, or one twice.
+    """
+    expected = "'chain', 'star' or a list of pairs of labels"
+    if isinstance(links, str) or not np.iterable(links):
+        raise ValueError(message("links", expected, repr(links)))
+    found: list[Link] = []
+    seen: set[frozenset] = set()
+    for link in links:
+        ends = () if isinstance(link, str) or not np.iterable(link) else tuple(link)
+        if len(ends) != 2:
+            raise ValueError(message("links", expected, repr(link)))
+        places = [place_of(end, labels, "links") for end in ends]
+        if places[0] == places[1] or frozenset(places) in seen:
+            got = f"{tuple(ends)!r} " + ("twice" if places[0] != places[1] else "")
+            expected = "each pair of two different domains once"
+            raise ValueError(message("links", expected, got.strip()))
+        seen.add(frozenset(places))
+        found.append(Link(*places))
+    if not found:
+        raise ValueError(message("links", expected, "an empty list"))
+    return found
+
+
+def place_of(label: Any, labels: Sequence[Label], name: str) -> int:
+    """Where a label stands among the domains."""
+    try:
+        return list(labels).index(label)
+    except ValueError:
+        expected = f"labels of domains, {list(labels)}"
+        raise ValueError(message(name, expected, repr(label))) from None
+
+
+def in_order_of_links(n_samples: int, links: Sequence[Link]) -> list[int]:
+    """Samples as links name them, so that no label matters; then those without."""
+    named = [end for link in links for end in (link.first, link.second)]
+    return list(dict.fromkeys([*named, *range(n_samples)]))
