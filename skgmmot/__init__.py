@@ -1,6 +1,12 @@
 """Gaussian mixtures and the optimal transport between them."""
 
-from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
+from skgmmot.display import (
+    CouplingDisplay,
+    LinksDisplay,
+    MixtureDisplay,
+    PathDisplay,
+)
+from skgmmot.estimators._batch_report import batch_report
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._linked import LinkedGaussianMixture
@@ -15,7 +21,9 @@ __all__ = [
     "GMMOTClassifier",
     "GMMOTTransformer",
     "LinkedGaussianMixture",
+    "LinksDisplay",
     "MixtureDisplay",
     "PathDisplay",
     "SparseGaussianMixture",
+    "batch_report",
 ]

@@ -1,7 +1,8 @@
 """Pictures of fitted mixtures: one class for each kind, in scikit-learn's manner."""
 
 from skgmmot.display._coupling import CouplingDisplay
+from skgmmot.display._links import LinksDisplay
 from skgmmot.display._mixture import MixtureDisplay
 from skgmmot.display._path import PathDisplay
 
-__all__ = ["CouplingDisplay", "MixtureDisplay", "PathDisplay"]
+__all__ = ["CouplingDisplay", "LinksDisplay", "MixtureDisplay", "PathDisplay"]
