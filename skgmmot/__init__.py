@@ -9,6 +9,7 @@ from skgmmot.display import (
 from skgmmot.estimators._batch_report import batch_report
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.estimators._link_selection import cross_validate_links
 from skgmmot.estimators._linked import LinkedGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._transformer import GMMOTTransformer
@@ -26,4 +27,5 @@ __all__ = [
     "PathDisplay",
     "SparseGaussianMixture",
     "batch_report",
+    "cross_validate_links",
 ]

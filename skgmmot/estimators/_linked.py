@@ -5,12 +5,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 from skgmmot.estimators._linked_batches import LinkedBatches
-from skgmmot.estimators._linked_fit import LinkedEstimator
+from skgmmot.estimators._linked_bootstrap import BootstrapsLinked
 from skgmmot.estimators._sklearn_private import Interval, StrOptions
 from skgmmot.estimators._validation import N_JOBS
 
 
-class LinkedGaussianMixture(LinkedEstimator, LinkedBatches):
+class LinkedGaussianMixture(BootstrapsLinked, LinkedBatches):
     r"""A Gaussian mixture for each of several samples, coupled along links.
 
     Time points, batches around a reference, or samples linked in any way. Maximises,
