@@ -19,11 +19,15 @@ _LINEAGES = 5
 _BRANCHES = ((0.25, (0, 1), (2,)), (2.25, (0,), (1,)))
 _SPEED = 1.2  # deviations that a population moves in a unit of time
 _APART = 7.0  # deviations between populations
-_START = np.array([0.3, 0.3, 0.2, 0.2, 0.0])
-_GROWTH = {
-    "stable": np.zeros(_LINEAGES),
-    "growing": np.array([0.0, 0.15, 0.4, -0.25, 0.0]),
-    "replaced": np.zeros(_LINEAGES),
+_START = {
+    "stable": np.array([0.3, 0.3, 0.2, 0.2, 0.0]),
+    "growing": np.array([0.2, 0.2, 0.1, 0.5, 0.0]),
+    "replaced": np.array([0.3, 0.3, 0.2, 0.2, 0.0]),
+}
+_GROWTH = {  # factors in a unit of time
+    "stable": np.ones(_LINEAGES),
+    "growing": np.array([1.0, 1.4, 2.0, 0.8, 1.0]),
+    "replaced": np.ones(_LINEAGES),
 }
 # What is left of lineage 3 and what there is of lineage 4, one dying, one appearing.
 _LEFT = np.array([1.0, 1.0, 0.5, 0.0, 0.0])
@@ -51,8 +55,9 @@ def make_time_course(
         Features.
     kind : {'stable', 'growing', 'replaced'}, default='stable'
         What becomes of shares. 'stable': they stay; 'growing': in a unit of time
-        lineage 2 grows by a factor of 1.5 and 1 by 1.16, while 3 shrinks by 0.78;
-        'replaced': lineage 3 dies out between times 1 and 3, and lineage 4 appears.
+        lineage 1 grows by a factor of 1.4, 2 by 2 and 3 by 0.8, before all are divided
+        by their sum; 'replaced': lineage 3 dies out between times 1 and 3, and
+        lineage 4 appears.
     random_state : int, RandomState instance or None, default=None
         Seed.
 
@@ -118,7 +123,7 @@ def make_time_course(
 
 def _shares(kind: str) -> np.ndarray:
     """Shares (times, lineages)."""
-    grown = _START * np.exp(_GROWTH[kind] * _TIMES[:, None])
+    grown = _START[kind] * _GROWTH[kind] ** _TIMES[:, None]
     if kind == "replaced":
         grown[:, 3] *= _LEFT
         grown[:, 4] = _SHARE_OF_NEW * (1.0 - _LEFT)

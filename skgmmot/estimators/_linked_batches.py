@@ -177,6 +177,7 @@ class LinkedBatches(LinkedPaths):
         self.domains_ = [*self.domains_, label]
         self._links = [*self._links, Link(new, centre)]
         self._order, self._frozen = [*self._order, new], [*self._frozen, False]
+        self._masses = [*self._masses, pair._masses[0]]
         for name in _OF_LINKS:
             former, added = getattr(self, name), getattr(pair, name)
             if isinstance(former, np.ndarray):

@@ -10,11 +10,12 @@ from skgmmot._checks import check_choice, check_real, is_real, message
 from skgmmot.estimators._holdout import METRICS, holdout_score
 from skgmmot.estimators._linked_base import LinkedPredictions
 from skgmmot.estimators._linked_graph import Label
+from skgmmot.estimators._transfer import Transfer, maps_of
 from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.linalg._shrinkage import Affine
 from skgmmot.transport._component_maps import MixtureMap
-from skgmmot.transport._frame import Frame, passages
+from skgmmot.transport._frame import Frame
 from skgmmot.transport._framed_interpolation import framed_interpolation
 from skgmmot.transport._map import check_movable, checked_method
 
@@ -30,6 +31,8 @@ class LinkedPaths(LinkedPredictions):
     costs_: list[np.ndarray]
     alignments_: list[Affine]
     cost_scales_: list[np.ndarray]
+    _masses: list[float]  # rows behind the mixtures; infinite where they are frozen
+    _plan: Any
 
     # Pieces
 
@@ -46,12 +49,19 @@ class LinkedPaths(LinkedPredictions):
         self, link: int, forward: bool, coupling: np.ndarray | None = None
     ) -> MixtureMap:
         """The maps of a link in one of its directions; of another coupling."""
-        first, second = self._ends(link)
-        there, back = passages(self._frame(link))
-        coupling = self.couplings_[link] if coupling is None else coupling
-        if forward:
-            return MixtureMap(first, second, coupling, there)
-        return MixtureMap(second, first, coupling.T, back)
+        ends = self._links[link]
+        plan = self._plan(link)
+        if coupling is not None:
+            plan = plan._replace(coupling=coupling)
+        transfer = Transfer(
+            self.mixtures_[ends.first],
+            self.mixtures_[ends.second],
+            plan,
+            self._frame(link),
+            (self._masses[ends.first], self._masses[ends.second]),
+        )
+        there, back = maps_of(transfer, None)
+        return there if forward else back
 
     def _link_at(self, t: float) -> tuple[int, float]:
         """The shortest link that spans a time, and where on it the time is."""
