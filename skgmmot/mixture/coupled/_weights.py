@@ -15,12 +15,11 @@ import numpy as np
 
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._graph import (
-    GraphProblem,
     GraphSolution,
     evaluate_graph,
-    graph_problem,
     solve_graph,
 )
+from skgmmot.mixture.coupled._graph_problem import GraphProblem, graph_problem
 from skgmmot.mixture.coupled._records import (
     CoupledProblem,
     StackedMoments,
