@@ -110,7 +110,9 @@ def batch_report(
             )
             for f in found
         ]
-    return BatchReport(batches, *distances, populations, *shares)
+    return BatchReport(
+        batches, distances[0], distances[1], populations, shares[0], shares[1]
+    )
 
 
 def _distances(rows: np.ndarray, others: np.ndarray) -> list[float]:

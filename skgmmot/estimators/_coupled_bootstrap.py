@@ -136,13 +136,14 @@ def _told(outcome: Outcome, kind: Any, dtype: Any) -> Draw:
     (coupling,), (cost,) = outcome.couplings, outcome.costs
     leaving, arriving = coupling.sum(axis=1), coupling.sum(axis=0)
     distance = mw2_distance(*(dense_mixture(kind, side) for side in outcome.point))
-    arrays = (
-        source.weights,
-        target.weights,
-        coupling,
-        ratio(leaving, source.weights, dtype),
-        ratio(target.weights, arriving, dtype),
-        source.means,
-        target.means,
-    )
-    return Draw(*(narrowed(array, dtype) for array in arrays), cost, distance)
+    arrays = {
+        "source_weights": source.weights,
+        "target_weights": target.weights,
+        "coupling": coupling,
+        "source_reweighting": ratio(leaving, source.weights, dtype),
+        "target_reweighting": ratio(target.weights, arriving, dtype),
+        "source_means": source.means,
+        "target_means": target.means,
+    }
+    told = {name: narrowed(array, dtype) for name, array in arrays.items()}
+    return Draw(**told, transport_cost=cost, mw2=distance)

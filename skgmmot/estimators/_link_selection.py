@@ -43,7 +43,7 @@ def cross_validate_links(
     X: Any,
     sample_domain: Any,
     *,
-    param_grid: Mapping[str, Sequence[Any]] | None = None,
+    param_grid: Any = None,
     metric: str = "sliced",
     left_out: Sequence[Any] | None = None,
 ) -> LinkSelection:
@@ -58,8 +58,9 @@ def cross_validate_links(
         Rows of all samples.
     sample_domain : array-like of shape (n_samples,)
         Their times.
-    param_grid : dict of str to list, default=None
-        Values of parameters of the estimator, and of `max_growth` of `interpolate`.
+    param_grid : dict of str to list or list of such dicts, default=None
+        As for `ParameterGrid` of scikit-learn: values of parameters of the estimator,
+        and of `max_growth` of `interpolate`.
         None: transport_weight .03, .1, .3 with reg_m None, .3, 1, 3.
     metric : {'sliced', 'likelihood'}, default='sliced'
         As in `LinkedGaussianMixture.score_holdout`. 'likelihood' also weighs how well
@@ -103,7 +104,7 @@ def cross_validate_links(
     for time in omitted:
         if time not in times[1:-1]:
             raise ValueError(message("left_out", f"some of {times[1:-1]}", repr(time)))
-    settings = list(ParameterGrid(dict(_GRID if param_grid is None else param_grid)))
+    settings = list(ParameterGrid(_GRID if param_grid is None else param_grid))
     scores = np.array(
         [
             [_score(estimator, X, labels, (time, metric), setting) for time in omitted]

@@ -26,6 +26,11 @@ _OF_LINKS = (
 class LinkedBatches(LinkedPaths):
     """Methods for batches of an estimator of linked samples."""
 
+    links: Any
+    reference: Any
+    reg_m: Any
+    _order: list[int]
+
     def _reference_place(self, reference: Any) -> int:
         """The sample that others go to: the one that was given, or the star's."""
         if reference is not None:

@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 from skgmmot._checks import check_choice, check_real, is_real, message
 from skgmmot.estimators._holdout import METRICS, holdout_score
 from skgmmot.estimators._linked_base import LinkedPredictions
-from skgmmot.estimators._linked_graph import Label
 from skgmmot.estimators._transfer import Transfer, maps_of
 from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import Mixture, as_mixture
@@ -27,7 +26,7 @@ _REFINED = 20
 class LinkedPaths(LinkedPredictions):
     """Methods of an estimator with alignments_ and cost_scales_ of its links, too."""
 
-    links_: list[tuple[Label, Label]]
+    links_: list[tuple[Any, Any]]
     costs_: list[np.ndarray]
     alignments_: list[Affine]
     cost_scales_: list[np.ndarray]
@@ -74,7 +73,8 @@ class LinkedPaths(LinkedPredictions):
             if 0.0 <= part <= 1.0 and (best is None or length < best[0]):
                 best = length, i, part
         if best is None:
-            times = [label for label in self.domains_ if is_time(label)]
+            labels: list[Any] = list(self.domains_)
+            times = [label for label in labels if is_time(label)]
             expected = "a time between two linked samples whose labels are numbers"
             if times:
                 expected = (
@@ -115,9 +115,8 @@ class LinkedPaths(LinkedPredictions):
         check_is_fitted(self)
         t = check_real(t, "t", -np.inf)
         max_growth = check_real(max_growth, "max_growth", 1.0)
-        for label, mixture in zip(self.domains_, self.mixtures_, strict=True):
-            if is_time(label) and float(label) == t:
-                return as_mixture(mixture)
+        if t in self.domains_:
+            return as_mixture(self.mixtures_[self.domains_.index(t)])
         link, part = self._link_at(t)
         source, target = self._ends(link)
         coupling = np.asarray(self.couplings_[link], np.float64)
@@ -271,9 +270,10 @@ class LinkedPaths(LinkedPredictions):
         """
         check_is_fitted(self)
         X = check_rows(self, X)
+        given: list[Any] = self.links_ if between is None else [between]
         links = [
             (float(first), float(second))
-            for first, second in ([between] if between is not None else self.links_)
+            for first, second in given
             if is_time(first) and is_time(second)
         ]
         if not links:

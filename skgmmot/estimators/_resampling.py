@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skgmmot.estimators._bootstrap import row_weights
-from skgmmot.estimators._graph_fit import GraphEstimator, Samples
+from skgmmot.estimators._graph_fit import GraphEstimator, Rows, Samples
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture.coupled._fit import Point
 from skgmmot.mixture.coupled._m_step import transport_plans
@@ -51,7 +51,7 @@ class Resampling:
 
     def draw(self, rng: Any) -> tuple[Outcome, Outcome]:
         """What one draw of weights leads to, and the same without regularisation."""
-        rows = [
+        rows: list[Rows | None] = [
             None if side is None else (side[0], row_weights(len(side[0]), side[1], rng))
             for side in self.samples.rows
         ]
