@@ -31,9 +31,9 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
 
     def _by_domain(
         self, X: np.ndarray, parts: Sequence[DomainPart], method: str
-    ) -> np.ndarray:
+    ) -> Any:
         """Apply a method of the mixtures to the rows of their domains."""
-        out = None
+        out: Any = None
         width = max(len(part.mixture.weights_) for part in parts)
         for mixture, rows, _ in parts:
             if len(rows) == 0:

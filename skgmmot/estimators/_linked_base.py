@@ -1,6 +1,6 @@
 """What fitted linked mixtures can do, by domain and along the links."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -10,7 +10,16 @@ from skgmmot.estimators._domain_predictions import DomainPart, DomainPredictions
 from skgmmot.estimators._linked_graph import Label, labelled_rows, place_of
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.mixture.coupled._records import Link
-from skgmmot.mixture.coupled._tree import Branch, branches
+from skgmmot.mixture.coupled._tree import branches
+
+
+class Step(NamedTuple):
+    """A link on a way from domain to domain."""
+
+    link: int
+    forward: bool  # whether it is taken from its first side to its second
+    source: int
+    target: int
 
 
 class LinkedPredictions(DomainPredictions):
@@ -41,17 +50,17 @@ class LinkedPredictions(DomainPredictions):
     def _place(self, label: Any, name: str) -> int:
         return place_of(label, self.domains_, name)
 
-    def _way(self, source: int, target: int) -> list[Branch]:
+    def _way(self, source: int, target: int) -> list[Step]:
         """Links from one domain to another, in order; the shortest way."""
         tree = {b.sample: b for b in branches(len(self.domains_), self._links, target)}
-        way = []
+        way: list[Step] = []
         while source != target:
             branch = tree[source]
             if branch.link is None:
                 a, b = self.domains_[source], self.domains_[target]
                 expected = "domains that links join"
                 raise ValueError(message("domains", expected, f"{a!r} and {b!r}"))
-            way.append(branch)
+            way.append(Step(branch.link, branch.forward, source, branch.parent))
             source = branch.parent
         return way
 
@@ -82,21 +91,19 @@ class LinkedPredictions(DomainPredictions):
         a, b = self._place(source, "source"), self._place(target, "target")
         if a == b:
             return np.diag(self.mixtures_[a].weights_)
-        way = self._way(a, b)
-        total = None
-        for branch in way:
-            number = branch.link
-            assert number is not None
-            plan = self.couplings_[number]
-            plan = plan if branch.forward else plan.T
-            if total is None:
-                total = plan.copy()
-            else:
-                weights = self.mixtures_[branch.sample].weights_
-                shares = np.zeros_like(plan)
-                np.divide(plan, weights[:, None], out=shares, where=plan > 0.0)
-                total = total @ shares
+        first, *others = self._way(a, b)
+        total = self._directed(first).copy()
+        for step in others:
+            plan = self._directed(step)
+            weights = self.mixtures_[step.source].weights_
+            shares = np.zeros_like(plan)
+            np.divide(plan, weights[:, None], out=shares, where=plan > 0.0)
+            total = total @ shares
         return total
+
+    def _directed(self, step: Step) -> np.ndarray:
+        plan = self.couplings_[step.link]
+        return plan if step.forward else plan.T
 
     def sample(
         self, n_samples: int = 1, sample_domain: Label | None = None

@@ -1,26 +1,23 @@
 """How linked mixtures are fitted: what the user gave, and what is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Number
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 
-from skgmmot._blocks import blocks_of
-from skgmmot._checks import is_integer, message, warn_caller
+from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_checks import check_linear_form
 from skgmmot.estimators._graph_fit import (
-    OFFERED,
     FittedLinks,
     GraphEstimator,
     Rows,
     Samples,
-    least_mass,
     ratio,
 )
 from skgmmot.estimators._linked_base import LinkedPredictions
+from skgmmot.estimators._linked_changes import changes_along
 from skgmmot.estimators._linked_checks import (
     check_start_sizes,
     checked_frozen,
@@ -40,6 +37,7 @@ from skgmmot.estimators._linked_graph import (
     sorted_labels,
     star,
 )
+from skgmmot.estimators._linked_reference import pooled_reference
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
@@ -48,23 +46,11 @@ from skgmmot.estimators._validation import (
     drop_weightless,
     unchanged_on_error,
 )
-from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture._em import Parameters
-from skgmmot.mixture.coupled._domains import domains_of
 from skgmmot.mixture.coupled._records import Link
-from skgmmot.mixture.coupled._starts import (
-    Coordinates,
-    Recipe,
-    number_of,
-    pooled_deviations,
-    pooled_mixture,
-)
 from skgmmot.transport._plan import TransportPlan
 
-# By how much paired mass may grow on its way, as in `mw2_interpolation`: the rest is
-# born or dies.
-_MAX_GROWTH = 1.5
 _POOLED, _REFERENCE = "pooled", "reference"
 
 
@@ -125,7 +111,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                     "No sample_domain was given: the sample is linked with itself. "
                     "Give a label for each row."
                 )
-            free = {0: rows} if alone else {0: rows, 1: rows}
+            free: dict[Label, Rows] = {0: rows} if alone else {0: rows, 1: rows}
         else:
             found = labelled_rows(sample_domain, len(X))
             free = _rows_of(found, X, weights, frozen)
@@ -142,7 +128,8 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             for label in labels
         ]
         if self._is_pooled() and _POOLED not in labels:
-            outside = _POOLED, self._pooled_mixture(domains)
+            parts = [domain.rows for domain in domains if domain.rows is not None]
+            outside = _POOLED, pooled_reference(self, parts)
         if outside is not None:
             name, mixture = outside
             if name in labels:
@@ -180,8 +167,8 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
         if self.links == "chain":
             return chain(labels)
         if n_told < len(labels):
-            return star(labels, n_told)
-        return star(labels, place_of(self.reference, labels, "reference"))
+            return star(len(labels), n_told)
+        return star(len(labels), place_of(self.reference, labels, "reference"))
 
     def _samples(
         self, domains: Sequence[Domain], n_told: int, links: Sequence[Link]
@@ -210,43 +197,6 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             reg_m,
         )
 
-    def _pooled_mixture(self, domains: Sequence[Domain]) -> Parameters:
-        """A mixture of the rows of all domains, each moved by `align` to their mean.
-
-        Without an alignment the rows are taken as they are.
-        """
-        kind, rows = TYPES[self.covariance_type], [x.rows for x in domains]
-        blocks = [blocks_of(*part, self.n_jobs) for part in rows if part is not None]
-        links = star(range(len(blocks)), 0)
-        sizes = (self.align, self.cost_scale, float(self.reg_covar))
-        found = domains_of(blocks, [None] * len(blocks), links, *sizes)
-        rng = check_random_state(self.random_state)
-        recipe = Recipe(found.first_ridge, rng, self.n_jobs)
-        measured = [side.mean_and_variances() for side in blocks]
-        centre = np.mean([mean for mean, _ in measured], axis=0)
-        samples, matrix = found.samples, found.samples[0].pooled.matrix
-        if self.align is None:
-            common = Coordinates(matrix, centre)
-            samples = tuple(sample._replace(pooled=common) for sample in samples)
-        elif self.align != "shift":
-            deviations = np.sqrt(np.mean([part for _, part in measured], axis=0))
-            pooled = pooled_deviations(samples, recipe)
-            used = (deviations > 0.0) & (pooled > 0.0)
-            matrix = np.where(used, pooled, 1.0) / np.where(used, deviations, 1.0)
-        size = self._pooled_size(kind, samples, recipe)
-        back = Coordinates(matrix, centre).back
-        return pooled_mixture(kind, samples, back, size, recipe)
-
-    def _pooled_size(self, kind: Any, samples: Any, recipe: Recipe) -> int:
-        """Its number of components: that of all domains, or the largest of them."""
-        sizes = self.n_components
-        if isinstance(sizes, str):
-            d = len(samples[0].pooled.centre)
-            return number_of(kind, samples, OFFERED, least_mass(kind, d), recipe)
-        if is_integer(sizes, 1):
-            return sizes
-        return max(sizes.values() if isinstance(sizes, Mapping) else sizes)
-
     # What is kept
 
     def _former_mixtures(self, samples: Samples) -> list[SparseGaussianMixture]:
@@ -262,7 +212,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
         self.costs_ = [narrowed(plan.costs, dtype) for plan in plans]
         self.transport_costs_ = np.array([float(plan.value) for plan in plans])
         self.transported_masses_ = np.array([plan.coupling.sum() for plan in plans])
-        self._potentials = [tuple(plan.potentials) for plan in plans]
+        self._potentials = [plan.potentials for plan in plans]
         self.source_reweightings_, self.target_reweightings_ = [], []
         self.births_, self.deaths_, self.growths_ = [], [], []
         for link, plan in zip(self._links, plans, strict=True):
@@ -271,7 +221,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             leaving, arriving = plan.coupling.sum(axis=1), plan.coupling.sum(axis=0)
             self.source_reweightings_.append(ratio(leaving, source, dtype))
             self.target_reweightings_.append(ratio(target, arriving, dtype))
-            change = _changes(plan.coupling, source, target)
+            change = changes_along(plan.coupling, source, target)
             self.births_.append(change.births.astype(dtype))
             self.deaths_.append(change.deaths.astype(dtype))
             self.growths_.append(narrowed(change.growth, dtype))
@@ -284,32 +234,6 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             float(self.transport_costs_[number]),
             self._potentials[number],
         )
-
-
-class _Changes(NamedTuple):
-    """What becomes of populations along a link."""
-
-    births: np.ndarray  # (K_b,) the part of a component that comes from nowhere
-    deaths: np.ndarray  # (K_a,) the part of a component that goes nowhere
-    growth: np.ndarray  # (K_a,) mass of what descends from it, per mass that goes
-
-
-def _changes(coupling: np.ndarray, source: np.ndarray, target: np.ndarray) -> _Changes:
-    """Read an unbalanced plan as interpolation does: growth beyond a cap is a birth."""
-    marginals = coupling.sum(axis=1), coupling.sum(axis=0)
-    factors, lost = [], []
-    for weights, mass in zip((source, target), marginals, strict=True):
-        factor = np.full_like(weights, _MAX_GROWTH)
-        np.divide(weights, mass, out=factor, where=mass > 0.0)
-        factor = np.minimum(factor, _MAX_GROWTH)
-        left = np.maximum(weights - mass * factor, 0.0)
-        factors.append(factor)
-        lost.append(np.divide(left, weights, out=np.zeros_like(left), where=left > 0.0))
-    arriving = coupling @ factors[1]
-    leaving = marginals[0] * factors[0]
-    growth = np.zeros_like(arriving)
-    np.divide(arriving, leaving, out=growth, where=leaving > 0.0)
-    return _Changes(lost[1], lost[0], growth)
 
 
 def _in_order(samples: Samples, order: Sequence[int]) -> Samples:

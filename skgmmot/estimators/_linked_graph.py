@@ -85,9 +85,9 @@ def chain(labels: Sequence[Label]) -> list[Link]:
     ]
 
 
-def star(labels: Sequence[Label], centre: int) -> list[Link]:
+def star(n_domains: int, centre: int) -> list[Link]:
     """A link from each domain to the centre."""
-    return [Link(i, centre) for i in range(len(labels)) if i != centre]
+    return [Link(i, centre) for i in range(n_domains) if i != centre]
 
 
 def pairs(labels: Sequence[Label], links: Any) -> list[Link]:
@@ -113,7 +113,7 @@ def pairs(labels: Sequence[Label], links: Any) -> list[Link]:
             expected = "each pair of two different domains once"
             raise ValueError(message("links", expected, got.strip()))
         seen.add(frozenset(places))
-        found.append(Link(*places))
+        found.append(Link(places[0], places[1]))
     if not found:
         raise ValueError(message("links", expected, "an empty list"))
     return found

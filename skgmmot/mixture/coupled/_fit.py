@@ -195,15 +195,29 @@ def matching_orders(
     Returns
     -------
     orders : dict of ndarray
-        Of the samples that are reordered. Where a sample has as many components as the
-        one before it, the trace of the coupling of the two is largest.
+        Of the samples that are reordered: the trace of the coupling with the nearest
+        sample before them that has as many components is largest. Between the two it
+        is composed.
     """
     orders: dict[int, np.ndarray] = {}
+    before = {branch.sample: branch for branch in tree}
     for branch in tree:
         if branch.link is None or not free[branch.sample]:
             continue
-        plan = plans[branch.link].T if branch.forward else plans[branch.link]
+        plan, at = _directed(plans[branch.link], branch), branch.parent
+        while plan.shape[0] != plan.shape[1] and at in before:
+            former = before[at]
+            if former.link is None:
+                break
+            mass = plan.sum(axis=1, keepdims=True)
+            shares = np.divide(plan, mass, out=np.zeros_like(plan), where=mass > 0.0)
+            plan, at = _directed(plans[former.link], former) @ shares, former.parent
         if plan.shape[0] == plan.shape[1]:
-            plan = plan[orders.get(branch.parent, slice(None))]
+            plan = plan[orders.get(at, slice(None))]
             orders[branch.sample] = linear_sum_assignment(-plan)[1]
     return orders
+
+
+def _directed(plan: np.ndarray, branch: Branch) -> np.ndarray:
+    # From the sample before, whichever side of the link that is.
+    return plan.T if branch.forward else plan
