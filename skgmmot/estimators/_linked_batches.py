@@ -101,14 +101,12 @@ class LinkedBatches(LinkedPaths):
     ) -> np.ndarray:
         """Rows of one sample at the reference."""
         least, method = how
-        for branch in self._way(self._place(label, "sample_domain"), centre):
-            assert branch.link is not None
-            mixture = self.mixtures_[branch.sample]
-            events = mixture._posteriors(X).sum(axis=0, dtype=np.float64)
-            coupling = self.couplings_[branch.link].copy()
-            leaving = coupling if branch.forward else coupling.T
-            leaving[events < least] = 0.0
-            maps = self._link_map(branch.link, branch.forward, coupling)
+        for step in self._way(self._place(label, "sample_domain"), centre):
+            posteriors = self.mixtures_[step.source]._posteriors(X)
+            coupling = self.couplings_[step.link].copy()
+            leaving = coupling if step.forward else coupling.T
+            leaving[posteriors.sum(axis=0, dtype=np.float64) < least] = 0.0
+            maps = self._link_map(step.link, step.forward, coupling)
             X = maps.move(X, method)
         return X
 

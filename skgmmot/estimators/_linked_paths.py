@@ -164,9 +164,8 @@ class LinkedPaths(LinkedPredictions):
         X = check_movable(check_rows(self, X))
         rng = check_random_state(random_state)
         way = self._way(self._place(source, "source"), self._place(target, "target"))
-        for branch in way:
-            assert branch.link is not None
-            X = self._link_map(branch.link, branch.forward).move(X, method, rng=rng)
+        for step in way:
+            X = self._link_map(step.link, step.forward).move(X, method, rng=rng)
         return X
 
     def velocity(self, X: Any, domain: Any) -> np.ndarray:
