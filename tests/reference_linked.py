@@ -174,7 +174,7 @@ class Linked:
         # Where a step goes too far to be evaluated, the line search has to turn back.
         try:
             return self.loss(x)
-        except np.linalg.LinAlgError:
+        except ValueError:
             return 1e6, np.zeros_like(x)
 
     def _singular(self, x):

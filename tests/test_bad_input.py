@@ -17,7 +17,12 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
-from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTTransformer,
+    LinkedGaussianMixture,
+    SparseGaussianMixture,
+)
 
 NAN, INF = float("nan"), float("inf")
 ROWS = np.random.default_rng(0).normal(size=(60, 2))
@@ -77,6 +82,14 @@ COUPLED = {
     "frozen": ("both", True, 1, "source", "target"),
     **COMMON,
 }  # fmt: skip
+LINKED = {
+    **{name: values for name, values in COUPLED.items() if "_init" not in name},
+    "links": ("ring", None, 3, [], [(1,)], [(1, 1)], [(1, 2)], {1: -1}),
+    "reference": (1, "pooled", ([1.0], [[0.0, 0.0]], [np.eye(2)])),
+    "inits": (3, [], {1: 3}, {7: ([1.0], [[0.0, 0.0]], [np.eye(2)])}),
+    "frozen": (1, [1], "both", [7]),
+    "init_params": ("kmeans", None, 3),
+}
 TRANSFORMER = {
     "estimator": (3, "mixture", object(), SparseGaussianMixture, NAN),
     "reg": (-1.0, NAN, INF, "exact", None, (1.0,)),
@@ -89,6 +102,7 @@ TRANSFORMER = {
 TABLES = {
     "sparse": (SparseGaussianMixture(2), SPARSE),
     "coupled": (CoupledGaussianMixture(2), COUPLED),
+    "linked": (LinkedGaussianMixture(2), LINKED),
     "transformer": (GMMOTTransformer(SparseGaussianMixture(2)), TRANSFORMER),
 }
 PARAMETERS = [
@@ -187,6 +201,7 @@ def test_rows_that_are_no_table_of_numbers(kind, rows):
         "sparse": ("partial_fit", "predict", "predict_proba", "score_samples", "score",
                    "bic", "aic", "fit_predict"),
         "coupled": ("predict", "predict_proba", "score_samples", "score"),
+        "linked": ("predict", "predict_proba", "score_samples", "score"),
         "transformer": ("transform", "inverse_transform", "transport_weights"),
     }  # fmt: skip
     refused_by(estimator, "fit", "X", rows, **fit_keywords(kind))
@@ -199,6 +214,7 @@ def test_rows_of_another_number_of_features(kind):
     methods = {
         "sparse": ("partial_fit", "predict", "predict_proba", "score_samples", "bic"),
         "coupled": ("predict", "predict_proba", "score_samples", "score"),
+        "linked": ("predict", "predict_proba", "score_samples", "score"),
         "transformer": ("transform", "inverse_transform", "transport_weights"),
     }
     for method in methods[kind]:

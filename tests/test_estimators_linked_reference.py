@@ -1,7 +1,7 @@
 """The linked fit against restarts of a slow optimiser, on random graphs.
 
-What the restarts found is kept in data/linked_restarts.json, since ten of them take
-minutes a problem; `pytest --run-slow` finds it again.
+The best of a few restarts is kept in data/linked_restarts.json, since they take up to
+a minute a problem; `pytest --run-slow` makes ten.
 """
 
 import json
@@ -17,7 +17,7 @@ from test_estimators_coupled_reference import _lattice_points
 from skgmmot import LinkedGaussianMixture
 
 DATA = Path(__file__).parent / "data" / "linked_restarts.json"
-FOUND = json.loads(DATA.read_text()) if DATA.exists() else {}
+FOUND = json.loads(DATA.read_text())
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Only .* of the mass is moved:UserWarning"),
     pytest.mark.filterwarnings("ignore:The transport term costs:UserWarning"),
@@ -89,7 +89,7 @@ def test_the_slow_gradient_is_that_of_its_value():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_within_1e_5_of_the_best_of_ten_restarts(seed):
+def test_within_1e_5_of_the_best_of_a_few_restarts(seed):
     assert fitted(random_graph(seed)).lower_bound_ > FOUND[str(seed)] - 1e-5
 
 
@@ -109,6 +109,8 @@ def test_the_objective_is_what_is_written_down(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
-def test_what_ten_restarts_find(seed):
-    found = random_graph(seed).slow().fit(10, seed=seed)[0]
-    np.testing.assert_allclose(found, FOUND[str(seed)], atol=1e-5)
+def test_within_1e_5_of_the_best_of_ten_restarts(seed):
+    graph = random_graph(seed)
+    found = graph.slow().fit(10, seed=seed)[0]
+    assert found > FOUND[str(seed)] - 1e-5
+    assert fitted(graph).lower_bound_ > found - 1e-5

@@ -11,7 +11,12 @@ import pytest
 from children import run_child
 from sklearn.base import BaseEstimator
 
-from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTTransformer,
+    LinkedGaussianMixture,
+    SparseGaussianMixture,
+)
 from skgmmot.transport._map import MixtureMap
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -48,6 +53,7 @@ def makers(**common):
         "random start": random,
         "coupled": coupled,
         "unbalanced": unbalanced,
+        "linked": LinkedGaussianMixture(3, reg_m=1.0, **common),
         "mover": GMMOTTransformer(coupled, method="random", random_state=1),
         "mover by EM": GMMOTTransformer(random, map_to="source"),
     }

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import blocks_of, in_memory, in_parts
 from skgmmot._checks import message
 from skgmmot.estimators._base import Progress
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
@@ -238,6 +238,10 @@ class GMMOTClassifier(ClassPredictions):
             Where one domain is missing, or X, y, labels or weights are not as expected.
         """
         with unchanged_on_error(self):
+            if in_parts(X):  # labelled rows are few: they are learnt from in memory
+                X, y, sample_domain, sample_weight = map(
+                    in_memory, (X, y, sample_domain, sample_weight)
+                )
             X = check_rows(self, X, reset=True)
             domains = self._domains(X, y, sample_domain, sample_weight)
             self._fit(domains, X.dtype)

@@ -5,9 +5,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import Parts, blocks_of
 from skgmmot._checks import is_real, message
-from skgmmot.estimators._domain_predictions import DomainPart, DomainPredictions
-from skgmmot.estimators._domains import source_rows
+from skgmmot.estimators._domain_predictions import (
+    DomainPart,
+    DomainPredictions,
+    PartSum,
+)
+from skgmmot.estimators._domains import source_rows, split_rows
+from skgmmot.estimators._validation import check_weights
 
 
 class CoupledPredictions(DomainPredictions):
@@ -26,6 +32,20 @@ class CoupledPredictions(DomainPredictions):
             DomainPart(self.source_, np.flatnonzero(mask), self.frozen != "source"),
             DomainPart(self.target_, np.flatnonzero(~mask), self.frozen != "target"),
         ]
+
+    def _sums_over_parts(
+        self, X: Parts, sample_domain: Any, sample_weight: Any
+    ) -> list[PartSum]:
+        weights = check_weights(sample_weight, X)
+        sides = [(X, weights)]
+        if sample_domain is not None:
+            sides = list(split_rows(sample_domain, X, weights))
+        sums = []
+        for side, part in zip(sides, self._parts(None, 0), strict=False):
+            blocks = blocks_of(*side, self.source_.n_jobs)
+            gaussians = part.mixture._gaussians()
+            sums.append(PartSum(part, *blocks.log_likelihood(gaussians)))
+        return sums
 
     def sample(
         self, n_samples: int = 1, sample_domain: float = 1

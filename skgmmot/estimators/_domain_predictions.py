@@ -7,7 +7,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import Parts
 from skgmmot._checks import message
+from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._domains import DomainAware
 from skgmmot.estimators._validation import check_rows, check_weights
 
@@ -18,6 +20,20 @@ class DomainPart(NamedTuple):
     mixture: Any
     rows: np.ndarray  # indices
     free: bool  # whether it was fitted
+
+
+class PartSum(NamedTuple):
+    """What the rows of a domain add up to."""
+
+    part: DomainPart
+    log_likelihood: float
+    mass: float
+
+
+def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """What posteriors are like."""
+    parts = estimator._parts(None, 0)
+    return (max(len(part.mixture.weights_) for part in parts),), dtype
 
 
 class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
@@ -53,6 +69,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         X = check_rows(self, X)
         return self._by_domain(X, self._parts(sample_domain, len(X)), method)
 
+    @by_parts(like_labels)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Label rows by the component with the largest posterior in their domain.
 
@@ -99,6 +116,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.predict(X, sample_domain=sample_domain)
 
+    @by_parts(_posteriors_of)
     def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Posterior probabilities of the components of each row's domain.
 
@@ -116,6 +134,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         """
         return self._predicted(X, sample_domain, "_posteriors")
 
+    @by_parts(like_numbers)
     def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Log density of each row under the mixture of its domain, in nats.
 
@@ -170,8 +189,8 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
 
     def _log_likelihoods(
         self, X: Any, sample_domain: Any, sample_weight: Any, method: str
-    ) -> list[tuple[DomainPart, float, float]]:
-        """The domains that have rows with their log-likelihoods and masses."""
+    ) -> list[PartSum]:
+        """Of the domains that have rows."""
         check_is_fitted(self)
         X = check_rows(self, X)
         if sample_domain is None and self._has_domains:
@@ -182,19 +201,27 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
                 "hands them on"
             )
             raise ValueError(message("sample_domain", expected, None, mend))
+        if isinstance(X, Parts):
+            sums = self._sums_over_parts(X, sample_domain, sample_weight)
+            return [found for found in sums if found.mass > 0.0]
         parts = self._parts(sample_domain, len(X))
         log_density = self._by_domain(X, parts, "_log_density").astype(np.float64)
         weights = check_weights(sample_weight, log_density[:, None])
         weights = np.ones(len(log_density)) if weights is None else weights
         sums = [
-            (
+            PartSum(
                 part,
                 float(weights[part.rows] @ log_density[part.rows]),
                 float(weights[part.rows].sum()),
             )
             for part in parts
         ]
-        return [found for found in sums if found[2] > 0.0]
+        return [found for found in sums if found.mass > 0.0]
+
+    def _sums_over_parts(
+        self, X: Parts, sample_domain: Any, sample_weight: Any
+    ) -> list[PartSum]:
+        raise ValueError(message("X", "rows in memory", "rows that are read in parts"))
 
     def _information(
         self, X: Any, sample_domain: Any, sample_weight: Any, criterion: str

@@ -91,9 +91,9 @@ class GraphEstimator(DomainPredictions):
     def _fitted(self, samples: Samples) -> FittedLinks:
         """Fit the samples, and keep what is told of the fit as a whole."""
         setting = self._setting(samples)
-        for rows, size in zip(samples.rows, setting.sizes, strict=True):
-            if rows is not None:
-                check_enough_rows(rows[0], rows[1], size)
+        for blocks, size in zip(setting.problem.blocks, setting.sizes, strict=True):
+            if blocks is not None:
+                check_enough_rows(blocks, size)
         best = self._best(setting)
         found = self._matched(setting, best.fit)
         if not best.fit.converged:
@@ -111,7 +111,7 @@ class GraphEstimator(DomainPredictions):
     def _setting(self, samples: Samples) -> Setting:
         kind = TYPES[self.covariance_type]
         blocks = tuple(
-            None if rows is None else blocks_of(rows[0], rows[1], self.n_jobs)
+            None if rows is None else blocks_of(*rows, self.n_jobs).at_hand()
             for rows in samples.rows
         )
         known = [

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from skgmmot._blocks import Parts
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_checks import check_linear_form
@@ -70,6 +71,9 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
     def _fit(self, X: Any, sample_domain: Any, sample_weight: Any) -> Self:
         with unchanged_on_error(self), one_blas_thread():
             X = check_rows(self, X, reset=True, ensure_min_samples=2)
+            if isinstance(X, Parts):
+                got = "rows that are read in parts"
+                raise ValueError(message("X", "rows in memory", got))
             weights = check_weights(sample_weight, X)
             check_linear_form(self.align, self.covariance_type)
             domains, n_told = self._known_domains(X, weights, sample_domain)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks
+from skgmmot._blocks import Blocks
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._shrinkage import DomainMoments, common_units
 from skgmmot.linalg._spd import diagonals
@@ -48,7 +48,7 @@ class Domains(NamedTuple):
 
 
 def domains_of(
-    blocks: Sequence[MemoryBlocks | None],
+    blocks: Sequence[Blocks | None],
     known: Sequence[Mixture | None],
     links: Sequence[Link],
     align: str | None,
@@ -103,7 +103,7 @@ def _link(link: Link, frame: Frame, align: str | None, cost_scale: Any) -> Link:
 
 
 def _ways(
-    blocks: Sequence[MemoryBlocks | None],
+    blocks: Sequence[Blocks | None],
     moments: Sequence[DomainMoments],
     frames: Sequence[Frame],
     tree: Sequence[Branch],
@@ -159,7 +159,7 @@ def _units(moments: Sequence[DomainMoments]) -> list[np.ndarray]:
 
 
 def _moments(
-    blocks: Sequence[MemoryBlocks | None], known: Sequence[Mixture | None], full: bool
+    blocks: Sequence[Blocks | None], known: Sequence[Mixture | None], full: bool
 ) -> list[DomainMoments]:
     moments = []
     for side, mixture in zip(blocks, known, strict=True):
@@ -167,9 +167,7 @@ def _moments(
             mean, variances = side.mean_and_variances()
             covariance = np.diag(variances)
             if full:
-                ones = np.broadcast_to(1.0, (side.n_rows, 1))
-                sums = side.given_moments(ones, mean[None], full=True)
-                covariance = sums.seconds[0] / sums.mass
+                covariance = side.scatter(mean) / side.mass
             moments.append(DomainMoments(mean, covariance, side.mass, 0.0))
         elif mixture is not None:
             moments.append(mixture_moments(mixture))
@@ -177,7 +175,7 @@ def _moments(
 
 
 def _frame(
-    blocks: Sequence[MemoryBlocks | None],
+    blocks: Sequence[Blocks | None],
     moments: Sequence[DomainMoments],
     first: int,
     second: int,
