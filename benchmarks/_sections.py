@@ -5,7 +5,8 @@ from benchmarks._sections_cluster import CLUSTER, SPARK
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
-from benchmarks._sections_process import MEMORY, STARTUP
+from benchmarks._sections_process import FIRST_FIT, MEMORY, STARTUP
+from benchmarks._sections_small import SMALL, SMALL_PAIRS
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
 from benchmarks._sections_transport import COSTS, MAPS, PLANS
 
@@ -25,7 +26,10 @@ SECTIONS = {
     "gradient": GRADIENT,
     "flow": FLOW,
     "barycenter": BARYCENTER,
+    "small": SMALL,
+    "smallpairs": SMALL_PAIRS,
     "startup": STARTUP,
+    "firstfit": FIRST_FIT,
     "memory": MEMORY,
     "cluster": CLUSTER,
     "spark": SPARK,

@@ -83,6 +83,57 @@ STARTUP = Section(
     "mean log-likelihood",
 )
 
+# First fits
+
+_FIRST_FIT = """
+import numpy as np
+X = np.random.default_rng(0).standard_normal((1000, 2))
+sample_domain = np.repeat([1, -2], 500)
+y = np.where(sample_domain > 0, X[:, 0] > 0.0, -1)
+{fit}
+print(1.0)
+"""
+_OURS = {
+    "SparseGaussianMixture": "(3, random_state=0).fit(X)",
+    "CoupledGaussianMixture": "(2, random_state=0).fit(X, sample_domain=sample_domain)",
+    "GMMOTTransformer": "(random_state=0).fit(X, sample_domain=sample_domain)",
+    "GMMOTClassifier": "(random_state=0).fit(X, y, sample_domain=sample_domain)",
+}
+_SKLEARN = (
+    "from sklearn.mixture import GaussianMixture\n"
+    "GaussianMixture(3, random_state=0).fit(X)"
+)
+
+
+def _first_fit(fit):
+    """Wall time of a process that fits once, Numba's cache empty."""
+
+    def run():
+        with tempfile.TemporaryDirectory() as empty:
+            return _child(_FIRST_FIT.format(fit=fit), NUMBA_CACHE_DIR=empty)[1]
+
+    return Job(run, lambda: 1.0)
+
+
+def _first_fit_project(case):
+    name = case["estimator"]
+    return _first_fit(f"from skgmmot import {name}\n{name}{_OURS[name]}")
+
+
+FIRST_FIT = Section(
+    "First fits",
+    "Wall time of a new process that imports, fits 1000 x 2 rows once and ends, with"
+    " nothing in Numba's cache: the kernels come with the wheel, or are compiled where"
+    " the package was not built. scikit-learn fits a mixture of 3 components.",
+    [{"estimator": name} for name in _OURS],
+    {
+        "skgmmot": Library(_first_fit_project, ("skgmmot",)),
+        "scikit-learn": Library(lambda case: _first_fit(_SKLEARN), ("sklearn",)),
+    },
+    "done",
+    repeat=5,
+)
+
 # Memory
 
 _PEAK = """

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numba
 import numpy as np
 
 from skgmmot._jit_cache import keep_on_disk
+
+# All functions that are compiled, for who ships them.
+COMPILED: list[Any] = []
 
 # The flags that leave NaN and infinity true, as log-sum-exp needs (no nnan, no ninf).
 _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -51,11 +55,32 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
             return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
         compiled = numba.njit(**settings)(function)
+        COMPILED.append(compiled)
         if cache:
             keep_on_disk(compiled, function)
         return compiled
 
     return decorate
+
+
+@contextmanager
+def compilation_told(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` once, before the first compilation; loads of a cache do not count."""
+    from numba.core import event
+
+    class Once(event.Listener):
+        told = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.told:
+                self.told = True
+                tell()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Once()):
+        yield
 
 
 kernel = _compiled(_SUMS)

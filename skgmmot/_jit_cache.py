@@ -1,35 +1,159 @@
 """Numba's cache on disk, which its documentation does not promise: all of it is here.
 
+A kernel is looked for in three places: among those that were compiled when the package
+was built, for levels of x86-64 rather than for one processor; in the cache of this
+machine; and at last it is compiled, which is said once. Names of functions hold a
+digest of the sources, so that nothing old is found, however it got there.
+
 Tried with Numba 0.61.2 and 0.68.1. Where a new version breaks it, its test in
-tests/test_private_apis.py says so.
+tests/test_private.py says so.
 """
 
+import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from numba.core.caching import FunctionCache
+import llvmlite.binding as llvm
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    _CacheLocator,
+)
+
+SHIPPED = Path(__file__).parent / "_compiled"
+# The best first, each with features that levels below it lack.
+LEVELS = {
+    "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+    "x86-64-v3": ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
+}
+_STAMP = "shipped"
+
+
+def has_level(level: str) -> bool:
+    """Whether this processor has all that a level asks for."""
+    names, features = list(LEVELS), llvm.get_host_cpu_features()
+    needed = [f for name in names[names.index(level) :] for f in LEVELS[name]]
+    return all(features.get(feature) for feature in needed)
+
+
+@cache
+def levels() -> tuple[str, ...]:
+    """Levels of this processor for which kernels were shipped, the best first."""
+    return tuple(
+        name for name in LEVELS if (SHIPPED / name).is_dir() and has_level(name)
+    )
+
+
+@cache
+def _announce() -> None:
+    """Say once in a process that kernels are compiled: in silence it looks stuck."""
+    if os.environ.get("SKGMMOT_QUIET", "0") == "0" and sys.stderr is not None:
+        with suppress(Exception):
+            print(
+                "skgmmot: compiling kernels, once for this machine (some 10 seconds)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+class _Nowhere(_CacheLocator):
+    """The place of a cache that cannot be written: shipped kernels are found still."""
+
+    def get_cache_path(self) -> str:
+        """A folder that cannot exist."""
+        return os.path.join(os.devnull, "skgmmot")
+
+    def get_source_stamp(self) -> str:
+        """The same for all."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """The same for all."""
+        return ""
+
+    @classmethod
+    def from_function(cls, py_func: Callable, py_file: str) -> "_Nowhere":
+        """The last resort, for any function."""
+        return cls()
+
+
+class _Kept(CompileResultCacheImpl):
+    """How Numba keeps functions, anywhere."""
+
+    _locator_classes: list[Any] = [*CompileResultCacheImpl._locator_classes, _Nowhere]  # noqa: RUF012
 
 
 class QuietCache(FunctionCache):
     """The cache, for which a damaged or full folder is no error."""
 
+    _impl_class = _Kept
+    _ships = False  # whether this process makes what is shipped
+    _wanted: Any = None  # signatures that are saved, None for all
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function, or None where there is none that can be read."""
+        with suppress(Exception):
+            found = None if self._ships else self._shipped_overload(sig, target_context)
+            if found is not None:
+                return found
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:
+            found = None
             with suppress(Exception):
                 self.flush()  # an empty index in place of the damaged one
-            return None
+        if found is None:
+            _announce()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save, or let the next process compile again."""
         with suppress(Exception):
-            super().save_overload(sig, data)
+            if self._wanted is None or sig in self._wanted:
+                super().save_overload(sig, data)
+
+    # For who ships kernels
+
+    def ship_to(self, folder: Path, wanted: Any = None) -> None:
+        """From now on save to a folder of shipped kernels; some signatures, or all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._cache_file = self._shipped_file(folder)
+        self._ships, self._wanted = True, wanted
+
+    def copy_shipped(self, sig: Any, context: Any, source: Path, folder: Path) -> None:
+        """Copy a function from one folder of shipped kernels to another."""
+        key = self._shipped_key(sig, context, source.name)
+        self._shipped_file(folder).save(key, self._shipped_file(source).load(key))
+
+    def _shipped_file(self, folder: Path) -> Any:
+        """The index of a function there."""
+        function, (major, minor) = self._py_func, sys.version_info[:2]
+        name = f"{function.__module__}.{function.__qualname__}.py{major}{minor}"
+        return IndexDataCacheFile(str(folder), name, _STAMP)
+
+    def _shipped_key(self, sig: Any, target_context: Any, level: str) -> tuple:
+        """Under which a function is kept that was compiled for a level."""
+        target_context.refresh()
+        codegen = target_context.codegen()
+        key = self._index_key(sig, codegen)
+        return (key[0], (codegen.magic_tuple()[0], level, ""), *key[2:])
+
+    def _shipped_overload(self, sig: Any, target_context: Any) -> Any:
+        """The function as it was compiled when the package was built, or None."""
+        for level in levels():
+            key = self._shipped_key(sig, target_context, level)
+            data = self._shipped_file(SHIPPED / level).load(key)
+            if data is not None:
+                return self._impl.rebuild(target_context, data)
+        return None
 
 
 def keep_on_disk(compiled: Any, function: Callable) -> None:
     """Let a compiled function keep its code on disk, where there is a folder for it."""
-    with suppress(RuntimeError):  # there is none that can be written
+    with suppress(RuntimeError):
         compiled._cache = QuietCache(function)

@@ -1,5 +1,7 @@
 """Fixtures that all tests share."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 DATA = Path(__file__).parent / "data"
+
+os.environ.setdefault("SKGMMOT_QUIET", "1")  # children that compile say nothing
 
 # A run finds what the last one found. --hypothesis-profile=random searches anew.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -83,3 +87,35 @@ def pyplot():
     plt.close("all")
     yield plt
     plt.close("all")
+
+
+@pytest.fixture
+def transfers(monkeypatch):
+    """Sizes of what comes to the host; whatever comes comes by `to_host`."""
+    from skgmmot import kernels
+
+    original, sizes = kernels.to_host, []
+
+    def counted(array):
+        if not isinstance(array, np.ndarray | np.generic):
+            sizes.append(int(np.prod(array.shape)))
+        return original(array)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("skgmmot") and getattr(module, "to_host", None) is original:
+            monkeypatch.setattr(module, "to_host", counted)
+    return sizes
+
+
+@pytest.fixture
+def small_samples(monkeypatch):
+    """Starts from some hundred rows, so that a few thousand are many."""
+    from skgmmot import _rows
+    from skgmmot.mixture import _path
+    from skgmmot.mixture.coupled import _starts
+
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", 120)
+    monkeypatch.setattr(_rows, "_ROWS_PER_COMPONENT", 30)
+    monkeypatch.setattr(_path, "_LEAST_ROWS", 120)
+    monkeypatch.setattr(_path, "_ROWS_PER_PARAMETER", 2)
+    monkeypatch.setattr(_starts, "_START_ROWS", 120)

@@ -248,3 +248,25 @@ def fourth_moment(X, sample_weight, center, units):
         )
         total += (1.0 if sample_weight is None else sample_weight[i]) * square**2
     return total
+
+
+def squared_length(weights, covariances, logs, means, roots):
+    """Squared length of a step of log weights, means (K, d) and roots of covariances.
+
+    `covariances` are dense. Roots (K, d, d) are measured by the deviations of their
+    components; (d, d), (K, d) and (K,) by the mean ones.
+    """
+    variances = np.array([np.diag(matrix) for matrix in covariances])
+    total = sum(w * log**2 for w, log in zip(weights, logs, strict=True))
+    for w, mean, variance in zip(weights, means, variances, strict=True):
+        total += w * (mean**2 / variance).sum()
+    if roots.ndim == 3:
+        for w, root, variance in zip(weights, roots, variances, strict=True):
+            total += w * (root**2 / variance[:, None]).sum()
+        return total
+    average = weights @ variances
+    if roots.ndim == 1:  # spherical: the same in all features
+        return total + (roots**2 / average[0]).mean()
+    if covariances.shape[0] > 1 and (covariances == covariances[0]).all():  # tied
+        return total + (roots**2 / average[:, None]).mean()
+    return total + (roots**2 / average).mean()

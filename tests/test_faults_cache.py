@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import platform
 import shutil
 
 import pytest
@@ -95,3 +96,53 @@ def test_the_cache_can_be_switched_off(tmp_path):
     code = "import skgmmot.transport._interior as w; print(type(w._reach._cache))"
     environment = {**cache(tmp_path), "SKGMMOT_CACHE": "0"}
     assert "NullCache" in run_child(code, preamble="", env=environment)
+
+
+def reached(folder, level, code="", **env):
+    """What a new process finds by a small kernel, with kernels shipped in a folder."""
+    code = f"""
+from pathlib import Path
+from skgmmot import _jit_cache
+_jit_cache.SHIPPED = Path({str(folder / "shipped")!r})
+from skgmmot.transport._interior import _reach
+{code.format(level=level)}
+print(_reach(-2.0))
+"""
+    environment = {**cache(folder / "cache"), "SKGMMOT_QUIET": "0", **env}
+    child = start_child(code, preamble="", env=environment)
+    printed, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    return float(printed), errors
+
+
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="levels of x86-64"
+)
+def test_shipped_kernels_are_found_by_level_and_sources(tmp_path):
+    from skgmmot._jit_cache import LEVELS, has_level
+
+    level = "x86-64-v3"
+    if not has_level(level):
+        pytest.skip("a processor without AVX2")
+    expected = pytest.approx(0.995 / 2.0, rel=1e-15)
+    ship = "_reach._cache.ship_to(_jit_cache.SHIPPED / '{level}')"
+    as_level = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""}
+    assert reached(tmp_path, level, ship, **as_level)[0] == expected
+    found, errors = reached(tmp_path, level)
+    assert found == expected
+    assert "compiling" not in errors
+    assert not list((tmp_path / "cache").rglob("*.nbi"))
+    # Of other sources, or for a processor with more: not found, compiled, said once.
+    for stale in (
+        "_reach.py_func.__qualname__ += 'other'",
+        f"_jit_cache.levels = lambda: {tuple(set(LEVELS) - {level})}",
+    ):
+        found, errors = reached(tmp_path, level, stale)
+        assert found == expected
+        assert errors.count("compiling") == 1
+        for kept in (tmp_path / "cache").rglob("*.nb*"):
+            kept.unlink()
+
+
+def test_the_word_on_compiling_can_be_silenced(tmp_path):
+    assert "compiling" not in reached(tmp_path, "", SKGMMOT_QUIET="1")[1]

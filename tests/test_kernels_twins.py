@@ -2,12 +2,13 @@
 
 import inspect
 
-import array_api_strict
 import numpy as np
 import pytest
+from devices import KINDS
 from test_kernels_cpu import FORMS, make_problem
 
 from skgmmot import kernels
+from skgmmot.kernels import _arrays, to_host
 from skgmmot.kernels import _namespace as readable
 from skgmmot.kernels import numba as compiled
 
@@ -96,26 +97,32 @@ def test_values_agree(name, form, dtype, n, n_components):
 def test_chunks_do_not_matter(name, monkeypatch):
     X, arguments = problem("full", np.float64)
     whole = getattr(readable, name)(X, *arguments[name])
-    monkeypatch.setattr(readable, "_ENTRIES", 20 * 7)  # 7 rows of 5 times 4
+    monkeypatch.setattr(_arrays, "_NEAR_ENTRIES", 20 * 7)  # 7 rows of 5 times 4
     assert_equal(getattr(readable, name)(X, *arguments[name]), whole, 1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("form", FORMS)
-def test_strict_arrays(name, form):
-    X, arguments = problem(form, np.float64, 300)
-    expected = getattr(readable, name)(X, *arguments[name])
-    strict = [
-        array_api_strict.asarray(a)
-        if isinstance(a, np.ndarray) and len(a) == 300
-        else a
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_arrays_of_other_libraries(name, form, dtype, kind):
+    X, arguments = problem(form, dtype, 300)
+    expected = getattr(compiled, name)(X, *arguments[name])
+    up = KINDS[kind]
+    others = [
+        up(a) if isinstance(a, np.ndarray) and len(a) == 300 else a
         for a in arguments[name]
     ]
-    found = getattr(readable, name)(array_api_strict.asarray(X), *strict)
-    assert_equal(found, expected, 1e-12)
-    if name not in ("moments", "given_moments", "fourth_moment"):
-        first = found[0] if isinstance(found, tuple) else found
-        assert isinstance(first, type(array_api_strict.asarray(X)))
+    like = up(X)
+    found = getattr(readable, name)(like, *others)
+    results = [found] if not isinstance(found, tuple) else list(found)
+    if name in ("moments", "given_moments", "fourth_moment"):
+        assert all(isinstance(part, np.ndarray | float) for part in results)
+    else:
+        assert all(type(part) is type(like) for part in results)
+        assert all(part.device == like.device for part in results)
+        found = tuple(to_host(part) for part in results)
+    assert_equal(found, expected, RTOL[dtype])
 
 
 def test_kernels_are_chosen_by_the_type_of_the_data_and_the_environment(monkeypatch):
@@ -128,5 +135,7 @@ def test_kernels_are_chosen_by_the_type_of_the_data_and_the_environment(monkeypa
         kernels.kernels_for(X)
     monkeypatch.delenv("SKGMMOT_KERNELS")
     assert kernels.kernels_for(X) is compiled
-    with pytest.raises(TypeError, match=r"expected a NumPy array, got list.*asarray"):
+    for up in KINDS.values():
+        assert kernels.kernels_for(up(X)) is readable
+    with pytest.raises(TypeError, match=r"expected a NumPy array.*got list.*asarray"):
         kernels.kernels_for([[1.0]])

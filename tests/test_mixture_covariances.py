@@ -8,7 +8,9 @@ from strategies import spd_stack
 
 from skgmmot.kernels import Moments
 from skgmmot.linalg._covariances import TYPES
+from skgmmot.linalg._forms import squared_length
 from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
+from skgmmot.linalg._spd import whiteners
 
 NAMES = ["full", "tied", "diag", "spherical"]
 K, D = 3, 4
@@ -72,12 +74,11 @@ def test_factors_precisions_and_determinants_belong_together(name):
     np.testing.assert_allclose(kind.dense(precisions, K, D), inverses, rtol=1e-9)
     np.testing.assert_allclose(kind.factor_precisions(precisions), factors, rtol=1e-9)
     np.testing.assert_allclose(kind.covariances(factors), covariances, rtol=1e-9)
-    np.testing.assert_allclose(
-        kind.log_determinants(factors, K, D),
-        -0.5 * np.linalg.slogdet(dense)[1],
-        rtol=1e-9,
-    )
-    whiteners = kind.kernel_whiteners(factors, K, D)
+    weights = np.array([0.2, 0.8, 0.0])
+    offsets, _, whiteners = kind.gaussians(weights, np.zeros((K, D)), factors)
+    log_dets = -0.5 * np.linalg.slogdet(2.0 * np.pi * dense)[1]
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(offsets, np.log(weights) + log_dets, rtol=1e-9)
     if not kind.full_form:
         whiteners = whiteners[:, :, None] * np.eye(D)
     np.testing.assert_array_equal(whiteners, np.tril(whiteners))
@@ -129,6 +130,35 @@ def test_root_gradient_by_finite_differences(name):
         change[index] = step
         slope = (likelihood(roots + change) - likelihood(roots - change)) / (2 * step)
         assert gradient[index] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_length_of_a_step_equals_the_reference(name):
+    """Compiled lengths, which acceleration compares, are those of plain formulas."""
+    kind, covariances = TYPES[name], some_covariances(name)
+    rng = np.random.default_rng(2)
+    weights, logs = rng.dirichlet(np.ones(K)), rng.standard_normal(K)
+    means = rng.standard_normal((K, D))
+    roots = kind.roots(covariances) * rng.standard_normal(covariances.shape)
+    stacks = kind.stack(covariances), logs, means, kind.stack(roots)
+    dense = kind.dense(covariances, K, D)
+    expected = reference.squared_length(weights, dense, logs, means, roots)
+    assert squared_length(weights, *stacks) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 40])
+def test_whiteners_of_features_in_all_units(d):
+    """W Σ Wᵀ = I to rounding of the correlations, where numbers overflow squared."""
+    rng = np.random.default_rng(d)
+    units = 10.0 ** rng.uniform(-100, 100, d)
+    correlated = spd_stack(rng, 2, d)
+    found, log_dets = whiteners(correlated * units[:, None] * units)
+    scaled = found * units
+    identity = scaled @ correlated @ scaled.swapaxes(1, 2)
+    np.testing.assert_allclose(identity, np.tile(np.eye(d), (2, 1, 1)), atol=1e-10)
+    np.testing.assert_array_equal(found, np.tril(found))
+    expected = -0.5 * np.linalg.slogdet(correlated)[1] - np.log(units).sum()
+    np.testing.assert_allclose(log_dets, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -137,6 +137,37 @@ def test_gradient_vanishes_at_the_optimum(name, price):
         np.testing.assert_allclose(slope, 0.0, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", sorted(TYPES))
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_compiled_steps_of_few_rows_are_those_of_the_loop(name, dtype):
+    """A run that is watched goes step by step; the other is one compiled loop."""
+    X, kind, start = make_start(name, 2, n=300)
+    X = X.astype(dtype)
+    weights = np.random.default_rng(2).integers(1, 4, len(X)).astype(float)
+    for sample_weight in (None, weights):
+        ridge = np.array([1e-3, 2e-3])
+        problem = Problem(blocks_of(X, sample_weight), kind, reg_covar=ridge)
+        watched = Control(1e-9, 150, report=lambda iteration, change: None)
+        expected = run(problem, start, watched)
+        fit = run(problem, start, watched._replace(report=None))
+        assert (len(fit.bounds), fit.converged) == (
+            len(expected.bounds),
+            expected.converged,
+        )
+        np.testing.assert_allclose(fit.bounds, expected.bounds, rtol=1e-12)
+        for found, wanted in zip(
+            fit.state.parameters, expected.state.parameters, strict=True
+        ):
+            np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-10)
+
+
+def test_compiled_steps_refuse_what_collapses():
+    X, kind, start = make_start("full", 2, n=30)
+    X[:, 1] = X[:, 0]
+    with pytest.raises(ValueError, match="ill-defined"):
+        run(Problem(blocks_of(X), kind), start, Control(1e-9, 150))
+
+
 def test_the_run_stops_by_tol_and_says_so():
     X, kind, start = make_start("full", 1, n=300)
     problem = Problem(blocks_of(X), kind)

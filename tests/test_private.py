@@ -105,6 +105,23 @@ def test_methods_of_the_cache_on_disk(name, arguments):
     assert found == arguments, f"FunctionCache.{name} is called otherwise"
 
 
+def test_what_shipped_kernels_need_of_numba():
+    """Files of an index, how they are read back, and where there is no place."""
+    from numba.core.caching import CompileResultCacheImpl, IndexDataCacheFile
+    from numba.core.registry import cpu_target
+
+    found = list(inspect.signature(IndexDataCacheFile.__init__).parameters)
+    assert found == ["self", "cache_path", "filename_base", "source_stamp"]
+    assert callable(IndexDataCacheFile.load)
+    found = list(inspect.signature(CompileResultCacheImpl.rebuild).parameters)
+    assert len(found) == 3, "rebuild(self, target_context, data) is called otherwise"
+    assert isinstance(CompileResultCacheImpl._locator_classes, list)
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    assert "-" in triple
+    assert isinstance(cpu, str)
+    assert isinstance(features, str)
+
+
 def test_a_dispatcher_has_a_cache_that_can_be_replaced(tmp_path, monkeypatch):
     import numba
 

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from skgmmot._blocks._dask import dask_parts, is_dask
+from skgmmot._blocks._device import DeviceBlocks
 from skgmmot._blocks._many import ManyBlocks
 from skgmmot._blocks._memory import MemoryBlocks, add_moments
 from skgmmot._blocks._parts import FLOATS, LARGEST, Part, Parts
 from skgmmot._blocks._sequence import in_sequence, sequence_of
+from skgmmot.kernels import is_device_array
 
 __all__ = [
     "FLOATS",
     "LARGEST",
     "Blocks",
+    "DeviceBlocks",
     "ManyBlocks",
     "MemoryBlocks",
     "Part",
@@ -72,4 +75,6 @@ def blocks_of(
     """
     if isinstance(x, Parts):
         return ManyBlocks(x.changed(weights=sample_weight), n_threads)
+    if is_device_array(x):
+        return DeviceBlocks(x, sample_weight, n_threads)
     return MemoryBlocks(x, sample_weight, n_threads)

@@ -4,9 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from skgmmot import _rows
-from skgmmot.kernels import Gaussians, Moments, kernels_for
+from skgmmot._blocks._row_arrays import like_rows_of, slices
+from skgmmot.kernels import (
+    Gaussians,
+    Moments,
+    float_type,
+    is_compiled,
+    is_device_array,
+    kernels_for,
+    to_host,
+)
 from skgmmot.linalg._mixture import narrowed
 
 _ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
@@ -45,12 +55,15 @@ class MemoryBlocks:
         self._sample_weight = sample_weight
         self.n_threads = n_threads
         self._kernels = kernels_for(x)
-        self.mass = float(len(x) if sample_weight is None else sample_weight.sum())
+        self.mass = float(x.shape[0])
+        if sample_weight is not None:
+            total = array_namespace(sample_weight).sum(sample_weight)
+            self.mass = float(to_host(total))
 
     @property
     def n_rows(self) -> int:
         """How many rows there are."""
-        return len(self._x)
+        return self._x.shape[0]
 
     @property
     def n_features(self) -> int:
@@ -60,11 +73,15 @@ class MemoryBlocks:
     @property
     def dtype(self) -> np.dtype:
         """Floating type of the rows."""
-        return self._x.dtype
+        return float_type(self._x)
 
-    def at_hand(self) -> "MemoryBlocks":
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks":
         """These blocks: their rows are in memory."""
         return self
+
+    def compiled_rows(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Rows and weights, for compiled loops; None where kernels are not compiled."""
+        return (self._x, self._sample_weight) if is_compiled(self._kernels) else None
 
     # Sums over the rows
 
@@ -81,7 +98,12 @@ class MemoryBlocks:
 
         `responsibilities` is (n_rows, K), or what gives slices of that when indexed.
         """
-        return self._sum_given(lambda rows: responsibilities[rows], means, full)
+        on_device = is_device_array(responsibilities)
+
+        def given(rows: slice) -> Any:
+            return responsibilities[(rows, slice(None)) if on_device else rows]
+
+        return self._sum_given(given, means, full)
 
     def nearest_moments(
         self, means: np.ndarray, full: bool, units: np.ndarray
@@ -90,14 +112,15 @@ class MemoryBlocks:
 
         Distances are those of features divided by `units`, (d,).
         """
-        columns = np.arange(len(means))
-        center = means.mean(axis=0)
-        centers = (means - center) / units
+        x, xp = self._x, array_namespace(self._x)
+        columns = like_rows_of(x, np.arange(len(means)))
+        centers = (means - means.mean(axis=0)) / units
+        center, scales = (like_rows_of(x, a) for a in (means.mean(axis=0), units))
 
-        def one_hot(rows: slice) -> np.ndarray:
-            scaled = ((self._x[rows] - center) / units).astype(self.dtype, copy=False)
+        def one_hot(rows: slice) -> Any:
+            scaled = xp.astype((x[rows, :] - center) / scales, x.dtype, copy=False)
             labels, _ = self._kernels.nearest(scaled, centers, self.n_threads)
-            return (labels[:, None] == columns).astype(np.float64)
+            return xp.astype(labels[:, None] == columns, xp.float64)
 
         return self._sum_given(one_hot, means, full)
 
@@ -108,14 +131,12 @@ class MemoryBlocks:
         full: bool,
     ) -> Moments:
         total = None
-        step = max(1, _ONE_HOT_ENTRIES // max(means.shape))
-        for start in range(0, self.n_rows, step):
-            rows = slice(start, start + step)
-            given = responsibilities_of(rows)
+        for rows in slices(self._x, _ONE_HOT_ENTRIES // max(means.shape)):
+            given = like_rows_of(self._x, responsibilities_of(rows))
             if self._sample_weight is not None:
-                given = given * self._sample_weight[rows, None]
+                given = given * self._sample_weight[rows][:, None]
             part = self._kernels.given_moments(
-                self._x[rows], given, means, full, self.n_threads
+                self._x[rows, :], given, means, full, self.n_threads
             )
             total = part if total is None else add_moments(total, part)
         if total is None:
@@ -129,15 +150,20 @@ class MemoryBlocks:
 
     def tilted_shares(self, posteriors: np.ndarray, tilts: np.ndarray) -> np.ndarray:
         """Weighted mean of p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), (K,)."""
-        total = np.zeros(len(tilts))
-        step = max(1, _ONE_HOT_ENTRIES // len(tilts))
-        for start in range(0, self.n_rows, step):
-            rows = slice(start, start + step)
-            shares = 1.0 / (posteriors[rows] @ tilts)
+        total, factors = 0.0 * tilts, like_rows_of(self._x, tilts)
+        total = like_rows_of(self._x, total)
+        for rows in slices(self._x, _ONE_HOT_ENTRIES // len(tilts)):
+            shares = 1.0 / (posteriors[rows, :] @ factors)
             if self._sample_weight is not None:
-                shares *= self._sample_weight[rows]
-            total += shares @ posteriors[rows]
-        return tilts * total / self.mass
+                shares = shares * self._sample_weight[rows]
+            total = total + shares @ posteriors[rows, :]
+        return tilts * to_host(total) / self.mass
+
+    def tilted(self, posteriors: Any, tilts: np.ndarray) -> Any:
+        """p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), which are changed."""
+        posteriors *= like_rows_of(self._x, tilts)
+        posteriors /= array_namespace(posteriors).sum(posteriors, axis=1, keepdims=True)
+        return posteriors
 
     def mean_and_variances(self) -> tuple[np.ndarray, np.ndarray]:
         """Weighted mean and variances of the features, (d,) each, in float64."""
@@ -195,10 +221,19 @@ class MemoryBlocks:
         weights = None if weights is None else weights[order]
         return MemoryBlocks(self._x[order], weights, self.n_threads)
 
+    def weighted(self, shares: np.ndarray, least: float = 0.0) -> "MemoryBlocks":
+        """The rows with a share above `least`, their weights times these, (n,)."""
+        kept = np.flatnonzero(shares > least)
+        weights = shares[kept]
+        if self._sample_weight is not None:
+            weights = weights * self._sample_weight[kept]
+        return MemoryBlocks(self._x[kept], weights, self.n_threads)
+
     def whitened(self, center: np.ndarray, factor: np.ndarray) -> "MemoryBlocks":
         """The rows (x - center) U, U = factor, in float64, with the same weights."""
+        center, factor = (like_rows_of(self._x, a) for a in (center, factor))
         rows = (self._x - center) @ factor
-        return MemoryBlocks(rows, self._sample_weight, self.n_threads)
+        return type(self)(rows, self._sample_weight, self.n_threads)
 
     # What is asked of each row
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._blocks._row_arrays import in_type_of, narrowed_like
 from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
+from skgmmot.estimators._covariance_choice import AUTO
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
@@ -36,7 +37,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     @property
     def _kind(self) -> Any:
-        return TYPES[self.covariance_type]
+        name = self.covariance_type
+        return TYPES[self.covariance_type_ if name == AUTO else name]
 
     def _set_parameters(self, parameters: Any, dtype: Any = np.float64) -> None:
         """Store a mixture as fitted attributes of the data's floating type."""
@@ -54,7 +56,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             for values in (*parameters[1:], precisions)
         )
         self.n_components_ = len(parameters.weights)
-        self._fitted_type = self.covariance_type
+        self.covariance_type_ = kind.name
 
     def _get_parameters(self) -> Parameters:
         """The fitted mixture, if it still is what the parameters and X speak of."""
@@ -64,11 +66,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if (
             self.means_.shape[1] != d
             or self.covariances_.shape != expected
-            or self._fitted_type != self.covariance_type
+            or self.covariance_type not in (AUTO, self.covariance_type_)
         ):
             expected = f"covariance_type={self.covariance_type!r} and {d} features"
             got = (
-                f"covariance_type={self._fitted_type!r}, means_ of shape "
+                f"covariance_type={self.covariance_type_!r}, means_ of shape "
                 f"{self.means_.shape} and covariances_ of shape "
                 f"{self.covariances_.shape}"
             )
@@ -87,7 +89,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         )
 
     def _checked(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
+        if not hasattr(self, "weights_"):  # faster than to ask for any attribute
+            check_is_fitted(self)
         return check_rows(self, X)
 
     def _gaussians(self) -> Gaussians:
@@ -101,11 +104,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _posteriors(self, X: np.ndarray) -> np.ndarray:
         posteriors = self._blocks(X).posteriors(self._gaussians())
-        return posteriors.astype(X.dtype, copy=False)
+        return in_type_of(posteriors, X)
 
     def _log_density(self, X: np.ndarray) -> np.ndarray:
         log_density = self._blocks(X).log_density(self._gaussians())
-        return narrowed(log_density, X.dtype)
+        return narrowed_like(log_density, X)
 
     @by_parts(like_labels)
     def predict(self, X: Any) -> np.ndarray:
@@ -290,54 +293,3 @@ def warn_of_no_convergence() -> None:
         "parameters, or increase max_iter, tol, or check for degenerate data.",
         ConvergenceWarning,
     )
-
-
-class Progress:
-    """Messages of a fit, in scikit-learn's manner."""
-
-    def __init__(self, verbose: int, interval: int) -> None:
-        self.verbose = verbose
-        self.interval = interval
-
-    def begin(self, number: int) -> None:
-        """Announce a start."""
-        self.began = self.last = perf_counter()
-        if self.verbose:
-            print(f"Initialization {number}")
-
-    def step(self, iteration: int, change: float) -> None:
-        """Report every `interval` iterations."""
-        if not self.verbose or iteration % self.interval:
-            return
-        if self.verbose == 1:
-            print(f"  Iteration {iteration}")
-            return
-        now = perf_counter()
-        print(
-            f"  Iteration {iteration}\t time lapse {now - self.last:.5f}s"
-            f"\t bound change {change:.5f}"
-        )
-        self.last = now
-
-    def size(self, n_components: int, criterion: float) -> None:
-        """Report the criterion of a number of components."""
-        if self.verbose:
-            print(f"  {n_components} components: criterion {criterion:.5g}")
-
-    def limit(self, n_components: int) -> None:
-        """Report that the number found is all that were offered."""
-        if self.verbose:
-            print(
-                f"All {n_components} components that were offered were kept; a larger "
-                "n_components may do better."
-            )
-
-    def end(self, bound: float, converged: bool) -> None:
-        """Report how a start ended."""
-        if not self.verbose:
-            return
-        text = "converged." if converged else "did not converge."
-        if self.verbose > 1:
-            lapse = perf_counter() - self.began
-            text += f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}."
-        print(f"Initialization {text}")

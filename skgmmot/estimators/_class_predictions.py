@@ -3,17 +3,34 @@
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import TransformerTags
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import blocks_of, in_memory
+from skgmmot._blocks._row_arrays import (
+    Rows,
+    copied,
+    everywhere,
+    has_any,
+    in_type_of,
+    like_rows_of,
+    merged,
+    replaced,
+)
 from skgmmot._checks import message
 from skgmmot.estimators._by_parts import by_parts, like_rows
+from skgmmot.estimators._class_labels import (
+    checked_labels,
+    known_numbers,
+    labels_of_source,
+)
 from skgmmot.estimators._classes import moved
 from skgmmot.estimators._domains import DomainAware, source_rows
-from skgmmot.estimators._validation import check_rows
+from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.kernels import is_device_array, kind_of, to_host
 from skgmmot.linalg._bures import pair_maps
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._em import Parameters, gaussians_of
@@ -70,19 +87,26 @@ class ClassPredictions(
         """
         check_is_fitted(self)
         X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
+        mask = source_rows(sample_domain, X)
         if mask is None:
-            mask = np.zeros(len(X), dtype=bool)
+            mask = everywhere(X, False)
+        inside, outside = (
+            self._probabilities(X[rows], side, power)
+            for side, rows, power in (
+                (self.source_, mask, 1.0),
+                (self.target_, ~mask, _CONFIDENCE),
+            )
+        )
+        return merged(mask, inside, outside)
+
+    def _probabilities(self, X: Rows, side: Any, power: float) -> Any:
+        """Probabilities of the classes for the rows of one domain."""
         classes = np.arange(len(self.classes_))
         indicator = (self.component_classes_[:, None] == classes).astype(np.float64)
-        out = np.empty((len(X), len(classes)), X.dtype)
-        sides = ((self.source_, mask, 1.0), (self.target_, ~mask, _CONFIDENCE))
-        for side, rows, power in sides:
-            if rows.any():
-                blocks = blocks_of(X[rows], n_threads=self.n_jobs)
-                found = (blocks.posteriors(side._gaussians()) @ indicator) ** power
-                out[rows] = found / found.sum(axis=1, keepdims=True)
-        return out
+        posteriors = blocks_of(X, n_threads=self.n_jobs).posteriors(side._gaussians())
+        found = (posteriors @ like_rows_of(X, indicator)) ** power
+        total = array_namespace(found).sum(found, axis=1, keepdims=True)
+        return in_type_of(found / total, X)
 
     @by_parts(_like_classes)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -101,8 +125,21 @@ class ClassPredictions(
         y : ndarray of shape (n_samples,)
             Labels out of `classes_`.
         """
+        numbers = self._class_numbers(X, sample_domain)
+        if not is_device_array(numbers):
+            return self.classes_[numbers]
+        if self.classes_.dtype.kind not in "iufb":
+            expected = f"classes that are numbers, for rows of {kind_of(numbers)}"
+            mend = "fit with numbers for classes, or use predict_proba"
+            got = f"classes of type {self.classes_.dtype}"
+            raise TypeError(message("classes_", expected, got, mend))
+        classes = like_rows_of(numbers, self.classes_)
+        return array_namespace(numbers).take(classes, numbers)
+
+    def _class_numbers(self, X: Any, sample_domain: Any) -> Any:
+        """Index in classes_ of the most probable class of each row."""
         probabilities = self.predict_proba(X, sample_domain=sample_domain)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return array_namespace(probabilities).argmax(probabilities, axis=1)
 
     def score(
         self, X: Any, y: Any, *, sample_domain: Any = None, sample_weight: Any = None
@@ -126,9 +163,23 @@ class ClassPredictions(
         score : float
             Weighted part of the rows whose class is predicted.
         """
+        if is_device_array(X):
+            return self._score_on_device(X, y, sample_domain, sample_weight)
         predicted = in_memory(self.predict(X, sample_domain=sample_domain))
         y, sample_weight = in_memory(y), in_memory(sample_weight)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
+    def _score_on_device(
+        self, X: Any, y: Any, sample_domain: Any, sample_weight: Any
+    ) -> float:
+        predicted = self._class_numbers(X, sample_domain)
+        numbers, _ = known_numbers(checked_labels(y, X), self.classes_, X)
+        weights = check_weights(sample_weight, X)
+        xp = array_namespace(X)
+        right = xp.astype(predicted == numbers, xp.float64)
+        if weights is None:
+            return float(to_host(xp.mean(right)))
+        return float(to_host(xp.sum(weights * right) / xp.sum(weights)))
 
     @by_parts(like_rows)
     def transform(self, X: Any, y: Any = None, *, sample_domain: Any = None) -> Any:
@@ -158,23 +209,22 @@ class ClassPredictions(
         """
         check_is_fitted(self)
         X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
-        mask = np.ones(len(X), dtype=bool) if mask is None else mask
-        out = X.copy()
-        if not mask.any():
-            return out
+        mask = source_rows(sample_domain, X)
+        mask = everywhere(X, True) if mask is None else mask
+        if not has_any(mask):
+            return copied(X)
         Z = moved(X[mask], self.alignment_, self.n_jobs)
         everything = np.ones(len(self.component_classes_), dtype=bool)
         if y is None:
-            out[mask] = self._follow(Z, everything)
-            return out
-        classes = self._known_classes(y, mask)
-        moved_rows = Z
-        for c in np.unique(classes):
-            rows = classes == c
-            moved_rows[rows] = self._follow(Z[rows], self.component_classes_ == c)
-        out[mask] = moved_rows
-        return out
+            return replaced(X, mask, in_type_of(self._follow(Z, everything), X))
+        numbers = self._known_classes(y, sample_domain, X)
+        rows = Z
+        for c in range(len(self.classes_)):
+            own = numbers == c
+            if has_any(own):
+                found = self._follow(Z[own], self.component_classes_ == c)
+                rows = replaced(rows, own, found)
+        return replaced(X, mask, in_type_of(rows, X))
 
     def fit_transform(
         self, X: Any, y: Any, *, sample_domain: Any = None, sample_weight: Any = None
@@ -200,22 +250,17 @@ class ClassPredictions(
         self.fit(X, y, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.transform(X, sample_domain=sample_domain)
 
-    def _known_classes(self, y: Any, mask: np.ndarray) -> np.ndarray:
+    def _known_classes(self, y: Any, sample_domain: Any, X: Rows) -> Any:
         """Index in classes_ of the labels of source rows."""
-        y = column_or_1d(y, dtype=None)
-        if len(y) != len(mask):
-            expected = f"{len(mask)} labels, as X has rows"
-            raise ValueError(message("y", expected, len(y)))
-        _, inverse = np.unique(y[mask], return_inverse=True)
-        labels = np.unique(y[mask])
-        unknown = np.setdiff1d(labels, self.classes_)
+        labels = labels_of_source(checked_labels(y, X), sample_domain)
+        numbers, unknown = known_numbers(labels, self.classes_, X)
         if len(unknown):
             mend = "mark target rows by negative numbers in sample_domain"
             got = f"also {unknown[:5]}"
             raise ValueError(message("y", "labels out of classes_", got, mend))
-        return np.searchsorted(self.classes_, labels)[inverse]
+        return numbers
 
-    def _follow(self, Z: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    def _follow(self, Z: Rows, chosen: np.ndarray) -> Rows:
         """Rows that were aligned, moved by the maps of the chosen components."""
         kind = TYPES[self.covariance_type]
         anchors, target = self._anchors, self.target_._get_parameters()

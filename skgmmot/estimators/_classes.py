@@ -3,8 +3,16 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import (
+    Rows,
+    copied,
+    everywhere,
+    like_rows_of,
+    replaced,
+)
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import CovarianceType
@@ -26,15 +34,17 @@ _SMALLEST_VARIANCE = 1e-12  # part of the mean variance that a covariance keeps
 class Labelled(NamedTuple):
     """Rows whose components are known."""
 
-    X: np.ndarray  # (n, d)
-    weights: np.ndarray | None  # (n,)
-    labels: np.ndarray  # (n,) component of each row
+    X: Rows  # (n, d)
+    weights: Any  # (n,)
+    labels: Any  # (n,) component of each row
     n_components: int
     n_threads: int | None
 
-    def one_hot(self) -> np.ndarray:
+    def one_hot(self) -> Any:
         """Which component a row belongs to, (n, K)."""
-        return (self.labels[:, None] == np.arange(self.n_components)).astype(float)
+        xp = array_namespace(self.labels)
+        columns = like_rows_of(self.labels, np.arange(self.n_components))
+        return xp.astype(self.labels[:, None] == columns, xp.float64)
 
 
 class Subclasses(NamedTuple):
@@ -47,16 +57,13 @@ class Subclasses(NamedTuple):
     n_jobs: int | None
 
 
-def domain_moments(
-    X: np.ndarray, weights: np.ndarray | None, n_threads: int | None
-) -> DomainMoments:
+def domain_moments(X: Rows, weights: Any, n_threads: int | None) -> DomainMoments:
     """Moments of all rows of a domain, in the units of the data."""
     blocks = blocks_of(X, weights, n_threads)
     mean = blocks.mean_and_variances()[0]
-    ones = np.broadcast_to(1.0, (len(X), 1))
-    sums = blocks.given_moments(ones, mean[None], full=True)
+    covariance = blocks.scatter(mean) / blocks.mass
     fourth = blocks.fourth_moment(mean, np.ones(len(mean)))
-    return DomainMoments(mean, sums.seconds[0] / sums.mass, sums.mass, fourth)
+    return DomainMoments(mean, covariance, blocks.mass, fourth)
 
 
 def alignment_of(
@@ -74,7 +81,7 @@ def alignment_of(
     return linear_alignment(source, target, np.ones(len(eye)))
 
 
-def moved(X: np.ndarray, alignment: Affine, n_threads: int | None) -> np.ndarray:
+def moved(X: Rows, alignment: Affine, n_threads: int | None) -> Rows:
     """Rows under an affine map, in their floating type."""
     linear, shift = alignment
     one = Gaussians(np.zeros(1), np.zeros((1, len(shift))), np.eye(len(shift))[None])
@@ -83,44 +90,48 @@ def moved(X: np.ndarray, alignment: Affine, n_threads: int | None) -> np.ndarray
 
 
 def components_of(
-    X: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray | None,
-    subclasses: Subclasses,
-) -> tuple[np.ndarray, np.ndarray]:
+    X: Rows, y: Any, weights: Any, subclasses: Subclasses
+) -> tuple[Any, np.ndarray]:
     """Component of each row, (n,), and class of each component, (K,)."""
+    xp = array_namespace(y)
+    n_classes = int(xp.max(y)) + 1
     if subclasses.n_components == 1:
-        return y, np.arange(y.max() + 1)
-    labels = np.empty(len(y), dtype=np.intp)
+        return y, np.arange(n_classes)
+    labels = copied(y)
     classes: list[int] = []
-    for c in range(y.max() + 1):
+    for c in range(n_classes):
         rows = y == c
         part = None if weights is None else weights[rows]
         found = _parts_of_class(X[rows], part, subclasses)
-        kept, inner = np.unique(found, return_inverse=True)
-        labels[rows] = len(classes) + inner
-        classes += [c] * len(kept)
+        kept, inner = xp.unique_inverse(found)
+        labels = replaced(labels, rows, len(classes) + inner)
+        classes += [c] * kept.shape[0]
     return labels, np.array(classes)
 
 
-def _parts_of_class(
-    X: np.ndarray, weights: np.ndarray | None, subclasses: Subclasses
-) -> np.ndarray:
+def _parts_of_class(X: Rows, weights: Any, subclasses: Subclasses) -> Any:
     """Component of each row of one class."""
-    mass = len(X) if weights is None else weights.sum()
     n_components = subclasses.n_components
+    blocks = blocks_of(X, weights, subclasses.n_jobs)
     if isinstance(n_components, str):
-        fit = _least_bic(X, weights, mass, subclasses)
+        fit = _least_bic(X, weights, blocks.mass, subclasses)
     else:
-        n_distinct = len(np.unique(X, axis=0))
+        n_distinct = _n_distinct(blocks.in_canonical_order().rows())
         fit = None
         if n_distinct > 1:
             fit = _fit(X, weights, min(n_components, n_distinct), subclasses)
-    return np.zeros(len(X), np.intp) if fit is None else fit.predict(X)
+    return everywhere(X, 0) if fit is None else fit.predict(X)
+
+
+def _n_distinct(ordered: Rows) -> int:
+    """How many rows differ, of some in canonical order."""
+    xp = array_namespace(ordered)
+    new = xp.any(ordered[1:, :] != ordered[:-1, :], axis=1)
+    return 1 + int(xp.sum(xp.astype(new, xp.int64)))
 
 
 def _least_bic(
-    X: np.ndarray, weights: np.ndarray | None, mass: float, subclasses: Subclasses
+    X: Rows, weights: Any, mass: float, subclasses: Subclasses
 ) -> SparseGaussianMixture | None:
     """Of all numbers of components that the rows can bear, the one of least BIC."""
     most = min(_MOST_PER_CLASS, int(mass // (2 * (X.shape[1] + 1))))
@@ -137,9 +148,7 @@ def _least_bic(
     return best
 
 
-def _fit(
-    X: np.ndarray, weights: np.ndarray | None, n_components: int, subclasses: Subclasses
-) -> Any:
+def _fit(X: Rows, weights: Any, n_components: int, subclasses: Subclasses) -> Any:
     fit = SparseGaussianMixture(
         n_components,
         sparsity=0.0,
@@ -189,8 +198,10 @@ def _pooled_covariance(rows: Labelled, means: np.ndarray) -> np.ndarray:
 def domain_moments_about(rows: Labelled, means: np.ndarray) -> DomainMoments:
     """Moments of rows about the means of their components."""
     zero = np.zeros(means.shape[1])
-    blocks = blocks_of(rows.X - means[rows.labels], rows.weights, rows.n_threads)
-    ones = np.broadcast_to(1.0, (len(rows.X), 1))
-    sums = blocks.given_moments(ones, zero[None], full=True)
+    centers = array_namespace(rows.X).take(
+        like_rows_of(rows.X, means), rows.labels, axis=0
+    )
+    blocks = blocks_of(rows.X - centers, rows.weights, rows.n_threads)
+    covariance = blocks.scatter(zero) / blocks.mass
     fourth = blocks.fourth_moment(zero, np.ones(len(zero)))
-    return DomainMoments(zero, sums.seconds[0] / sums.mass, sums.mass, fourth)
+    return DomainMoments(zero, covariance, blocks.mass, fourth)

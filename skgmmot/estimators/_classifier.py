@@ -4,13 +4,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
 
 from skgmmot._blocks import blocks_of, in_memory, in_parts
-from skgmmot._checks import message
-from skgmmot.estimators._base import Progress
+from skgmmot._blocks._row_arrays import Rows, like_rows_of, numpy_type
+from skgmmot.estimators._class_labels import checked_labels, labels_of_source, numbered
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
     Labelled,
@@ -21,7 +20,8 @@ from skgmmot.estimators._classes import (
     domain_moments,
     moved,
 )
-from skgmmot.estimators._domains import source_rows, split_rows
+from skgmmot.estimators._domains import split_rows
+from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
@@ -43,18 +43,18 @@ _FIRST_ROUNDS = 12  # of the fit that only has to tell shares
 class _Domains(NamedTuple):
     """Both domains, checked; y is the class index of the source rows."""
 
-    X_source: np.ndarray
-    y: np.ndarray
-    source_weight: np.ndarray | None
-    X_target: np.ndarray
-    target_weight: np.ndarray | None
+    X_source: Rows
+    y: Any
+    source_weight: Any
+    X_target: Rows
+    target_weight: Any
 
 
 class _Found(NamedTuple):
     """A fit at one alignment."""
 
     alignment: Affine
-    labels: np.ndarray  # (n_source,) component of each source row
+    labels: Any  # (n_source,) component of each source row
     class_of: np.ndarray  # (K,)
     anchors: Anchors
     fit: PinnedFit
@@ -244,11 +244,11 @@ class GMMOTClassifier(ClassPredictions):
                 )
             X = check_rows(self, X, reset=True)
             domains = self._domains(X, y, sample_domain, sample_weight)
-            self._fit(domains, X.dtype)
+            self._fit(domains, numpy_type(X))
         return self
 
     def _domains(
-        self, X: np.ndarray, y: Any, sample_domain: Any, sample_weight: Any
+        self, X: Rows, y: Any, sample_domain: Any, sample_weight: Any
     ) -> _Domains:
         """Split the rows, and number the classes of the source."""
         if y is None:  # in scikit-learn's words, which its tests match
@@ -256,20 +256,15 @@ class GMMOTClassifier(ClassPredictions):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None; give labels of the source rows"
             )
-        y = column_or_1d(y, dtype=None, warn=True)
-        if len(y) != len(X):
-            raise ValueError(message("y", f"{len(X)} labels, as X has rows", len(y)))
+        y = checked_labels(y, X)
         weights = check_weights(sample_weight, X)
         (X_source, w_source), (X_target, w_target) = split_rows(
             sample_domain, X, weights
         )
-        mask = source_rows(sample_domain, len(X))
-        y = y if mask is None else y[mask]
-        if w_source is not None:
-            y = y[w_source > 0.0]
+        y = labels_of_source(y, sample_domain)
+        self.classes_, y = numbered(y, w_source, X)
         X_source, w_source = drop_weightless(X_source, w_source)
         X_target, w_target = drop_weightless(X_target, w_target)
-        self.classes_, y = _numbered(y)
         return _Domains(X_source, y, w_source, X_target, w_target)
 
     def _fit(self, domains: _Domains, dtype: Any) -> None:
@@ -314,10 +309,11 @@ class GMMOTClassifier(ClassPredictions):
         fit = run_pinned(blocks, kind, anchors, pins, rounds)
         return _Found(alignment, labels, class_of, anchors, fit)
 
-    def _reweighted(self, domains: _Domains, found: _Found) -> np.ndarray:
+    def _reweighted(self, domains: _Domains, found: _Found) -> Any:
         """Weights of the source rows whose components have the target's shares."""
         ratios = found.fit.shares / found.anchors.weights
-        ratios = np.maximum(ratios, _LEAST_RATIO)[found.labels]
+        ratios = like_rows_of(found.labels, np.maximum(ratios, _LEAST_RATIO))
+        ratios = array_namespace(ratios).take(ratios, found.labels)
         weights = domains.source_weight
         return ratios if weights is None else weights * ratios
 
@@ -345,11 +341,3 @@ class GMMOTClassifier(ClassPredictions):
         self.alignment_ = Affine(*(narrowed(part, dtype) for part in found.alignment))
         self.n_iter_, self.converged_ = found.fit.n_iter, found.fit.converged
         self._anchors = found.anchors
-
-
-def _numbered(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Classes of checked labels, and the index of each row's."""
-    if y.dtype.kind in "fc":
-        check_array(y, dtype=None, ensure_2d=False, input_name="y")
-    check_classification_targets(y)
-    return np.unique(y, return_inverse=True)

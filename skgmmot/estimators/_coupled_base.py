@@ -5,15 +5,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import Parts, blocks_of
+from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import everywhere, has_all, has_any, merged, widened
 from skgmmot._checks import is_real, message
-from skgmmot.estimators._domain_predictions import (
-    DomainPart,
-    DomainPredictions,
-    PartSum,
-)
-from skgmmot.estimators._domains import source_rows, split_rows
-from skgmmot.estimators._validation import check_weights
+from skgmmot.estimators._domain_predictions import DomainPredictions, PartSum
+from skgmmot.estimators._domains import sides_of, source_rows
 
 
 class CoupledPredictions(DomainPredictions):
@@ -24,27 +20,34 @@ class CoupledPredictions(DomainPredictions):
     coupling_: np.ndarray
     frozen: str | None
 
-    def _parts(self, sample_domain: Any, n_rows: int) -> list[DomainPart]:
-        mask = source_rows(sample_domain, n_rows)
-        if mask is None:
-            mask = np.ones(n_rows, dtype=bool)
-        return [
-            DomainPart(self.source_, np.flatnonzero(mask), self.frozen != "source"),
-            DomainPart(self.target_, np.flatnonzero(~mask), self.frozen != "target"),
-        ]
+    def _width(self) -> int:
+        return max(self.coupling_.shape)
 
-    def _sums_over_parts(
-        self, X: Parts, sample_domain: Any, sample_weight: Any
-    ) -> list[PartSum]:
-        weights = check_weights(sample_weight, X)
-        sides = [(X, weights)]
-        if sample_domain is not None:
-            sides = list(split_rows(sample_domain, X, weights))
+    def _by_domain(
+        self, X: Any, sample_domain: Any, method: str, width: int | None = None
+    ) -> Any:
+        mask = source_rows(sample_domain, X)
+        if mask is None:
+            mask = everywhere(X, True)
+
+        def found(side: Any, rows: Any) -> Any:
+            values = getattr(side, method)(rows)
+            return values if width is None else widened(values, width)
+
+        if has_all(mask) or not has_any(mask):
+            return found(self.source_ if has_all(mask) else self.target_, X)
+        inside, outside = found(self.source_, X[mask]), found(self.target_, X[~mask])
+        return merged(mask, inside, outside)
+
+    def _sums(self, X: Any, sample_domain: Any, weights: Any) -> list[PartSum]:
         sums = []
-        for side, part in zip(sides, self._parts(None, 0), strict=False):
-            blocks = blocks_of(*side, self.source_.n_jobs)
-            gaussians = part.mixture._gaussians()
-            sums.append(PartSum(part, *blocks.log_likelihood(gaussians)))
+        sides = sides_of(sample_domain, X, weights)
+        ends = ("source", self.source_), ("target", self.target_)
+        for (name, mixture), side in zip(ends, sides, strict=True):
+            if side is not None:
+                blocks = blocks_of(*side, mixture.n_jobs)
+                value = blocks.log_likelihood(mixture._gaussians())
+                sums.append(PartSum(mixture, self.frozen != name, *value))
         return sums
 
     def sample(

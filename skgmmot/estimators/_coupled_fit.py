@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import is_integer, message
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_base import CoupledPredictions
@@ -20,7 +21,7 @@ from skgmmot.estimators._graph_fit import (
     Samples,
     ratio,
 )
-from skgmmot.estimators._sklearn_private import fit_context
+from skgmmot.estimators._sklearn_private import fit_context, with_callbacks
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     check_rows,
@@ -41,6 +42,7 @@ _LINKS = (Link(0, 1),)
 class CoupledEstimator(GraphEstimator, CoupledPredictions):
     """What `fit` of CoupledGaussianMixture does; its parameters are that class's."""
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_domain: Any, sample_weight: Any) -> Self:
         with unchanged_on_error(self), one_blas_thread():
@@ -57,9 +59,9 @@ class CoupledEstimator(GraphEstimator, CoupledPredictions):
                 self._checked_sizes(given),
                 reg_m,
             )
-            found = self._fitted(samples)
+            found = self._fitted(samples, X)
             self._has_domains = sample_domain is not None
-            self._store(found, X.dtype)
+            self._store(found, numpy_type(X))
         return self
 
     # What the user gave

@@ -1,39 +1,29 @@
 """What fitted mixtures of several domains can do: densities, labels, criteria."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import Parts
 from skgmmot._checks import message
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._domains import DomainAware
 from skgmmot.estimators._validation import check_rows, check_weights
 
 
-class DomainPart(NamedTuple):
-    """A domain's mixture, and which rows are its own."""
+class PartSum(NamedTuple):
+    """What the rows of a domain add up to under its mixture."""
 
     mixture: Any
-    rows: np.ndarray  # indices
     free: bool  # whether it was fitted
-
-
-class PartSum(NamedTuple):
-    """What the rows of a domain add up to."""
-
-    part: DomainPart
     log_likelihood: float
     mass: float
 
 
 def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
     """What posteriors are like."""
-    parts = estimator._parts(None, 0)
-    return (max(len(part.mixture.weights_) for part in parts),), dtype
+    return (estimator._width(),), dtype
 
 
 class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
@@ -41,33 +31,25 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
 
     _has_domains: bool  # whether fit was given labels
 
-    def _parts(self, sample_domain: Any, n_rows: int) -> Sequence[DomainPart]:
-        """The domains and their rows; every row is in one of them."""
+    def _width(self) -> int:
+        """The largest number of components."""
         raise NotImplementedError
 
     def _by_domain(
-        self, X: np.ndarray, parts: Sequence[DomainPart], method: str
+        self, X: Any, sample_domain: Any, method: str, width: int | None = None
     ) -> Any:
         """Apply a method of the mixtures to the rows of their domains."""
-        out: Any = None
-        width = max(len(part.mixture.weights_) for part in parts)
-        for mixture, rows, _ in parts:
-            if len(rows) == 0:
-                continue
-            values = getattr(mixture, method)(X if len(rows) == len(X) else X[rows])
-            if out is None:
-                shape = (len(X),) if values.ndim == 1 else (len(X), width)
-                out = np.zeros(shape, values.dtype)
-            if values.ndim == 1:
-                out[rows] = values
-            else:
-                out[rows, : values.shape[1]] = values
-        return out
+        raise NotImplementedError
 
-    def _predicted(self, X: Any, sample_domain: Any, method: str) -> np.ndarray:
+    def _sums(self, X: Any, sample_domain: Any, weights: Any) -> list[PartSum]:
+        """Log-likelihoods of the domains that have rows."""
+        raise NotImplementedError
+
+    def _predicted(
+        self, X: Any, sample_domain: Any, method: str, width: int | None = None
+    ) -> Any:
         check_is_fitted(self)
-        X = check_rows(self, X)
-        return self._by_domain(X, self._parts(sample_domain, len(X)), method)
+        return self._by_domain(check_rows(self, X), sample_domain, method, width)
 
     @by_parts(like_labels)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -132,7 +114,8 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         posteriors : ndarray of shape (n_samples, max(n_components))
             Rows sum to 1; columns that a domain does not have are 0.
         """
-        return self._predicted(X, sample_domain, "_posteriors")
+        check_is_fitted(self)
+        return self._predicted(X, sample_domain, "_posteriors", self._width())
 
     @by_parts(like_numbers)
     def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -185,7 +168,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
             scored under one mixture.
         """
         sums = self._log_likelihoods(X, sample_domain, sample_weight, "score")
-        return float(np.mean([total / mass for _, total, mass in sums]))
+        return float(np.mean([found.log_likelihood / found.mass for found in sums]))
 
     def _log_likelihoods(
         self, X: Any, sample_domain: Any, sample_weight: Any, method: str
@@ -201,39 +184,19 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
                 "hands them on"
             )
             raise ValueError(message("sample_domain", expected, None, mend))
-        if isinstance(X, Parts):
-            sums = self._sums_over_parts(X, sample_domain, sample_weight)
-            return [found for found in sums if found.mass > 0.0]
-        parts = self._parts(sample_domain, len(X))
-        log_density = self._by_domain(X, parts, "_log_density").astype(np.float64)
-        weights = check_weights(sample_weight, log_density[:, None])
-        weights = np.ones(len(log_density)) if weights is None else weights
-        sums = [
-            PartSum(
-                part,
-                float(weights[part.rows] @ log_density[part.rows]),
-                float(weights[part.rows].sum()),
-            )
-            for part in parts
-        ]
+        sums = self._sums(X, sample_domain, check_weights(sample_weight, X))
         return [found for found in sums if found.mass > 0.0]
-
-    def _sums_over_parts(
-        self, X: Parts, sample_domain: Any, sample_weight: Any
-    ) -> list[PartSum]:
-        raise ValueError(message("X", "rows in memory", "rows that are read in parts"))
 
     def _information(
         self, X: Any, sample_domain: Any, sample_weight: Any, criterion: str
     ) -> float:
         """Sum over the domains, but frozen ones, of their criteria."""
         total = 0.0
-        for part, value, mass in self._log_likelihoods(
-            X, sample_domain, sample_weight, criterion
-        ):
-            if part.free:
-                price = np.log(mass) if criterion == "bic" else 2.0
-                total += part.mixture._n_parameters() * price - 2.0 * value
+        for found in self._log_likelihoods(X, sample_domain, sample_weight, criterion):
+            if found.free:
+                price = np.log(found.mass) if criterion == "bic" else 2.0
+                total += found.mixture._n_parameters() * price
+                total -= 2.0 * found.log_likelihood
         return float(total)
 
     def bic(

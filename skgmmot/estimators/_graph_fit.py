@@ -8,8 +8,10 @@ from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import warn_caller
-from skgmmot.estimators._base import Progress, warn_of_no_convergence
+from skgmmot.estimators._base import warn_of_no_convergence
 from skgmmot.estimators._domain_predictions import DomainPredictions
+from skgmmot.estimators._progress import Progress, callbacks_of
+from skgmmot.estimators._sklearn_private import CallbackSupportMixin
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import check_enough_rows
 from skgmmot.linalg._covariances import TYPES
@@ -85,18 +87,25 @@ class FittedLinks(NamedTuple):
     metrics: list[np.ndarray]  # what squared differences of features are divided by
 
 
-class GraphEstimator(DomainPredictions):
+class GraphEstimator(CallbackSupportMixin, DomainPredictions):
     """What CoupledGaussianMixture and LinkedGaussianMixture have in common."""
 
-    def _fitted(self, samples: Samples) -> FittedLinks:
-        """Fit the samples, and keep what is told of the fit as a whole."""
+    def _fitted(self, samples: Samples, X: Any) -> FittedLinks:
+        """Fit the samples, and keep what is told of the fit as a whole.
+
+        X are all rows, for callbacks.
+        """
         setting = self._setting(samples)
         for blocks, size in zip(setting.problem.blocks, setting.sizes, strict=True):
             if blocks is not None:
                 check_enough_rows(blocks, size)
-        best = self._best(setting)
+        n_starts = 1 if self._is_warm() else self.n_init
+        callbacks = callbacks_of(self, X, n_starts)
+        progress = Progress(self.verbose, self.verbose_interval, callbacks)
+        with progress.telling():
+            best = self._best(setting, progress)
         found = self._matched(setting, best.fit)
-        if not best.fit.converged:
+        if not best.fit.converged and not progress.stopped:
             warn_of_no_convergence()
         self.lower_bound_ = best.fit.state.objective
         self.lower_bounds_ = best.fit.bounds
@@ -193,32 +202,34 @@ class GraphEstimator(DomainPredictions):
             domains.tree,
         )
 
-    def _best(self, setting: Setting) -> Run:
+    def _best(self, setting: Setting, progress: Progress) -> Run:
         """The run with the best objective over all starts."""
         rng = check_random_state(self.random_state)
         accelerate = self.accelerate == "auto" or bool(self.accelerate)
-        progress = Progress(self.verbose, self.verbose_interval)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         warm = self._is_warm()
         best: Run | None = None
         for number in range(1 if warm else self.n_init):
+            progress.begin(number)
             if warm:
                 points = [self._former_point(setting.samples)]
                 control = control._replace(previous=self.lower_bounds_[-1])
             else:
                 points = self._points(setting, rng, number)
-            progress.begin(number)
+            progress.started()
             try:
                 # Steps that leave the range are recognised by their objective.
                 with np.errstate(all="ignore"):
                     fit = run_from_best(setting.problem, points, control)
             except ValueError:  # a component collapsed: other starts may do
                 continue
-            progress.end(fit.state.objective, fit.converged)
+            done = progress.end(fit.state.objective, fit.converged)
             # The same optimum from two starts: rounding shall not choose.
             least = -np.inf if best is None else best.fit.state.objective + self.tol
             if fit.state.objective > least:
                 best = Run(fit, points)
+            if done:
+                break
         if best is None:
             raise ValueError(ILL_DEFINED)
         return best

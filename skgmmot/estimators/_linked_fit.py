@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from skgmmot._blocks import Parts
+from skgmmot._blocks._row_arrays import like_rows_of, numpy_type
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_checks import check_linear_form
@@ -39,7 +40,7 @@ from skgmmot.estimators._linked_graph import (
     star,
 )
 from skgmmot.estimators._linked_reference import pooled_reference
-from skgmmot.estimators._sklearn_private import fit_context
+from skgmmot.estimators._sklearn_private import fit_context, with_callbacks
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     check_rows,
@@ -67,6 +68,7 @@ class Domain(NamedTuple):
 class LinkedEstimator(GraphEstimator, LinkedPredictions):
     """What `fit` of LinkedGaussianMixture does; its parameters are that class's."""
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_domain: Any, sample_weight: Any) -> Self:
         with unchanged_on_error(self), one_blas_thread():
@@ -87,13 +89,13 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                 raise ValueError(
                     message("sample_domain", f"the labels {former}", labels, mend)
                 )
-            found = self._fitted(_in_order(samples, order))
+            found = self._fitted(_in_order(samples, order), X)
             self._has_domains = sample_domain is not None
             self.domains_ = labels
             self.links_ = [(labels[link.first], labels[link.second]) for link in links]
             self._links, self._order = list(links), order
             self._frozen = [domain.frozen for domain in domains]
-            self._store(found, X.dtype)
+            self._store(found, numpy_type(X))
         return self
 
     # What the user gave
@@ -116,7 +118,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                 )
             free: dict[Label, Rows] = {0: rows} if alone else {0: rows, 1: rows}
         else:
-            found = labelled_rows(sample_domain, len(X))
+            found = labelled_rows(sample_domain, X.shape[0])
             free = _rows_of(found, X, weights, frozen)
         labels = sorted_labels([*free, *frozen], "frozen")
         for label in inits:
@@ -261,14 +263,14 @@ def _in_order(samples: Samples, order: Sequence[int]) -> Samples:
 
 
 def _rows_of(
-    found: Labelled, X: np.ndarray, weights: Any, frozen: Sequence[Label]
+    found: Labelled, X: Any, weights: Any, frozen: Sequence[Label]
 ) -> dict[Label, Rows]:
     """Rows and weights of each domain, but of frozen ones, whose rows are not read."""
     parts = {}
     for i, label in enumerate(found.labels):
         if label in frozen:
             continue
-        rows = found.rows(i)
+        rows = like_rows_of(X, found.rows(i))
         part = None if weights is None else weights[rows]
         if part is not None and not part.sum() > 0.0:
             expected = "a positive weight in each domain"

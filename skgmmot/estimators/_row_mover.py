@@ -3,15 +3,25 @@
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import (
+    copied,
+    everywhere,
+    has_any,
+    like_rows_of,
+    narrowed_like,
+    replaced,
+    slices,
+)
 from skgmmot.estimators._by_parts import by_parts, like_numbers, like_rows, like_scores
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows
-from skgmmot.linalg._mixture import as_mixture, narrowed
+from skgmmot.linalg._mixture import as_mixture
 from skgmmot.transport._component_maps import MixtureMap
 from skgmmot.transport._map import check_movable
 from skgmmot.transport._support import SupportRule, support_score
@@ -77,19 +87,18 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
     def _move(self, X: Any, sample_domain: Any, towards_target: bool) -> np.ndarray:
         maps = self._maps(towards_target)
         X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
+        mask = source_rows(sample_domain, X)
         rng = check_random_state(self.random_state)
         rule = SupportRule(self.out_of_support, self.support_level)
         how = self.method, self.strength, rng
         if mask is None:
             return maps.move(check_movable(X), *how, rule)
         leaving = mask if self.map_to == "target" else ~mask
-        moved = X.copy()
-        if leaving.any():
-            rows = check_movable(X[leaving])
-            rule = rule._replace(numbers=np.flatnonzero(leaving))
-            moved[leaving] = maps.move(rows, *how, rule)
-        return moved
+        if not has_any(leaving):
+            return copied(X)
+        rows = check_movable(X[leaving])
+        rule = rule._replace(leaving=leaving)
+        return replaced(X, leaving, maps.move(rows, *how, rule))
 
     @by_parts(like_scores)
     def support_score(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -117,13 +126,14 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         leaves_source = self.map_to == "target"
         check_is_fitted(self)
         X = check_rows(self, X)
-        mask = source_rows(sample_domain, len(X))
+        mask = source_rows(sample_domain, X)
         if mask is None:
-            mask = np.full(len(X), leaves_source)
-        scores = np.empty(len(X))
+            mask = everywhere(X, leaves_source)
+        scores = everywhere(X, 0.0)
         for rows, maps in ((mask, self._maps(True)), (~mask, self._maps(False))):
-            if rows.any():
-                scores[rows] = support_score(check_movable(X[rows]), maps.gaussians)
+            if has_any(rows):
+                found = support_score(check_movable(X[rows]), maps.gaussians)
+                scores = replaced(scores, rows, found)
         return scores
 
     @by_parts(like_numbers)
@@ -163,10 +173,9 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         )
         kept = left > 0.0
         factors = (shares[kept] @ entered) / left[kept]
-        weights = np.empty(len(X), X.dtype)
-        step = max(1, _POSTERIOR_ENTRIES // len(factors))
-        for start in range(0, len(X), step):
-            rows = slice(start, start + step)
-            posteriors = blocks_of(X[rows]).posteriors(maps.gaussians)
-            weights[rows] = narrowed(posteriors @ factors, X.dtype)
-        return weights
+        step = _POSTERIOR_ENTRIES // len(factors)
+        weights, factors = [], like_rows_of(X, factors)
+        for rows in slices(X, step):
+            posteriors = blocks_of(X[rows, :]).posteriors(maps.gaussians)
+            weights.append(narrowed_like(posteriors @ factors, X))
+        return array_namespace(X).concat(weights)

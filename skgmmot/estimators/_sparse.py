@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from skgmmot.estimators._covariance_choice import AUTO
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse_fit import SparseFit
 from skgmmot.estimators._validation import N_JOBS, check_parameters, unchanged_on_error
@@ -27,9 +28,10 @@ class SparseGaussianMixture(SparseFit):
         \log \sum_j w_j N(x_i; m_j, \Sigma_j)
         - \frac{\text{sparsity}}{\text{n\_components}} \sum_j \sqrt{w_j}
 
-    by EM with a closed-form M-step. The divisor stays the `n_components` asked for,
-    also after components were removed. λ = sparsity / n_components is a price: a
-    component of share w must gain λ√w nats a sample.
+    by EM with a closed-form M-step, and by removals and splits of components. The
+    divisor stays the `n_components` asked for, also after components were removed.
+    λ = sparsity / n_components is a price: a component of share w must gain λ√w nats a
+    sample.
 
     Parameters
     ----------
@@ -43,8 +45,9 @@ class SparseGaussianMixture(SparseFit):
         2 Σ_i ω_i H(r_i) with H the entropy of the posteriors, AIC = −2 log L + 2 p. Or
         the strength of the penalty; 0 is the ordinary mixture with exactly
         `n_components` components.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        Form of the covariances, as in scikit-learn.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'}, default='full'
+        Form of the covariances, as in scikit-learn. 'auto': of fits of all four, the
+        one with the lowest criterion; a warm start keeps the form that it has.
     solver : {'em', 'adam'}, default='em'
         'em' removes components exactly; between removals for want of rows, which may
         lower it, the objective rises, up to a slack of the order of `reg_covar` over
@@ -61,9 +64,9 @@ class SparseGaussianMixture(SparseFit):
     n_init : int, default=1
         Starts, of which the one with the best objective is kept, or of every number of
         components the best.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'} or callable, \
-            default='kmeans'
-        How to start. The first two see features divided by their standard deviations.
+    init_params : str or callable, default='kmeans'
+        How to start: 'kmeans', 'k-means++', 'random' or 'random_from_data'. The first
+        two see features divided by their standard deviations.
         A callable ``(X, n_components, random_state)`` returns means
         (n_components, n_features) or responsibilities (n_samples, n_components).
     weights_init : array-like of shape (n_components,), default=None
@@ -91,7 +94,7 @@ class SparseGaussianMixture(SparseFit):
     n_jobs : int, default=None
         Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0
-        1 prints iterations, 2 also times and changes.
+        1 prints objective, components, change and time; 2 with all digits.
     verbose_interval : int, default=10
         Iterations between two messages.
 
@@ -102,14 +105,17 @@ class SparseGaussianMixture(SparseFit):
     means_ : ndarray of shape (n_components_, n_features)
         Means.
     covariances_ : ndarray
-        (n_components_, n_features, n_features), (n_features, n_features),
-        (n_components_, n_features) or (n_components_,) by `covariance_type`.
+        By `covariance_type_`: ``(n_components_, n_features, n_features)`` for full,
+        ``(n_features, n_features)`` for tied, ``(n_components_, n_features)`` for diag
+        and ``(n_components_,)`` for spherical.
     precisions_ : ndarray
         Inverses, of the same shape.
     precisions_cholesky_ : ndarray
         Factors U with U Uᵀ = precision, of the same shape.
     n_components_ : int
         Components kept.
+    covariance_type_ : str
+        Form of the covariances; with 'auto' the one that the criterion chose.
     path_ : ComponentPath
         Where a criterion chose, the mixtures it chose among: arrays `n_components`
         (from the largest down), `log_likelihood` and `criterion`, and
@@ -171,7 +177,7 @@ class SparseGaussianMixture(SparseFit):
             Interval(Real, 0.0, None, closed="left"),
             StrOptions(set(CRITERIA)),
         ],
-        "covariance_type": [StrOptions(set(TYPES))],
+        "covariance_type": [StrOptions({*TYPES, AUTO})],
         "solver": [StrOptions({"em", "adam"})],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],

@@ -8,10 +8,10 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
-from skgmmot._blocks import Parts, blocks_of
+from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
-from skgmmot.estimators._domains import source_rows, split_rows
+from skgmmot.estimators._domains import sides_of
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.linalg._shrinkage import Affine, DomainMoments
@@ -127,25 +127,14 @@ def domain_masses(
     sample_domain: Any, weights: Any, X: Any, frozen: str | None
 ) -> tuple[float, float]:
     """Weights of the rows of both domains; infinite for a side that was not fitted."""
-    if isinstance(X, Parts):
-        sides = [(X, weights)] * 2
-        if sample_domain is not None:
-            sides = list(split_rows(sample_domain, X, weights))
-        source, target = (
-            np.inf if frozen == name else blocks_of(*side).mass
-            for name, side in zip(("source", "target"), sides, strict=True)
-        )
-        return source, target
-    mask = source_rows(sample_domain, len(X))
-    weights = np.ones(len(X)) if weights is None else weights
+    sides = sides_of(sample_domain, X, weights)
+    if sample_domain is None:
+        sides = [sides[0]] * 2
     source, target = (
-        float((weights if rows is None else weights[rows]).sum())
-        for rows in (mask, None if mask is None else ~mask)
+        np.inf if frozen == name else 0.0 if side is None else blocks_of(*side).mass
+        for name, side in zip(("source", "target"), sides, strict=True)
     )
-    return (
-        np.inf if frozen == "source" else source,
-        np.inf if frozen == "target" else target,
-    )
+    return source, target
 
 
 def fitted_pair(
@@ -171,8 +160,8 @@ def fit_mixture(
     keywords = {} if keywords is None else keywords
     inner = getattr(estimator, "estimator", estimator)
     own = isinstance(inner, SparseGaussianMixture | CoupledGaussianMixture)
-    if isinstance(X, Parts) and not own:
-        expected = "a mixture of this package, since X is read in parts"
+    if not (own or isinstance(X, np.ndarray)):
+        expected = "a mixture of this package, since X is not a NumPy array"
         raise ValueError(message("estimator", expected, type(inner).__name__))
     if weights is None:
         return estimator.fit(X, None, **keywords)

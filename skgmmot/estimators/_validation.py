@@ -9,8 +9,15 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from skgmmot._blocks import FLOATS, LARGEST, Blocks, Parts, in_parts, parts_of
+from skgmmot._blocks._device_checks import (
+    checked_device_rows,
+    checked_device_weights,
+    is_foreign,
+)
+from skgmmot._blocks._row_arrays import check_same_kind, has_all
 from skgmmot._checks import check_shape, check_size, message, naming
 from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
+from skgmmot.kernels import is_device_array
 from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
 
@@ -50,9 +57,48 @@ def check_rows(
     fitting = reset or fitting
     if in_parts(X):
         return _checked_parts(estimator, X, reset, fitting, ensure_min_samples)
+    if is_foreign(X):
+        X = checked_device_rows(X, fitting, ensure_min_samples)
+        return validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if _is_sound(X) and len(X) >= ensure_min_samples and _fits(estimator, X, reset):
+        if reset:
+            estimator.n_features_in_ = X.shape[1]
+    else:
+        X = _validated(estimator, X, reset, ensure_min_samples)
+    if fitting:
+        reason = "whose squares can be summed"
+        check_size(X, "X", LARGEST, reason, "divide the features by their widths")
+    return X
+
+
+def _is_sound(array: Any, ndim: int = 2) -> bool:
+    """Whether an array is what checks would return, told without their cost.
+
+    They take longer than to label a thousand rows. Where they could have something to
+    say, they are asked: for infinities, and for sums that are none of finite numbers.
+    """
+    if type(array) is not np.ndarray or array.ndim != ndim or array.dtype not in FLOATS:
+        return False
+    if array.size == 0 or not array.flags.c_contiguous:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()))
+
+
+def _fits(estimator: Any, X: np.ndarray, reset: bool) -> bool:
+    """Whether rows without names of features are what an estimator expects."""
+    if hasattr(estimator, "feature_names_in_"):
+        return False
+    return reset or X.shape[1] == getattr(estimator, "n_features_in_", None)
+
+
+def _validated(
+    estimator: Any, X: Any, reset: bool, ensure_min_samples: int
+) -> np.ndarray:
+    """The same by scikit-learn's checks, with their errors."""
     # NumPy would warn of infinities, which are refused in words.
     with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
-        X = validate_data(
+        return validate_data(
             estimator,
             X,
             reset=reset,
@@ -60,10 +106,6 @@ def check_rows(
             order="C",
             ensure_min_samples=ensure_min_samples,
         )
-    if fitting:
-        reason = "whose squares can be summed"
-        check_size(X, "X", LARGEST, reason, "divide the features by their widths")
-    return X
 
 
 def _checked_parts(
@@ -84,6 +126,9 @@ def check_weights(sample_weight: Any, X: Any) -> Any:
         return None
     if isinstance(X, Parts):
         return X.column(sample_weight, "sample_weight")
+    check_same_kind(sample_weight, "sample_weight", X)
+    if is_device_array(X):
+        return checked_device_weights(sample_weight, X)
     expected = f"{len(X)} numbers that are not negative"
     with naming("sample_weight", expected), np.errstate(invalid="ignore"):
         weights = check_sample_weight(
@@ -102,7 +147,7 @@ def drop_weightless(X: Any, weights: Any) -> tuple[Any, Any]:
 
     Parts leave such rows out when they are read.
     """
-    if weights is None or isinstance(X, Parts) or weights.all():
+    if weights is None or isinstance(X, Parts) or has_all(weights > 0.0):
         return X, weights
     keep = weights > 0.0
     return X[keep], weights[keep]
@@ -129,6 +174,9 @@ def _check_start_shape(array: np.ndarray, shape: tuple[int, ...], name: str) -> 
 
 def _checked_array(values: Any, name: str, dtype: Any) -> np.ndarray:
     """Weights, means or the like: finite real numbers, of any shape so far."""
+    accepted = FLOATS if dtype is FLOATS else (dtype,)
+    if _is_sound(values, getattr(values, "ndim", 0)) and values.dtype in accepted:
+        return values
     with np.errstate(invalid="ignore"), naming(name, "an array of real numbers"):
         return check_array(
             values,

@@ -1,7 +1,7 @@
 """Work that grows with the number of samples, in two twins with the same signatures.
 
-`_namespace` is the readable one, in formulas on whole arrays; `numba` is the same work
-compiled for the CPU.
+`_namespace` is the readable one, in formulas on whole arrays; it also is what works on
+arrays of CuPy, torch and others. `numba` is the same work compiled for the CPU.
 """
 
 import os
@@ -10,8 +10,31 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-_MODULES = {"numba": "skgmmot.kernels.numba", "numpy": "skgmmot.kernels._namespace"}
+from skgmmot.kernels._arrays import (
+    chunks,
+    float_type,
+    is_device_array,
+    kind_of,
+    to_device,
+    to_host,
+)
+
+__all__ = [
+    "Gaussians",
+    "Moments",
+    "chunks",
+    "float_type",
+    "is_device_array",
+    "kernels_for",
+    "kind_of",
+    "to_device",
+    "to_host",
+]
+
+_READABLE = "skgmmot.kernels._namespace"
+_MODULES = {"numba": "skgmmot.kernels.numba", "numpy": _READABLE}
 
 
 class Gaussians(NamedTuple):
@@ -33,16 +56,39 @@ class Moments(NamedTuple):
     deletion: np.ndarray  # (K,) sum_i w_i log(1 - r_ik), or zeros
 
 
-def kernels_for(array: Any) -> ModuleType:
-    """The module whose arithmetic fits an array: that of NumPy arrays on the CPU.
+def read_only(array: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
+    """A C-ordered view that cannot be written: one compiled signature for all kinds."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
 
-    Compiled kernels, or their readable twin where the environment variable
-    ``SKGMMOT_KERNELS`` is "numpy".
+
+def plain(array: ArrayLike, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """A small array in C order whose flags are those of a new one: one signature.
+
+    It is copied where it is not like that; unlike `read_only`, which costs more time.
     """
+    array = np.ascontiguousarray(array, dtype=dtype)
+    return array if array.flags.writeable else array.copy()
+
+
+def is_compiled(kernels: ModuleType) -> bool:
+    """Whether kernels are the compiled ones."""
+    return kernels.__name__ == _MODULES["numba"]
+
+
+def kernels_for(array: Any) -> ModuleType:
+    """The module whose arithmetic fits an array, by its type.
+
+    For NumPy arrays compiled kernels, or their readable twin where the environment
+    variable ``SKGMMOT_KERNELS`` is "numpy"; that twin for all other arrays.
+    """
+    if is_device_array(array):
+        return import_module(_READABLE)
     if not isinstance(array, np.ndarray):
         raise TypeError(
-            f"expected a NumPy array, got {type(array).__name__}; "
-            "convert it with numpy.asarray first"
+            "expected a NumPy array, or one of CuPy, torch or array-api-strict, got "
+            f"{type(array).__name__}; convert it with numpy.asarray first"
         )
     wanted = os.environ.get("SKGMMOT_KERNELS", "numba")
     if wanted not in _MODULES:

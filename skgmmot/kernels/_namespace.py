@@ -2,44 +2,46 @@
 
 This is the file to read first. It computes what `skgmmot.kernels.numba` computes, with
 the same signatures, by the functions of the array API standard (2023.12) alone, so that
-NumPy, torch and others run the same lines. For rows x_i (n, d), weights w_i, and a
-mixture of K components with offsets o_k, means m_k and whiteners W_k,
+NumPy, CuPy, torch and others run the same lines. For rows x_i (n, d), weights w_i, and
+a mixture of K components with offsets o_k, means m_k and whiteners W_k,
 
     log p_k(x) = o_k - |W_k (x - m_k)|² / 2       the joint log density of component k
     log p(x)   = log Σ_k exp(log p_k(x))          the log density
     r_k(x)     = p_k(x) / p(x)                    the posterior, or responsibility
 
-Rows are worked through in chunks, so that nothing larger than `_ENTRIES` numbers is
-made beside the result. All arithmetic is in float64, whatever the rows are. Arrays of
-a chunk have the components first: (K, c) or (K, c, d). Sums of moments are returned as
-NumPy arrays, results of n rows as arrays of the kind of X. `n_threads` is there for the
-signature: threads are the business of the library whose arrays these are.
+How the squares and the sums of moments are computed is in `_forms`. Rows are worked
+through in chunks, whose size `_arrays` chooses by the memory: nothing larger is made
+beside the result. Arrays of a chunk have the components first, (K, c). Sums over chunks
+stay on the device, in float64 whatever the rows are, and come to the host once, as
+NumPy arrays; results of n rows are arrays of the kind of X, where X is. `n_threads` is
+there for the signature: threads are the business of the library whose arrays these are.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
+from array_api_compat import array_namespace, device
 
 from skgmmot.kernels import Gaussians, Moments
+from skgmmot.kernels._arrays import Array, chunks, to_device, to_host
+from skgmmot.kernels._forms import Gaps, Products, forms_for, times
 
-Array: TypeAlias = Any
-
-_ENTRIES = 2**18  # numbers in the largest array of a chunk: 2 MiB
-_LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
 _TINY = 1e-300  # what the sum of all other components is cut at
+_FADED = {"float64": -700.0, "float32": -80.0}  # logs of ratios that count as 0
+_Result = TypeVar("_Result")
 
 
 class _Densities(NamedTuple):
     """Densities of a chunk under all components, about the largest of each row."""
 
-    gaps: Array  # (K, c, d) x - m_k
-    joint: Array  # (K, c) log p_k(x)
-    top: Array  # (c,) max_k log p_k(x)
-    ratios: Array  # (K, c) exp(log p_k(x) - top)
+    rows: Array  # the rows as the form has them
+    joint: Array  # (K, c) log p_k(x) - highest
+    top: Array  # (c,) max_k of these
+    ratios: Array  # (K, c) exp(joint - top)
     total: Array  # (c,) sum of the ratios, at least 1
+    highest: float  # the largest offset
 
 
 def moments(
@@ -55,23 +57,26 @@ def moments(
     Σ w r_k (x - m_k), Σ w r_k (x - m_k)(x - m_k)ᵀ or its diagonal. `deletion=True` also
     sums w log(1 - r_k), what the likelihood loses with k.
     """
-    xp, gaussians = array_namespace(x), _on_device(gaussians, x)
-    means = gaussians.means
-    weights = _weights(sample_weight, x)
-    sums = _Sums(xp, means, gaussians.whiteners.ndim == 3)
-    likelihood, mass, lost = 0.0, 0.0, xp.zeros_like(means[:, 0])
+    xp, n_components = array_namespace(x), len(gaussians.means)
 
-    def add(rows: slice) -> None:
-        nonlocal likelihood, mass, lost
-        found, w = _densities(_chunk(x, rows), gaussians), weights[rows]
-        likelihood += float(xp.sum(w * (found.top + xp.log(found.total))))
-        mass += float(xp.sum(w))
-        sums.add(found.gaps, w * found.ratios / found.total)
-        if deletion:
-            lost = lost + xp.sum(w * _log_without(xp, found), axis=1)
+    def attempt(form: Gaps | Products) -> tuple[Moments, bool]:
+        density_of = _densities_under(gaussians, form, x)
+        totals = _Totals(x, n_components, form.n_sums)
+        for rows in chunks(x, form.width, form.most_rows):
+            found, w = density_of(rows), _weights(sample_weight, x, rows)
+            lost = xp.sum(w * _log_without(xp, found), axis=1) if deletion else None
+            totals.add(
+                form.sums(found.rows, _weighted(xp, found, w)),
+                [xp.sum(w * _log_densities(xp, found)), xp.sum(w)],
+                _lowest(xp, found),
+                lost,
+            )
+        sums, (likelihood, mass), lowest, lost = totals.on_host()
+        parts = form.finished(sums.reshape(n_components, -1))
+        result = Moments(float(likelihood), float(mass), *parts, lost)
+        return result, bool(lowest[0] > form.farthest)
 
-    _for_chunks(add, x, means.shape[0] * means.shape[1])
-    return sums.finished(likelihood, mass, lost)
+    return _first_sound(attempt, forms_for(x, gaussians, single=not deletion))
 
 
 def given_moments(
@@ -82,21 +87,23 @@ def given_moments(
     n_threads: int | None = None,
 ) -> Moments:
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
-    xp, means = array_namespace(x), _on_device((means,), x)[0]
-    sums = _Sums(xp, means, full)
-
-    def add(rows: slice) -> None:
-        given = xp.astype(responsibilities[rows, :], xp.float64)
-        sums.add(_gaps(_chunk(x, rows), means), xp.matrix_transpose(given))
-
-    _for_chunks(add, x, means.shape[0] * means.shape[1])
-    return sums.finished(0.0, float(xp.sum(sums.counts)), xp.zeros_like(means[:, 0]))
+    xp, form = array_namespace(x), Gaps(x, means, None, full)
+    sums = _zeros(x, len(means), form.n_sums)
+    with np.errstate(all="ignore"):
+        for rows in chunks(x, form.width):
+            given = xp.astype(responsibilities[rows, :], xp.float64, copy=False)
+            gaps = form.rows(x[rows, :])
+            sums = sums + form.sums(gaps, xp.matrix_transpose(given))
+    counts, firsts, seconds = form.finished(to_host(sums))
+    return Moments(
+        0.0, float(counts.sum()), counts, firsts, seconds, np.zeros(len(means))
+    )
 
 
 def log_density(x: Array, gaussians: Gaussians, n_threads: int | None = None) -> Array:
     """(n,) log p(x) = top + log Σ_k exp(log p_k(x) - top), top the largest of them."""
     xp = array_namespace(x)
-    return _by_rows(lambda _, found: found.top + xp.log(found.total), x, gaussians)
+    return _by_rows(lambda _, found: _log_densities(xp, found), x, gaussians)
 
 
 def labels(x: Array, gaussians: Gaussians, n_threads: int | None = None) -> Array:
@@ -127,20 +134,23 @@ def draw_labels(
 def posteriors(x: Array, gaussians: Gaussians, n_threads: int | None = None) -> Array:
     """(n, K) r_k(x); rows sum to 1 however far a row is from all components."""
     xp = array_namespace(x)
-    return _by_rows(
-        lambda _, found: xp.matrix_transpose(found.ratios / found.total), x, gaussians
-    )
+
+    def shares(_: slice, found: _Densities) -> Array:
+        ratios = xp.astype(found.ratios, xp.float64, copy=False)
+        return xp.matrix_transpose(ratios / xp.sum(ratios, axis=0))
+
+    return _by_rows(shares, x, gaussians)
 
 
 def nearest(
     x: Array, centers: np.ndarray, n_threads: int | None = None
 ) -> tuple[Array, Array]:
     """(n,) argmin_k |x - c_k|² and (n,) that smallest squared distance."""
-    xp, centers = array_namespace(x), _on_device((centers,), x)[0]
+    xp, form = array_namespace(x), Gaps(x, centers, None, full=True)
     best, distances = [], []
     with np.errstate(all="ignore"):
-        for rows in _chunks(x, centers.shape[0] * centers.shape[1]):
-            squares = xp.sum(_gaps(_chunk(x, rows), centers) ** 2, axis=2)
+        for rows in chunks(x, form.width):
+            squares = xp.sum(form.rows(x[rows, :]) ** 2, axis=2)
             best.append(xp.argmin(squares, axis=0))
             distances.append(xp.min(squares, axis=0))
     return xp.concat(best), xp.concat(distances)
@@ -157,16 +167,17 @@ def apply_maps(
 
     linear, the A_k, is (K, d, d) with full whiteners and (K, d) with diagonal ones.
     """
-    xp, (linear, shifts) = array_namespace(x), _on_device((linear, shifts), x)
+    xp, gaps = array_namespace(x), Gaps(x, gaussians.means, None, full=True)
+    linear, shifts, zero = (to_device(a, x, xp.float64) for a in (linear, shifts, 0.0))
 
-    def apply(_: slice, found: _Densities) -> Array:
-        images = _times(xp, linear, found.gaps) + shifts[:, None, :]
+    def apply(rows: slice, found: _Densities) -> Array:
+        images = times(xp, linear, gaps.rows(x[rows, :])) + shifts[:, None, :]
         shares = (found.ratios / found.total)[:, :, None]
         # 0 times infinity would be NaN.
-        terms = xp.where(shares > 0.0, shares * images, xp.zeros_like(images))
+        terms = xp.where(shares > 0.0, shares * images, zero)
         return xp.sum(terms, axis=0)
 
-    return _by_rows(apply, x, gaussians)
+    return _by_rows(apply, x, gaussians, gaps.width)
 
 
 def apply_selected(
@@ -179,17 +190,14 @@ def apply_selected(
 ) -> Array:
     """(n, d) A_i (x - c_i) + b_i with i = index[row]."""
     xp = array_namespace(x)
-    centers, linear, shifts = _on_device((centers, linear, shifts), x)
+    tables = [to_device(array, x, xp.float64) for array in (centers, linear, shifts)]
     out = []
     with np.errstate(all="ignore"):
-        for rows in _chunks(x, math.prod(linear.shape[1:])):
+        for rows in chunks(x, math.prod(linear.shape[1:])):
             chosen = index[rows]
-            centers_, linear_, shifts_ = (
-                xp.take(array, chosen, axis=0) for array in (centers, linear, shifts)
-            )
-            gaps = (_chunk(x, rows) - centers_)[:, None, :]
-            images = _times(xp, linear_, gaps)[:, 0, :]
-            out.append(images + shifts_)
+            center, matrix, shift = (xp.take(a, chosen, axis=0) for a in tables)
+            gaps = xp.astype(x[rows, :], xp.float64, copy=False) - center
+            out.append(times(xp, matrix, gaps[:, None, :])[:, 0, :] + shift)
     return xp.concat(out)
 
 
@@ -201,61 +209,82 @@ def fourth_moment(
     n_threads: int | None = None,
 ) -> float:
     """Σ_i w_i |(x_i - center) / units|⁴; a feature of unit inf adds nothing."""
-    xp, (center, units) = array_namespace(x), _on_device((center, units), x)
-    weights, total = _weights(sample_weight, x), 0.0
-
-    def add(rows: slice) -> None:
-        nonlocal total
-        scaled = (_chunk(x, rows) - center) / units
-        total += float(xp.sum(weights[rows] * xp.sum(scaled**2, axis=1) ** 2))
-
-    _for_chunks(add, x, x.shape[1])
-    return total
-
-
-class _Sums:
-    """Sums over rows, about means (K, d), that chunks are added to."""
-
-    def __init__(self, xp: Any, means: Array, full: bool) -> None:
-        d = means.shape[1]
-        self.xp, self.full = xp, full
-        self.counts = xp.zeros_like(means[:, 0])
-        self.firsts = xp.zeros_like(means)
-        self.seconds = (
-            means[:, :, None] * xp.zeros((1, 1, d), dtype=xp.float64) if full else means
-        ) * 0.0
-
-    def add(self, gaps: Array, weights: Array) -> None:
-        """Add rows by their gaps (K, c, d) to the means and weights (K, c)."""
-        xp, weighted = self.xp, weights[:, :, None] * gaps
-        self.counts = self.counts + xp.sum(weights, axis=1)
-        self.firsts = self.firsts + xp.sum(weighted, axis=1)
-        if self.full:
-            more = xp.matmul(xp.matrix_transpose(weighted), gaps)
-        else:
-            more = xp.sum(weighted * gaps, axis=1)
-        self.seconds = self.seconds + more
-
-    def finished(self, likelihood: float, mass: float, lost: Array) -> Moments:
-        """The moments on the host, second ones symmetric."""
-        seconds = self.seconds
-        if self.full:
-            seconds = 0.5 * (seconds + self.xp.matrix_transpose(seconds))
-        parts = (self.counts, self.firsts, seconds, lost)
-        return Moments(likelihood, mass, *(_on_host(part) for part in parts))
+    xp = array_namespace(x)
+    shift, scale = (to_device(a, x, xp.float64) for a in (center, 1.0 / units))
+    total = _zeros(x)
+    with np.errstate(all="ignore"):
+        for rows in chunks(x, x.shape[1]):
+            gaps = xp.astype(x[rows, :], xp.float64, copy=False) - shift
+            squares = xp.sum((gaps * scale) ** 2, axis=1)
+            total = total + xp.sum(_weights(sample_weight, x, rows) * squares**2)
+    return float(to_host(total))
 
 
-def _densities(chunk: Array, gaussians: Gaussians) -> _Densities:
-    """Joint log densities of a chunk, and their ratios to the largest of each row."""
-    xp = array_namespace(chunk)
-    gaps = _gaps(chunk, gaussians.means)
-    squares = xp.sum(_times(xp, gaussians.whiteners, gaps) ** 2, axis=2)
-    # What is beyond all numbers, or the difference of two such, is cut as well.
-    cut = xp.where(squares < _LARGEST, squares, xp.full_like(squares, _LARGEST))
-    joint = gaussians.offsets[:, None] - 0.5 * cut
-    top = xp.max(joint, axis=0)
-    ratios = xp.exp(joint - top)
-    return _Densities(gaps, joint, top, ratios, xp.sum(ratios, axis=0))
+class _Totals:
+    """Sums over chunks, which stay on the device until all are there."""
+
+    def __init__(self, x: Array, n_components: int, n_sums: int) -> None:
+        self.xp = array_namespace(x)
+        self.sums = _zeros(x, n_components, n_sums)
+        self.scalars, self.lowest = _zeros(x, 2), _zeros(x, 1)
+        self.lost = _zeros(x, n_components)
+
+    def add(
+        self, sums: Array, scalars: list[Array], lowest: Array, lost: Array | None
+    ) -> None:
+        """Add those of a chunk; of the lowest log densities the least is kept."""
+        self.sums = self.sums + sums
+        self.scalars = self.scalars + self.xp.stack(scalars)
+        self.lowest = self.xp.minimum(self.lowest, lowest)
+        if lost is not None:
+            self.lost = self.lost + lost
+
+    def on_host(self) -> list[np.ndarray]:
+        """All of them at once: this is where the host waits for the device."""
+        flat = self.xp.reshape(self.sums, (-1,))
+        parts = (flat, self.scalars, self.lowest, self.lost)
+        ends = np.cumsum([part.shape[0] for part in parts])[:-1]
+        return np.split(to_host(self.xp.concat(parts)), ends)
+
+
+def _densities_under(
+    gaussians: Gaussians, form: Gaps | Products, x: Array
+) -> Callable[[slice], _Densities]:
+    """What gives the densities of a chunk of rows under a mixture."""
+    xp, highest = array_namespace(x), float(gaussians.offsets.max())
+    offsets = to_device((gaussians.offsets - highest)[:, None], x, form.dtype)
+    lowest = _FADED["float32" if form.dtype == xp.float32 else "float64"]
+    faded, zero = (to_device(value, x, form.dtype) for value in (lowest, 0.0))
+
+    def density_of(chunk: slice) -> _Densities:
+        rows = form.rows(x[chunk, :])
+        joint = offsets + form.exponents(rows)
+        top = xp.max(joint, axis=0)
+        # Exponentials of what is lower are too small to matter, and slow.
+        below = xp.maximum(joint - top, faded)
+        ratios = xp.where(below > faded, xp.exp(below), zero)
+        return _Densities(rows, joint, top, ratios, xp.sum(ratios, axis=0), highest)
+
+    return density_of
+
+
+def _log_densities(xp: Any, found: _Densities) -> Array:
+    """(c,) log p(x), in float64."""
+    above = found.top + xp.log(found.total)
+    return xp.astype(above, xp.float64, copy=False) + found.highest
+
+
+def _weighted(xp: Any, found: _Densities, w: Array) -> Array:
+    """(K, c) w r_k, in the floating type of the densities."""
+    shares = w / xp.astype(found.total, xp.float64, copy=False)
+    return found.ratios * xp.astype(shares, found.ratios.dtype, copy=False)
+
+
+def _lowest(xp: Any, found: _Densities) -> Array:
+    """(1,) the lowest of the largest log densities of the rows; NaN stays NaN."""
+    if found.top.shape[0] == 0:
+        return xp.zeros((1,), dtype=xp.float64, device=device(found.top))
+    return xp.reshape(xp.astype(xp.min(found.top), xp.float64), (1,))
 
 
 def _log_without(xp: Any, found: _Densities) -> Array:
@@ -275,66 +304,49 @@ def _log_without(xp: Any, found: _Densities) -> Array:
     return xp.where(is_best, log_others, xp.log1p(-xp.minimum(shares, half)))
 
 
-def _gaps(chunk: Array, means: Array) -> Array:
-    """(K, c, d) x - m_k: about the means, so that nothing is lost far from 0."""
-    return chunk[None, :, :] - means[:, None, :]
-
-
-def _times(xp: Any, matrices: Array, gaps: Array) -> Array:
-    """(K, c, d) A_k g for full (K, d, d) or diagonal (K, d) matrices A_k."""
-    if matrices.ndim == 3:
-        return xp.matmul(gaps, xp.matrix_transpose(matrices))
-    return matrices[:, None, :] * gaps
-
-
-def _chunks(x: Array, entries_per_row: int) -> Iterator[slice]:
-    """Slices that cover all rows; one that is empty where there are none."""
-    n_rows = x.shape[0]
-    step = max(1, _ENTRIES // max(1, entries_per_row))
-    for start in range(0, max(n_rows, 1), step):
-        yield slice(start, min(start + step, n_rows))
-
-
-def _for_chunks(add: Callable[[slice], None], x: Array, entries_per_row: int) -> None:
-    """Call add(rows) for all chunks; what overflows is cut where it matters."""
-    with np.errstate(all="ignore"):
-        for rows in _chunks(x, entries_per_row):
-            add(rows)
+def _first_sound(
+    attempt: Callable[[Any], tuple[_Result, bool]], forms: list[Gaps | Products]
+) -> _Result:
+    """attempt(form) of the first form that says it was right for these rows."""
+    with np.errstate(all="ignore"):  # what overflows is cut where it matters
+        for form in forms[:-1]:
+            found, sound = attempt(form)
+            if sound:
+                return found
+        return attempt(forms[-1])[0]
 
 
 def _by_rows(
-    function: Callable[[slice, _Densities], Array], x: Array, gaussians: Gaussians
+    function: Callable[[slice, _Densities], Array],
+    x: Array,
+    gaussians: Gaussians,
+    width: int = 1,
 ) -> Array:
     """function(rows, densities) of all chunks, one after the other in one array."""
-    gaussians, out = _on_device(gaussians, x), []
-
-    def add(rows: slice) -> None:
-        out.append(function(rows, _densities(_chunk(x, rows), gaussians)))
-
-    _for_chunks(add, x, gaussians.means.shape[0] * gaussians.means.shape[1])
-    return array_namespace(x).concat(out)
-
-
-def _chunk(x: Array, rows: slice) -> Array:
     xp = array_namespace(x)
-    return xp.astype(x[rows, :], xp.float64)
+
+    def attempt(form: Gaps | Products) -> tuple[Array, bool]:
+        density_of, out, lowest = _densities_under(gaussians, form, x), [], _zeros(x, 1)
+        for rows in chunks(x, max(form.width, width)):
+            found = density_of(rows)
+            out.append(function(rows, found))
+            lowest = xp.minimum(lowest, _lowest(xp, found))
+        sound = form.farthest == -np.inf or to_host(lowest)[0] > form.farthest
+        return xp.concat(out), bool(sound)
+
+    return _first_sound(attempt, forms_for(x, gaussians))
 
 
-def _weights(sample_weight: Array | None, x: Array) -> Array:
+def _weights(sample_weight: Array | None, x: Array, rows: slice) -> Array:
     """Weights of rows in float64, 1 where none are given."""
     xp = array_namespace(x)
     if sample_weight is None:
-        return xp.ones(x.shape[0], dtype=xp.float64, device=device(x))
-    return xp.astype(sample_weight, xp.float64)
+        n_rows = x[rows, :].shape[0]
+        return xp.ones(n_rows, dtype=xp.float64, device=device(x))
+    return xp.astype(sample_weight[rows], xp.float64, copy=False)
 
 
-def _on_device(record: Any, x: Array) -> Any:
-    """The arrays of a tuple in float64, of the kind of x and where x is."""
+def _zeros(x: Array, *shape: int) -> Array:
+    """Zeros in float64, of the kind of x and where x is."""
     xp = array_namespace(x)
-    arrays = (xp.asarray(array, dtype=xp.float64, device=device(x)) for array in record)
-    return type(record)(*arrays) if hasattr(record, "_fields") else tuple(arrays)
-
-
-def _on_host(array: Array) -> np.ndarray:
-    """A K-sized result as a NumPy array."""
-    return array if is_numpy_array(array) else np.array(np.from_dlpack(array))
+    return xp.zeros(shape, dtype=xp.float64, device=device(x))

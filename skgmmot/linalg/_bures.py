@@ -236,7 +236,8 @@ def squared_distances(
         points1 = np.hstack([means1, standard_deviations(covariances1)])
         return squared_euclidean(points0, points1)
     costs = squared_euclidean(means0, means1)
-    add_bures(costs, factor(covariances0), factor(covariances1))
+    both = factor(np.concatenate([covariances0, covariances1]))
+    add_bures(costs, both[: len(costs)], both[len(costs) :])
     return costs
 
 

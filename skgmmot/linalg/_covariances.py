@@ -1,25 +1,89 @@
 """Covariance types: one class each, which finishes moments, factors and counts.
 
 Kernels know two forms, full and diagonal. Tied and spherical covariances are finishing
-rules on top of them. `TYPES` is the one registry of names: fits, estimators, and the
-mixtures of others that are read as dense matrices all look there.
+rules on top of them: compiled algebra sees them all as a `stack` of one of the two
+forms, in which what is shared stands once. `TYPES` is the one registry of names: fits,
+estimators, and the mixtures of others that are read as dense matrices all look there.
 Factors have scikit-learn's shapes: precisions_cholesky U with precision = U Uᵀ.
 """
 
 import numpy as np
 
 from skgmmot._checks import check_choice
-from skgmmot.kernels import Moments
-from skgmmot.linalg._scatters import (
-    centered_seconds,
-    factor_whiteners,
-    positive_roots,
-    safe_counts,
-)
-from skgmmot.linalg._spd import diagonals, transpose
+from skgmmot.kernels import Gaussians, Moments, plain
+from skgmmot.linalg._forms import covariances_of, densities_of, factorise, roots_of
+from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
+from skgmmot.linalg._spd import transpose
 
 
-class Full:
+class _Form:
+    """What all types have in common: their stacks go through the same algebra."""
+
+    full_form: bool
+
+    @staticmethod
+    def shape(n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of covariances_ and precisions_."""
+        raise NotImplementedError
+
+    @staticmethod
+    def stack(values: np.ndarray) -> np.ndarray:
+        """Covariances, factors or roots as compiled functions read them: a view."""
+        return values
+
+    @classmethod
+    def estimate(cls, moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
+        """Maximum-likelihood covariances plus reg_covar on the diagonal."""
+        d = moments.sums.shape[1]
+        covariances = np.empty(cls.shape(*moments.sums.shape))
+        sums = (safe_counts(moments.counts), moments.sums, moments.seconds)
+        covariances_of(
+            *(plain(part) for part in sums),
+            np.full(d, reg_covar, dtype=np.float64),
+            cls.stack(covariances),
+        )
+        return covariances
+
+    @classmethod
+    def precisions_cholesky(cls, covariances: np.ndarray) -> np.ndarray:
+        """Upper triangular U with Σ⁻¹ = U Uᵀ, or 1 / standard deviation.
+
+        Raises
+        ------
+        ValueError
+            In scikit-learn's words, where a covariance has no inverse.
+        """
+        factors = np.empty(covariances.shape)
+        stacked = cls.stack(plain(covariances))
+        d = stacked.shape[-1]
+        if not factorise(stacked, cls.stack(factors), np.empty((d + 1, d))):
+            raise ValueError(ILL_DEFINED)
+        return factors
+
+    @classmethod
+    def gaussians(
+        cls, weights: np.ndarray, means: np.ndarray, factors: np.ndarray
+    ) -> Gaussians:
+        """A mixture as kernels read it."""
+        n_components, d = means.shape
+        offsets = np.empty(n_components)
+        shape = (n_components, d, d) if cls.full_form else (n_components, d)
+        whiteners = np.empty(shape)
+        weights, factors = (plain(v) for v in (weights, factors))
+        densities_of(weights, cls.stack(factors), offsets, whiteners)
+        return Gaussians(offsets, means, whiteners)
+
+    @classmethod
+    def roots(cls, covariances: np.ndarray) -> np.ndarray:
+        """Cholesky factors, or deviations: steps are extrapolated in them."""
+        roots = np.empty(covariances.shape)
+        stacked = cls.stack(plain(covariances))
+        if not roots_of(stacked, cls.stack(roots)):
+            raise ValueError(ILL_DEFINED)
+        return roots
+
+
+class Full(_Form):
     """One matrix per component, (K, d, d)."""
 
     name = "full"
@@ -41,20 +105,6 @@ class Full:
         return factor * (n_features + 1)
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
-        """Maximum-likelihood covariances plus reg_covar on the diagonal."""
-        counts = safe_counts(moments.counts)
-        covariances = centered_seconds(moments) / counts[:, None, None]
-        d = covariances.shape[-1]
-        covariances[:, np.arange(d), np.arange(d)] += reg_covar
-        return covariances
-
-    @staticmethod
-    def precisions_cholesky(covariances: np.ndarray) -> np.ndarray:
-        """Upper triangular U with Σ⁻¹ = U Uᵀ."""
-        return np.ascontiguousarray(transpose(factor_whiteners(covariances)))
-
-    @staticmethod
     def factor_precisions(precisions: np.ndarray) -> np.ndarray:
         """U from precisions: the reversed Cholesky factor is upper triangular."""
         flipped = np.linalg.cholesky(precisions[..., ::-1, ::-1])
@@ -72,20 +122,6 @@ class Full:
         return transpose(inverse) @ inverse
 
     @staticmethod
-    def kernel_whiteners(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """W as kernels read it, (K, d, d)."""
-        return transpose(factors)
-
-    @staticmethod
-    def log_determinants(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """Log det W of each component, (K,)."""
-        return np.log(diagonals(factors)).sum(axis=-1)
-
-    @staticmethod
     def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
         """Derivative of the summed log-likelihood in A, precision = A Aᵀ."""
         inverse = np.linalg.inv(roots)
@@ -96,11 +132,6 @@ class Full:
     def root_scales(scales: np.ndarray) -> np.ndarray:
         """Units of a root from the units of the features."""
         return scales[:, None]
-
-    @staticmethod
-    def roots(covariances: np.ndarray) -> np.ndarray:
-        """Cholesky factors, the coordinates in which steps are extrapolated."""
-        return np.linalg.cholesky(covariances)
 
     @staticmethod
     def from_roots(roots: np.ndarray) -> np.ndarray:
@@ -153,13 +184,9 @@ class Tied(Full):
         return 10
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
-        """Pooled covariance plus reg_covar on the diagonal."""
-        pooled = centered_seconds(moments).sum(axis=0)
-        covariance = pooled / safe_counts(moments.counts).sum()
-        d = len(covariance)
-        covariance[np.arange(d), np.arange(d)] += reg_covar
-        return covariance
+    def stack(values: np.ndarray) -> np.ndarray:
+        """The shared matrix as a stack of one."""
+        return values[None]
 
     @staticmethod
     def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
@@ -167,20 +194,6 @@ class Tied(Full):
         inverse = np.linalg.inv(roots)
         expected = moments.counts.sum() * (inverse.T @ inverse)
         return (expected - moments.seconds.sum(axis=0)) @ roots
-
-    @staticmethod
-    def kernel_whiteners(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """W as kernels read it, (K, d, d)."""
-        return np.broadcast_to(factors.T, (n_components, n_features, n_features))
-
-    @staticmethod
-    def log_determinants(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """Log det W of each component, (K,)."""
-        return np.full(n_components, np.log(np.diag(factors)).sum())
 
     @staticmethod
     def take(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -202,7 +215,7 @@ class Tied(Full):
             raise ValueError("'tied precision' should be symmetric, positive-definite")
 
 
-class Diag:
+class Diag(_Form):
     """Variances per component and feature, (K, d)."""
 
     name = "diag"
@@ -224,17 +237,6 @@ class Diag:
         return 10
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
-        """Maximum-likelihood variances plus reg_covar."""
-        counts = safe_counts(moments.counts)[:, None]
-        return centered_seconds(moments) / counts + reg_covar
-
-    @staticmethod
-    def precisions_cholesky(covariances: np.ndarray) -> np.ndarray:
-        """1 / standard deviation."""
-        return positive_roots(covariances)
-
-    @staticmethod
     def factor_precisions(precisions: np.ndarray) -> np.ndarray:
         """Roots of the precisions."""
         return np.sqrt(precisions)
@@ -250,20 +252,6 @@ class Diag:
         return 1.0 / factors**2
 
     @staticmethod
-    def kernel_whiteners(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """W as kernels read it, (K, d)."""
-        return factors
-
-    @staticmethod
-    def log_determinants(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """Log det W of each component, (K,)."""
-        return np.log(factors).sum(axis=1)
-
-    @staticmethod
     def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
         """Derivative of the summed log-likelihood in a, precision = a²."""
         return moments.counts[:, None] / roots - roots * moments.seconds
@@ -272,11 +260,6 @@ class Diag:
     def root_scales(scales: np.ndarray) -> np.ndarray:
         """Units of a root from the units of the features."""
         return scales
-
-    @staticmethod
-    def roots(covariances: np.ndarray) -> np.ndarray:
-        """Standard deviations, the coordinates in which steps are extrapolated."""
-        return np.sqrt(covariances)
 
     @staticmethod
     def from_roots(roots: np.ndarray) -> np.ndarray:
@@ -323,9 +306,9 @@ class Spherical(Diag):
         return n_components
 
     @staticmethod
-    def estimate(moments: Moments, reg_covar: float | np.ndarray) -> np.ndarray:
-        """Mean variance over features plus reg_covar."""
-        return Diag.estimate(moments, reg_covar).mean(axis=1)
+    def stack(values: np.ndarray) -> np.ndarray:
+        """The variance that all features share as a column of one."""
+        return values[:, None]
 
     @staticmethod
     def root_gradient(roots: np.ndarray, moments: Moments) -> np.ndarray:
@@ -337,20 +320,6 @@ class Spherical(Diag):
     def root_scales(scales: np.ndarray) -> np.ndarray:
         """Unit of a root from the units of the features: their root mean square."""
         return np.sqrt(np.mean(scales**2))
-
-    @staticmethod
-    def kernel_whiteners(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """W as kernels read it, (K, d)."""
-        return np.repeat(factors[:, None], n_features, axis=1)
-
-    @staticmethod
-    def log_determinants(
-        factors: np.ndarray, n_components: int, n_features: int
-    ) -> np.ndarray:
-        """Log det W of each component, (K,)."""
-        return n_features * np.log(factors)
 
     @staticmethod
     def spread(shift: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import check_integer, message
+from skgmmot.kernels import plain
 from skgmmot.linalg._covariances import covariance_type_of
+from skgmmot.linalg._forms import is_mixture
 from skgmmot.linalg._spd import factor, scaled_eigh, symmetrise
 
 # Weights that were rounded to single precision, or printed, still pass as float64.
@@ -131,7 +133,10 @@ def as_mixture(obj: Any, name: str = "source") -> Mixture:
     >>> as_mixture(([0.5, 0.5], [[0.0], [1.0]], [[[1.0]], [[2.0]]])).weights
     array([0.5, 0.5])
     """
-    mixture = _common_dtype(_read(obj, name), name)
+    mixture = _read(obj, name)
+    if _is_sound(mixture):  # nearly always; to look for faults takes longer
+        return mixture._replace(covariances=symmetrise(mixture.covariances))
+    mixture = _common_dtype(mixture, name)
     _check_shapes(mixture, name)
     for field, array in zip(Mixture._fields, mixture, strict=True):
         if not np.isfinite(array).all():
@@ -140,6 +145,22 @@ def as_mixture(obj: Any, name: str = "source") -> Mixture:
     _check_weights(mixture.weights, tolerance, name)
     _check_covariances(mixture.covariances, tolerance, name)
     return mixture._replace(covariances=symmetrise(mixture.covariances))
+
+
+def _is_sound(mixture: Mixture) -> bool:
+    """Whether arrays are what the checks would return, beyond doubt."""
+    for array, ndim in zip(mixture, (1, 2, 3), strict=True):
+        if type(array) is not np.ndarray or array.ndim != ndim:
+            return False
+        if array.dtype != np.float64 or not array.flags.c_contiguous:
+            return False
+    weights, means, covariances = mixture
+    k, d = means.shape
+    if k * d == 0 or weights.shape != (k,) or covariances.shape != (k, d, d):
+        return False
+    tolerance, room = _TOLERANCES[weights.dtype], np.empty((d + 1, d))
+    arrays = (plain(array) for array in mixture)
+    return bool(is_mixture(*arrays, tolerance, room[:-1], room[-1]))
 
 
 def _read(obj: Any, name: str) -> Mixture:
@@ -154,7 +175,7 @@ def _read(obj: Any, name: str) -> Mixture:
     if all(hasattr(obj, a) for a in ("weights_", "means_", "covariances_")):
         # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
-        kind = getattr(obj, "_fitted_type", kind)
+        kind = getattr(obj, "covariance_type_", kind)
         covariances = covariance_type_of(kind).dense(
             np.asarray(obj.covariances_), *np.shape(obj.means_)
         )

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from skgmmot.kernels import plain
+from skgmmot.linalg._forms import factorise
+
 
 def transpose(matrices: np.ndarray) -> np.ndarray:
     """Exchange the last two axes."""
@@ -22,8 +25,7 @@ def symmetrise(matrices: np.ndarray) -> np.ndarray:
 
 def is_diagonal(matrices: np.ndarray) -> bool:
     """Tell whether every matrix of the stack is exactly diagonal."""
-    d = matrices.shape[-1]
-    return d == 1 or not np.any(matrices * (1.0 - np.eye(d)))
+    return np.count_nonzero(matrices) == np.count_nonzero(diagonals(matrices))
 
 
 def diagonals(matrices: np.ndarray) -> np.ndarray:
@@ -133,9 +135,10 @@ def whiteners(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     log_dets : ndarray of shape (...,), float64
     """
     matrices = np.asarray(matrices, dtype=np.float64)
-    scales = np.sqrt(diagonals(matrices))
-    correlations = matrices / scales[..., :, None] / scales[..., None, :]
-    inverses = np.linalg.inv(np.linalg.cholesky(correlations))
-    # LAPACK leaves rounding above the diagonal of the inverse.
-    factors = np.tril(inverses) / scales[..., None, :]
+    d = matrices.shape[-1]
+    stack = plain(matrices.reshape(-1, d, d))
+    uppers = np.empty(stack.shape)
+    if not factorise(stack, uppers, np.empty((d + 1, d))):
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+    factors = transpose(uppers.reshape(matrices.shape))
     return factors, np.log(diagonals(factors)).sum(axis=-1)

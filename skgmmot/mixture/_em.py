@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skgmmot._blocks import Blocks
-from skgmmot.kernels import Gaussians, Moments
+from skgmmot.kernels import Gaussians, Moments, plain
 from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._forms import move
 from skgmmot.linalg._scatters import safe_counts
 from skgmmot.mixture._penalty import NoPenalty
-
-_LOG_2PI = np.log(2.0 * np.pi)
 
 
 class Parameters(NamedTuple):
@@ -52,13 +51,8 @@ class Problem(NamedTuple):
 
 def gaussians_of(parameters: Parameters, kind: CovarianceType) -> Gaussians:
     """The mixture as kernels read it."""
-    n_components, d = parameters.means.shape
-    with np.errstate(divide="ignore"):  # a weight of 0 is a density of 0
-        log_weights = np.log(parameters.weights)
-    log_dets = kind.log_determinants(parameters.factors, n_components, d)
-    whiteners = kind.kernel_whiteners(parameters.factors, n_components, d)
-    offsets = log_weights + log_dets - 0.5 * d * _LOG_2PI
-    return Gaussians(offsets, parameters.means, whiteners)
+    weights, means, _, factors = parameters
+    return kind.gaussians(weights, means, factors)
 
 
 def evaluate(problem: Problem, parameters: Parameters) -> State:
@@ -77,12 +71,13 @@ def estimate(
     weights: np.ndarray | None = None,
 ) -> Parameters:
     """Parameters from moments about `means`; `weights` are the present ones."""
-    counts = safe_counts(moments.counts)
-    shares = counts / counts.sum()
+    safe = safe_counts(moments.counts)
+    shares, moved = np.empty(len(safe)), np.array(means, dtype=np.float64)
+    move(safe, plain(moments.sums), shares, moved)
     covariances = problem.kind.estimate(moments, problem.reg_covar)
     return Parameters(
         problem.penalty.update_weights(shares, shares if weights is None else weights),
-        means + moments.sums / counts[:, None],
+        moved,
         covariances,
         problem.kind.precisions_cholesky(covariances),
     )

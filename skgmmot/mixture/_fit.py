@@ -1,12 +1,13 @@
 """The loop of EM: M-step, E-step, removals, and moves after convergence."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skgmmot.mixture._em import Parameters, Problem, State, drop, evaluate, m_step
 from skgmmot.mixture._removal import remove
+from skgmmot.mixture._small import small_rows, small_steps
 from skgmmot.mixture._squarem import Extrapolation
 
 _FALLING = 0.01  # a weight that falls faster than this an iteration is not settled
@@ -15,13 +16,18 @@ _TRIAL_ITERATIONS = 5  # after which a refit may be given up
 _PATIENCE = 50  # iterations of the present gain that must reach the goal
 
 
+class Stopped(Exception):
+    """A report wants no more: what was found so far is the fit."""
+
+
 class Control(NamedTuple):
     """When to stop and whether to extrapolate."""
 
     tol: float
     max_iter: int
     accelerate: bool = False
-    report: Callable[[int, float], None] | None = None  # iteration, change
+    # Of iteration, change and state; whether to stop there.
+    report: Callable[[int, float, Any], bool] | None = None
     previous: float = -np.inf  # objective before the last M-step of a continued fit
     goal: float = -np.inf  # give up where this cannot be reached
 
@@ -40,8 +46,19 @@ def _falls(before: np.ndarray, after: np.ndarray) -> bool:
     return bool(np.any(after < (1.0 - _FALLING) * before))
 
 
+def _is_plain(control: Control) -> bool:
+    """Whether a run is plain steps until tol that nobody watches."""
+    watched = control.report is not None or control.goal > -np.inf
+    return not control.accelerate and not watched and control.max_iter > 0
+
+
 def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
     """Iterate until the objective changes by less than tol; see the module."""
+    rows = small_rows(problem, parameters) if _is_plain(control) else None
+    if rows is not None:
+        limits = control.tol, control.max_iter, control.previous
+        steps = small_steps(problem, rows, parameters, *limits)
+        return Fit(evaluate(problem, steps.parameters), steps.bounds, steps.converged)
     state, n_starved = evaluate(problem, parameters), 0
     extrapolation = Extrapolation(problem.kind) if control.accelerate else None
     bounds, converged, leapt = [], False, False
@@ -50,9 +67,9 @@ def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
         bounds.append(state.objective)
         change = state.objective - previous
         previous = state.objective
+        if control.report is not None and control.report(iteration, change, state):
+            break
         following = m_step(problem, state)
-        if control.report is not None:
-            control.report(iteration, change)
         # Every second step of an accelerated run is a leap: it must gain little too.
         settled = max(abs(change), last_change) < control.tol and not leapt
         last_change = abs(change) if control.accelerate else 0.0
@@ -105,8 +122,11 @@ def run_with_moves(problem: Problem, parameters: Parameters, control: Control) -
         converged = moved.converged and len(bounds) < control.max_iter
         n_starved = fit.n_starved + moved.n_starved
         fit = Fit(moved.state, bounds, converged, n_starved)
-        if control.report is not None:
-            control.report(len(bounds), moved.state.objective - bounds[-1])
+        change = moved.state.objective - bounds[-1]
+        if control.report is not None and control.report(
+            len(bounds), change, moved.state
+        ):
+            return fit._replace(converged=False)
     return fit
 
 

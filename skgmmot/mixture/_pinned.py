@@ -49,7 +49,7 @@ class Rounds(NamedTuple):
 
     max_iter: int
     tol: float  # of changes of the means in deviations, and of the shares
-    report: Callable[[int, float], None] | None = None
+    report: Callable[[int, float], object] | None = None
 
 
 class PinnedFit(NamedTuple):
@@ -152,8 +152,7 @@ def _measured(blocks: MemoryBlocks, kind: CovarianceType) -> _Target:
     center = blocks.mean_and_variances()[0]
     scatter = np.empty((0, 0))
     if kind.name == "tied":
-        ones = np.broadcast_to(1.0, (blocks.n_rows, 1))
-        scatter = blocks.given_moments(ones, center[None], full=True).seconds[0]
+        scatter = blocks.scatter(center)
     return _Target(blocks, kind, center, scatter)
 
 
@@ -186,8 +185,7 @@ def _expect(
         parameters.weights / anchors.weights,
     )
     weights = anchors.weights * tilts
-    posteriors *= tilts
-    posteriors /= posteriors.sum(axis=1, keepdims=True)
+    posteriors = blocks.tilted(posteriors, tilts)
     return _Expected(posteriors, weights / weights.sum(), shares)
 
 

@@ -4,9 +4,13 @@ They are given rows in canonical order and draw by the inverse CDF of their weig
 row of weight 2 is drawn like two equal rows, and shuffled rows start alike.
 """
 
+from typing import Any
+
 import numpy as np
+from array_api_compat import array_namespace
 
 from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import Rows, everywhere, like_rows_of
 from skgmmot._rows import draw, mean_and_variances
 
 _MAX_LLOYD = 30
@@ -145,23 +149,26 @@ class RandomResponsibilities:
 
     def __init__(
         self,
-        ordered: np.ndarray,
+        ordered: Rows,
         n_components: int,
         random_state: np.random.RandomState,
     ) -> None:
         self.x = ordered  # rows in canonical order
-        self.shape = (len(ordered), n_components)
+        self.shape = (ordered.shape[0], n_components)
         self._random_state = random_state
         self._last = np.empty((0, n_components))
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(len(self.x))
+    def __getitem__(self, rows: slice) -> Any:
+        x, xp = self.x, array_namespace(self.x)
+        start, stop, _ = rows.indices(self.shape[0])
         first = max(start - 1, 0)  # the row before may equal the first one
-        new = np.any(self.x[first + 1 : stop] != self.x[first : stop - 1], axis=1)
-        new = np.concatenate(([True], new)) if start == 0 else new
-        draws = self._random_state.uniform(size=(int(new.sum()), self.shape[1]))
+        new = xp.any(x[first + 1 : stop, :] != x[first : stop - 1, :], axis=1)
+        if start == 0:
+            new = xp.concat([everywhere(x[:1, :], True), new])
+        n_new = int(xp.sum(xp.astype(new, xp.int64)))
+        draws = self._random_state.uniform(size=(n_new, self.shape[1]))
         draws /= draws.sum(axis=1, keepdims=True)
-        index = np.cumsum(new) - (start == 0)
+        index = xp.cumulative_sum(xp.astype(new, xp.int64)) - int(start == 0)
         draws = np.concatenate([self._last, draws])
         self._last = draws[-1:]
-        return draws[index]
+        return xp.take(like_rows_of(x, draws), index, axis=0)

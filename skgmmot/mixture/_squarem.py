@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from skgmmot.kernels import plain
 from skgmmot.linalg._covariances import CovarianceType
+from skgmmot.linalg._forms import squared_length
 from skgmmot.mixture._em import Parameters
 
 _FIRST_LIMIT = 4.0  # of α; raised while proposals at the limit succeed
@@ -74,7 +76,7 @@ class Extrapolation:
             if not alpha > 1.01:
                 return None
             return tuple(path.at(alpha) for path in paths)
-        except (np.linalg.LinAlgError, ValueError):  # left the domain
+        except ValueError:  # left the domain
             return None
 
 
@@ -97,18 +99,15 @@ class _Path:
 
     def _square(self, step: list[np.ndarray], parameters: Parameters) -> float:
         """Squared length in the metric of the components: weights and deviations."""
-        weights, means = parameters.weights, parameters.means
-        dense = self.kind.dense(parameters.covariances, *means.shape)
-        variances = np.diagonal(dense, axis1=1, axis2=2)
-        deviations = np.sqrt(variances)
-        total = (weights * step[0] ** 2).sum()
-        total += (weights[:, None] * (step[1] / deviations) ** 2).sum()
-        if step[2].ndim == 3:
-            scaled = step[2] / deviations[:, :, None]
-            return total + (weights[:, None, None] * scaled**2).sum()
-        # tied, diag, spherical: relative to the mean deviations
-        scales = self.kind.root_scales(np.sqrt(weights @ variances))
-        return total + ((step[2] / scales) ** 2).mean()
+        weights, _, covariances, _ = parameters
+        logs, means, roots = step
+        return squared_length(
+            plain(weights),
+            self.kind.stack(plain(covariances)),
+            logs,
+            means,
+            self.kind.stack(roots),
+        )
 
     def at(self, alpha: float) -> Parameters:
         """The mixture at a step length."""

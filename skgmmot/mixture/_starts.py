@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
+from skgmmot._blocks._row_arrays import as_floats, has_all, has_any
 from skgmmot._rows import mean_and_variances
+from skgmmot.kernels import to_host
 from skgmmot.linalg._covariances import CovarianceType, Diag, Full
 from skgmmot.linalg._spd import is_singular, whiteners
 from skgmmot.mixture import _seeding
@@ -147,23 +150,25 @@ def _from_random(
 def _from_callable(problem: Problem, n_components: int, made: Any) -> Parameters:
     n_rows, d = problem.blocks.n_rows, problem.blocks.n_features
     try:
-        made = np.asarray(made, dtype=np.float64)
+        made = as_floats(made)
     except (TypeError, ValueError):
         raise ValueError(
             "init_params: expected the callable to return an array of numbers, got "
             f"{type(made).__name__}."
         ) from None
-    if not np.isfinite(made).all():
+    xp = array_namespace(made)
+    if not has_all(xp.isfinite(made)):
         raise ValueError("init_params: the callable returned NaN or infinity.")
     if made.shape == (n_components, d):
-        return _from_means(problem, made)
+        return _from_means(problem, to_host(made))
     if made.shape != (n_rows, n_components):
         raise ValueError(
             "init_params: expected the callable to return means of shape "
             f"{(n_components, d)} or responsibilities of shape "
-            f"{(n_rows, n_components)}, got shape {made.shape}."
+            f"{(n_rows, n_components)}, got shape {tuple(made.shape)}."
         )
-    if made.min() < 0.0 or np.abs(made.sum(axis=1) - 1.0).max() > 1e-6:
+    apart = xp.abs(xp.sum(made, axis=1) - 1.0)
+    if has_any(made < 0.0) or has_any(apart > 1e-6):
         raise ValueError(
             "init_params: expected the callable to return responsibilities that are "
             "not negative and sum to 1 in every row; divide each row by its sum."

@@ -28,12 +28,18 @@ def checked_arrays(
     if not np.isfinite(costs).all():
         raise ValueError(message("costs", "finite numbers", "NaN or infinity"))
     for side, weights in (("a", a), ("b", b)):
-        if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
-            expected = "weights that are finite and not negative"
-            raise ValueError(message(side, expected, weights))
-        if not weights.any():
-            raise ValueError(message(side, "a weight above 0", "only zeros"))
+        if not (weights.min(initial=0.0) >= 0.0 and 0.0 < weights.sum() < np.inf):
+            _refuse_weights(side, weights)
     return costs, a, b, dtype
+
+
+def _refuse_weights(side: str, weights: np.ndarray) -> None:
+    """Say what is wrong with weights; those whose sum overflows pass."""
+    if not (np.isfinite(weights).all() and (weights >= 0.0).all()):
+        expected = "weights that are finite and not negative"
+        raise ValueError(message(side, expected, weights))
+    if not weights.any():
+        raise ValueError(message(side, "a weight above 0", "only zeros"))
 
 
 def checked_slopes(reg_m: Penalty) -> tuple[float, float]:
@@ -51,6 +57,8 @@ def checked_slopes(reg_m: Penalty) -> tuple[float, float]:
 def checked_reg(reg: float, costs: np.ndarray, warn: bool) -> float:
     """Return reg, or 0 with a warning where it is too small to be resolved."""
     reg = check_real(reg, "reg")
+    if reg == 0.0:
+        return reg
     largest = np.abs(costs).max()
     if 0.0 < reg < _SMALLEST_REG * largest:
         if warn:

@@ -4,11 +4,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._blocks._row_arrays import (
+    Rows,
+    as_floats,
+    copied,
+    like_rows_of,
+    narrowed_like,
+)
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._bures import mean_maps, mean_ratios, pair_maps, pair_ratios
-from skgmmot.linalg._mixture import Mixture, narrowed
+from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import (
     diagonals,
     factor,
@@ -250,13 +258,13 @@ class MixtureMap:
 
     def move(
         self,
-        X: np.ndarray,
+        X: Rows,
         method: str = "barycentric",
         strength: float = 1.0,
         rng: Any = None,
         rule: SupportRule = _EXTRAPOLATE,
         n_threads: int | None = None,
-    ) -> np.ndarray:
+    ) -> Rows:
         """Move rows.
 
         Parameters
@@ -281,28 +289,30 @@ class MixtureMap:
         ValueError
             Where the rule refuses rows.
         """
-        if not len(X):
-            return X.copy()
+        if not X.shape[0]:
+            return copied(X)
 
-        def move(rows: np.ndarray) -> np.ndarray:
+        def move(rows: Rows) -> Rows:
             blocks = blocks_of(rows, n_threads=n_threads)
-            return narrowed(self._moved(blocks, method, strength, rng), X.dtype)
+            return narrowed_like(self._moved(blocks, method, strength, rng), X)
 
-        def move_as_whole(rows: np.ndarray) -> np.ndarray:
+        def move_as_whole(rows: Rows) -> Rows:
             if self.passage is None:
                 return rows
-            ends = rows, moved_means(rows, self.passage.whole)
-            moved = (1.0 - strength) * ends[0] + strength * ends[1]
-            return narrowed(moved, X.dtype)
+            linear, shift = (like_rows_of(X, part) for part in self.passage.whole)
+            exact = as_floats(rows)
+            images = exact @ linear.T if linear.ndim == 2 else exact * linear
+            moved = (1.0 - strength) * exact + strength * (images + shift)
+            return narrowed_like(moved, X)
 
         return move_supported(X, self.gaussians, move, move_as_whole, rule, n_threads)
 
     def _moved(
         self, blocks: MemoryBlocks, method: str, strength: float, rng: Any
-    ) -> np.ndarray:
+    ) -> Rows:
         """Rows moved by the maps, wherever they are."""
         if strength == 0.0:
-            return blocks.rows().copy()
+            return copied(blocks.rows())
         gaussians = self.gaussians
         centers = gaussians.means
         if method == "barycentric":
@@ -318,14 +328,19 @@ class MixtureMap:
         maps = self._part(linear, shifts, centers, strength)
         return blocks.apply_selected(index, centers, *maps)
 
-    def _draw(self, blocks: MemoryBlocks, rng: np.random.RandomState) -> np.ndarray:
+    def _draw(self, blocks: MemoryBlocks, rng: np.random.RandomState) -> Any:
         """Draw a component of the source, then a pair of its row."""
         _, stops, cumulative, _, _ = self.pairs
-        uniforms = rng.random_sample((2, blocks.n_rows))
-        labels = blocks.draw_labels(self.gaussians, uniforms[0])
-        index = np.searchsorted(cumulative, labels + uniforms[1], side="right")
+        x = blocks.rows()
+        xp, uniforms = array_namespace(x), rng.random_sample((2, blocks.n_rows))
+        first, second, cumulative, last = (
+            like_rows_of(x, a) for a in (*uniforms, cumulative, stops - 1)
+        )
+        labels = blocks.draw_labels(self.gaussians, first)
+        levels = xp.astype(labels, xp.float64) + second
+        index = xp.searchsorted(cumulative, levels, side="right")
         # Rounding of label + uniform may reach the next integer.
-        return np.minimum(index, stops[labels] - 1)
+        return xp.minimum(index, xp.take(last, labels))
 
     def _part(
         self,

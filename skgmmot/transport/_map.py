@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
+from skgmmot._blocks._device_checks import checked_device_rows, is_foreign
+from skgmmot._blocks._row_arrays import Rows, check_extent, numpy_type
 from skgmmot._checks import (
     check_choice,
     check_real,
     check_shape,
-    check_size,
     message,
     naming,
     real_array,
@@ -23,13 +24,13 @@ METHODS = ("barycentric", "random", "most_likely")
 _LARGEST = 1e153  # beyond it rows have no squares
 
 
-def check_movable(X: np.ndarray) -> np.ndarray:
+def check_movable(X: Rows) -> Rows:
     """Return the rows; raise if one is so far that its distances overflow."""
-    if X.dtype == np.float32:
+    if numpy_type(X) == np.float32:
         return X
     reason = "whose distances from the components can be squared"
     mend = "drop these rows, or divide all features by their widths before the fit"
-    return check_size(X, "X", _LARGEST, reason, mend)
+    return check_extent(X, _LARGEST, reason, mend)
 
 
 def checked_strength(strength: float) -> float:
@@ -54,6 +55,14 @@ def checked_coupling(plan: Any, source: Mixture, target: Mixture) -> np.ndarray:
         expected = "masses that are finite and not negative"
         raise ValueError(message("plan", expected, f"{wrong:.6g}"))
     return coupling
+
+
+def _checked_rows(X: Any) -> Rows:
+    if is_foreign(X):
+        return checked_device_rows(X, fitting=False, least_rows=1)
+    # NumPy would warn of infinities, which are refused in words.
+    with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
+        return check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
 
 
 def mw2_map(
@@ -98,8 +107,8 @@ def mw2_map(
 
     Returns
     -------
-    moved : ndarray of shape (n_samples, n_features)
-        Of type float32 if X is, float64 otherwise.
+    moved : array of shape (n_samples, n_features)
+        Of type float32 if X is, float64 otherwise; of CuPy or torch if X is.
 
     Raises
     ------
@@ -130,9 +139,7 @@ def mw2_map(
     """
     method, strength = checked_method(method), checked_strength(strength)
     source, target = checked_pair(source, target)
-    # NumPy would warn of infinities, which are refused in words.
-    with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
-        X = check_array(X, dtype=[np.float64, np.float32], order="C", input_name="X")
+    X = _checked_rows(X)
     if X.shape[1] != source.means.shape[1]:
         expected = f"{source.means.shape[1]} features, as source and target have"
         raise ValueError(message("X", expected, X.shape[1]))

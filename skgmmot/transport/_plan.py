@@ -30,7 +30,7 @@ from skgmmot.transport._interior import BARRIER_END
 from skgmmot.transport._polish import Polished, entropic_polish, tight_polish
 from skgmmot.transport._programme import TransportProgramme, from_interior
 from skgmmot.transport._simplex import cleaned, simplex
-from skgmmot.transport._single import single_component
+from skgmmot.transport._single import single_component, soft_minimum
 
 _STEEPEST = 1e10  # 1 / reg_m above which rounding of potentials decides on masses
 # Where rounding stops the marginals above their tolerance, this is still no failure.
@@ -151,15 +151,13 @@ def solve_plan(
     reg = checked_reg(reg, costs, warn)
     if slopes == (0.0, 0.0):
         b = same_sum(a, b)
-    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
-    inner = np.ascontiguousarray(costs[np.ix_(rows, columns)])
-    programme = _Fixed(inner, a[rows], b[columns], reg, slopes, warn)
-    start = None if potentials is None else np.asarray(potentials[0], float)[rows]
-    solved, f, g = _solve(programme, start)
-    value = _objective(programme, solved, f, g)
-    coupling = np.zeros(costs.shape)
-    coupling[np.ix_(rows, columns)] = solved
-    f, g = _extend(costs, a, b, f, g, programme)
+    start = None if potentials is None else np.asarray(potentials[0], float)
+    programme = _Fixed(np.ascontiguousarray(costs), a, b, reg, slopes, warn)
+    if a.all() and b.all():
+        coupling, f, g = _solve(programme, start)
+        value = _objective(programme, coupling, f, g)
+    else:
+        coupling, f, g, value = _solve_positive(programme, start)
     if programme.balanced:
         shift = (a @ f - b @ g) / (a.sum() + b.sum())
         f, g = f - shift, g + shift
@@ -167,6 +165,23 @@ def solve_plan(
         x.astype(dtype, copy=False) for x in (coupling, costs, f, g)
     )
     return TransportPlan(coupling, costs, float(value), (f, g))
+
+
+def _solve_positive(
+    programme: _Fixed, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Coupling, potentials and value where some weights are 0."""
+    costs, a, b = programme.costs, programme.a, programme.b
+    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+    kept = np.ix_(rows, columns)
+    within = np.ascontiguousarray(costs[kept])
+    inner = programme._replace(costs=within, a=a[rows], b=b[columns])
+    solved, f, g = _solve(inner, None if start is None else start[rows])
+    value = _objective(inner, solved, f, g)
+    coupling = np.zeros(costs.shape)
+    coupling[kept] = solved
+    f, g = _extend(costs, a, b, f, g, inner)
+    return coupling, f, g, value
 
 
 def weight_derivative(
@@ -274,25 +289,16 @@ def _extend(
     full_f[rows], full_g[columns] = f, g
     if not rows.all():
         gaps = costs[np.ix_(~rows, columns)] - g
-        full_f[~rows] = _transform(gaps, b[columns], programme.reg, programme.slopes[0])
+        full_f[~rows] = soft_minimum(
+            gaps, b[columns], programme.reg, programme.slopes[0]
+        )
     if not columns.all():
         known = rows if programme.reg > 0.0 else np.full(len(a), True)
         gaps = (costs[np.ix_(known, ~columns)] - full_f[known, None]).T
-        full_g[~columns] = _transform(
+        full_g[~columns] = soft_minimum(
             gaps, a[known], programme.reg, programme.slopes[1]
         )
     return full_f, full_g
-
-
-def _transform(
-    gaps: np.ndarray, weights: np.ndarray, reg: float, slope: float
-) -> np.ndarray:
-    """Return the (soft) minimum along the rows, damped where not balanced."""
-    lowest = gaps.min(axis=1)
-    if reg == 0.0:
-        return lowest
-    mass = np.exp((lowest[:, None] - gaps) / reg) @ weights
-    return (lowest - reg * np.log(mass)) / (1.0 + reg * slope)
 
 
 def _exact(

@@ -60,3 +60,14 @@ def single_component(
     elif slopes[0] <= slopes[1] and reg * slopes[0] < 1.0:
         f = sums - g
     return (a * np.exp(logs))[:, None], f, g
+
+
+def soft_minimum(
+    gaps: np.ndarray, weights: np.ndarray, reg: float, slope: float
+) -> np.ndarray:
+    """Return the (soft) minimum along the rows, damped where not balanced."""
+    lowest = gaps.min(axis=1)
+    if reg == 0.0:
+        return lowest
+    mass = np.exp((lowest[:, None] - gaps) / reg) @ weights
+    return (lowest - reg * np.log(mass)) / (1.0 + reg * slope)

@@ -8,19 +8,19 @@ results have the same bits for every number of threads.
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from skgmmot._threads import run_ranges
-from skgmmot.kernels import Gaussians, Moments
+from skgmmot.kernels import Gaussians, Moments, plain, read_only
 from skgmmot.kernels.numba import _maps, _ranges
 from skgmmot.kernels.numba._constants import FEW, TILE
 from skgmmot.kernels.numba._records import Components
 
 _MAX_RANGES = 64
-_OPERATIONS_PER_RANGE = 500_000.0  # some 20 us, as to call a kernel costs
+_OPERATIONS_PER_RANGE = 2_000_000.0  # some 80 us; to start a range costs 6
 _MAX_PARTIAL_BYTES = 32 * 2**20
 _ROWS_PER_SUM = 2048  # rows beside whose work setting up and adding a sum is little
 _FEW_RANGES = 16  # enough to share among cores
@@ -28,18 +28,12 @@ _EXP_COST = 30  # operations that one exponential stands for
 _WORTH_SINGLE = 5_000_000.0  # operations below which to ask for float32 costs more
 _MOST_CANCELLED = 200.0  # standard deviations that terms of a whitened row may reach
 _SINGLE_RANGE = (1e-12, 1e12)
+_NO_WEIGHTS = read_only(np.empty(0))
 _ROWS_PER_FEATURE = 8  # to ask for float32 is K d^3 / 6 operations
 
 
-def _read_only(array: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
-    """A C-ordered view that cannot be written: one compiled signature for all kinds."""
-    view = np.ascontiguousarray(array, dtype=dtype).view()
-    view.flags.writeable = False
-    return view
-
-
 def _frozen(gaussians: Gaussians) -> tuple[np.ndarray, ...]:
-    return tuple(_read_only(field, np.float64) for field in gaussians)
+    return tuple(plain(field) for field in gaussians)
 
 
 def _mixtures(
@@ -54,7 +48,7 @@ def _mixtures(
     top = float(exact.offsets.max())
     single = exact._replace(
         offsets=exact.offsets - top,
-        whiteners=_read_only(exact.whiteners, np.float32),
+        whiteners=plain(exact.whiteners, np.float32),
         top=top,
     )
     return tuple(single), tuple(exact)
@@ -72,6 +66,7 @@ def _is_tame(exact: Components) -> bool:
     return not full or bool(_maps.largest_terms(whiteners) < _MOST_CANCELLED)
 
 
+@lru_cache(maxsize=64)
 def _bounds(n_rows: int, n_ranges: int) -> list[int]:
     """Where ranges begin and end: after whole tiles, as part of one costs as much."""
     n_tiles = -(-n_rows // TILE)
@@ -92,6 +87,12 @@ def _operations(n_rows: int, whiteners: np.ndarray) -> float:
     """Rough operations of one pass, by which the use of threads is decided."""
     per_row = whiteners.size + _EXP_COST * whiteners.shape[0]
     return float(n_rows) * per_row
+
+
+def _operations_of_moments(n_rows: int, shape: tuple[int, ...], full: bool) -> float:
+    """Rough operations of the moments of a mixture with means of a shape."""
+    n_components, d = shape
+    return 2.0 * n_rows * n_components * (d * (d if full else 1) + _EXP_COST)
 
 
 def _over_rows(
@@ -122,39 +123,22 @@ def moments(
     2 n K (d (d + 1) / 2) multiply-adds where all responsibilities count; no (n, K)
     array. `deletion=True` also sums log(1 - r), what the likelihood loses with k.
     """
-    offsets, means, whiteners = gaussians
-    x = _read_only(x)
-    weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
-    operations = 2 * _operations(len(x), whiteners)
-    squares = _padded(whiteners.shape)
-    n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
-    bounds = _bounds(len(x), n_ranges)
+    x, weights = read_only(x), weights_of(sample_weight)
+    full, shape = gaussians.whiteners.ndim == 3, gaussians.means.shape
+    operations = _operations_of_moments(len(x), shape, full)
+    parts = _parts(len(x), shape, full, operations)
+    bounds = _bounds(len(x), len(parts[0]))
     mixtures = _mixtures(x, gaussians, operations)
-    parts = likelihood, counts, sums, seconds, deletions = [
-        np.empty((n_ranges, *shape))
-        for shape in ((1,), offsets.shape, means.shape, squares, offsets.shape)
-    ]
 
     def work(i: int) -> None:
+        ends = bounds[i], bounds[i + 1]
         for fields in mixtures:
-            for part in parts:
-                part[i] = 0.0
-            if _ranges.moments(
-                x, weights, (bounds[i], bounds[i + 1]), fields, deletion,
-                likelihood[i], (counts[i], sums[i], seconds[i]), deletions[i],
-            ):  # fmt: skip
+            if _ranges.moments(x, weights, ends, fields, deletion, i, parts):
                 return
 
-    run_ranges(work, n_ranges, n_threads, operations)
+    run_ranges(work, len(parts[0]), n_threads, operations)
     mass = float(len(x)) if sample_weight is None else float(weights.sum())
-    return Moments(
-        float(_total(likelihood)[0]),
-        mass,
-        _total(counts),
-        _total(sums),
-        _mirrored(_total(seconds), means.shape[1]),
-        _total(deletions),
-    )
+    return _added_up(parts, shape[1], mass)
 
 
 def given_moments(
@@ -165,58 +149,67 @@ def given_moments(
     n_threads: int | None = None,
 ) -> Moments:
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
-    x, means = _read_only(x), _read_only(means, np.float64)
-    responsibilities = _read_only(responsibilities, np.float64)
-    squares = _padded((*means.shape, means.shape[1]) if full else means.shape)
-    operations = float(len(x)) * math.prod(squares)
-    n_ranges = _count_ranges(len(x), operations, 8 * math.prod(squares))
-    bounds = _bounds(len(x), n_ranges)
-    counts, sums, seconds = (
-        np.zeros((n_ranges, *s)) for s in (means.shape[:1], means.shape, squares)
-    )
+    x, means = read_only(x), read_only(means, np.float64)
+    responsibilities = read_only(responsibilities, np.float64)
+    operations = float(len(x)) * means.size * (means.shape[1] if full else 1)
+    parts = _parts(len(x), means.shape, full, operations)
+    bounds = _bounds(len(x), len(parts[0]))
 
     def work(i: int) -> None:
-        parts = (counts[i], sums[i], seconds[i])
-        _ranges.given_moments(
-            x, responsibilities, (bounds[i], bounds[i + 1]), means, parts
-        )
+        ends = bounds[i], bounds[i + 1]
+        _ranges.given_moments(x, responsibilities, ends, means, i, parts)
 
-    run_ranges(work, n_ranges, n_threads, operations)
-    return Moments(
-        0.0,
-        float(counts.sum()),
-        _total(counts),
-        _total(sums),
-        _mirrored(_total(seconds), means.shape[1]),
-        np.zeros(len(means)),
-    )
+    run_ranges(work, len(parts[0]), n_threads, operations)
+    found = _added_up(parts, means.shape[1])
+    return found._replace(mass=float(found.counts.sum()))
 
 
-def _padded(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of second moments: matrices of more than a few features in fours."""
-    if len(shape) == 2 or shape[1] <= FEW:
-        return shape
-    width = -(-shape[1] // 4) * 4
-    return (shape[0], width, width)
+def weights_of(sample_weight: np.ndarray | None) -> np.ndarray:
+    """Weights of rows as kernels read them, none for all 1."""
+    if sample_weight is None:
+        return _NO_WEIGHTS
+    return read_only(sample_weight, np.float64)
 
 
-def _mirrored(seconds: np.ndarray, d: int) -> np.ndarray:
-    """Fill the upper triangles, which kernels leave at 0 or partly summed."""
-    if seconds.ndim == 2:
-        return seconds
-    seconds = seconds[:, :d, :d]
-    return np.where(_lower(d), seconds, seconds.transpose(0, 2, 1))
+def in_one_range(n_rows: int, shape: tuple[int, ...], full: bool) -> bool:
+    """Whether all rows are one range, for moments about means of a shape."""
+    operations = _operations_of_moments(n_rows, shape, full)
+    return _count_ranges(n_rows, operations) == 1
 
 
-@cache
-def _lower(d: int) -> np.ndarray:
-    """Which entries of a matrix are in its lower triangle."""
-    return np.tri(d, dtype=bool)
+def room_of_sums(
+    n_ranges: int, shape: tuple[int, ...], full: bool
+) -> tuple[np.ndarray, ...]:
+    """Room for the sums of each range: fields of `Parts`."""
+    n_components, d = shape
+    squares = _padded(d) if full else (d,)
+    shapes = (), (n_components,), shape, (n_components, *squares), (n_components,)
+    return tuple(np.empty((n_ranges, *s)) for s in shapes)
 
 
-def _total(parts: np.ndarray) -> np.ndarray:
-    """The sum over ranges, in their order."""
-    return parts[0] if len(parts) == 1 else parts.sum(axis=0)
+def _padded(d: int) -> tuple[int, int]:
+    """Shape of matrices of second moments: of more than a few features in fours."""
+    width = d if d <= FEW else -(-d // 4) * 4
+    return width, width
+
+
+def _parts(
+    n_rows: int, shape: tuple[int, ...], full: bool, operations: float
+) -> tuple[np.ndarray, ...]:
+    """Room for the sums of as many ranges as pay."""
+    size = shape[0] * math.prod(_padded(shape[1]) if full else shape[1:])
+    n_ranges = _count_ranges(n_rows, operations, 8 * size)
+    return room_of_sums(n_ranges, shape, full)
+
+
+def _added_up(parts: tuple[np.ndarray, ...], d: int, mass: float = 0.0) -> Moments:
+    """The sums of all ranges, in their order."""
+    _, counts, sums, seconds, deletions = parts
+    squares = (seconds.shape[1], d, d) if seconds.ndim == 4 else seconds.shape[1:]
+    shapes = (1,), counts.shape[1:], sums.shape[1:], squares, deletions.shape[1:]
+    likelihood, *found = total = tuple(np.empty(s) for s in shapes)
+    _ranges.add_up(parts, total)
+    return Moments(float(likelihood[0]), mass, *found)
 
 
 def _density(
@@ -227,7 +220,7 @@ def _density(
     uniforms: ArrayLike = (),
     n_columns: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, uniforms = _read_only(x), _read_only(uniforms, np.float64)
+    x, uniforms = read_only(x), read_only(uniforms, np.float64)
     operations = _operations(len(x), gaussians.whiteners)
     mixtures = _mixtures(x, gaussians, operations)
     out = np.empty(len(x) if what == _ranges.DENSITY else 0)
@@ -282,7 +275,7 @@ def nearest(
     x: np.ndarray, centers: np.ndarray, n_threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n,) index of the nearest center and (n,) squared distance to it."""
-    x, centers = _read_only(x), _read_only(centers, np.float64)
+    x, centers = read_only(x), read_only(centers, np.float64)
     best, distances = np.empty(len(x), np.int64), np.empty(len(x))
 
     def work(*bounds: int) -> None:
@@ -303,8 +296,8 @@ def apply_maps(
 
     linear is (K, d, d) with full whiteners and (K, d) with diagonal ones.
     """
-    linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
-    x, out = _read_only(x), np.empty(np.shape(x))
+    linear, shifts = read_only(linear, np.float64), read_only(shifts, np.float64)
+    x, out = read_only(x), np.empty(np.shape(x))
     operations = 2 * _operations(len(x), gaussians.whiteners)
     mixtures = _mixtures(x, gaussians, operations)
 
@@ -326,9 +319,9 @@ def apply_selected(
     n_threads: int | None = None,
 ) -> np.ndarray:
     """(n, d) linear_i (x - centers_i) + shifts_i with i = index[row]."""
-    linear, shifts = _read_only(linear, np.float64), _read_only(shifts, np.float64)
-    centers, index = _read_only(centers, np.float64), _read_only(index, np.int64)
-    x, out = _read_only(x), np.empty(np.shape(x))
+    linear, shifts = read_only(linear, np.float64), read_only(shifts, np.float64)
+    centers, index = read_only(centers, np.float64), read_only(index, np.int64)
+    x, out = read_only(x), np.empty(np.shape(x))
 
     def work(*bounds: int) -> None:
         _maps.selected_maps(x, bounds, index, centers, linear, shifts, out)
@@ -345,10 +338,10 @@ def fourth_moment(
     n_threads: int | None = None,
 ) -> float:
     """Sum of w_i |(x_i - center) / units|^4; a feature of unit inf adds nothing."""
-    x = _read_only(x)
-    weights = _read_only(() if sample_weight is None else sample_weight, np.float64)
-    center = _read_only(center, np.float64)
-    scales = 1.0 / _read_only(units, np.float64)
+    x = read_only(x)
+    weights = weights_of(sample_weight)
+    center = read_only(center, np.float64)
+    scales = 1.0 / read_only(units, np.float64)
     operations = 4.0 * x.size
     n_ranges = _count_ranges(len(x), operations)
     bounds, totals = _bounds(len(x), n_ranges), np.zeros((n_ranges, 1))

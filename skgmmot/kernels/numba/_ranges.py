@@ -20,6 +20,7 @@ from skgmmot.kernels.numba._records import (
     Components,
     DeletionRoom,
     HeldRows,
+    Parts,
     RowScales,
     SumRoom,
     Sums,
@@ -137,11 +138,67 @@ def _deletion_room():
     return DeletionRoom(best, others, np.empty(TILE), np.empty(TILE))
 
 
+@kernel
+def _reset(sums, deletions):
+    """Sums of a range (OUT) = 0."""
+    sums.counts[:] = 0.0
+    sums.firsts[:] = 0.0
+    sums.seconds[:] = 0.0
+    deletions[:] = 0.0
+
+
+@kernel
+def add_up(parts, total):
+    """total (OUT, fields of `Parts`, likelihood (1,)) = sums of all ranges, in order.
+
+    Matrices are whole, where ranges leave the upper triangle at 0 or partly summed.
+    """
+    parts, total = Parts(*parts), Parts(*total)
+    n_ranges, n_components, d = parts.firsts.shape
+    total.likelihood[0] = 0.0
+    total.counts[:] = 0.0
+    total.firsts[:] = 0.0
+    total.deletions[:] = 0.0
+    for i in range(n_ranges):
+        total.likelihood[0] += parts.likelihood[i]
+        for k in range(n_components):
+            total.counts[k] += parts.counts[i, k]
+            total.deletions[k] += parts.deletions[i, k]
+            for a in range(d):
+                total.firsts[k, a] += parts.firsts[i, k, a]
+    _add_up_seconds(parts.seconds, total.seconds)
+
+
+@kernel
+def _add_up_seconds(parts, total):
+    """total (OUT, (K, d) or (K, d, d)) = second moments of all ranges."""
+    total[:] = 0.0
+    if total.ndim == 2:
+        for i in range(parts.shape[0]):
+            for k in range(total.shape[0]):
+                for a in range(total.shape[1]):
+                    total[k, a] += parts[i, k, a]
+        return
+    d = total.shape[1]
+    for i in range(parts.shape[0]):
+        for k in range(total.shape[0]):
+            for a in range(d):
+                for b in range(a + 1):
+                    total[k, a, b] += parts[i, k, a, b]
+    for k in range(total.shape[0]):
+        for a in range(d):
+            for b in range(a):
+                total[k, b, a] = total[k, a, b]
+
+
 @allocating_kernel
-def moments(x, weights, bounds, fields, deletion, likelihood, added, deletions):
-    """Add the moments of the rows in bounds about the means to the OUT arrays."""
-    mixture, sums = Components(*fields), Sums(*added)
-    means = mixture.means
+def moments(x, weights, bounds, fields, deletion, i, parts):
+    """Moments of the rows in bounds about the means, in range i of the parts (OUT)."""
+    mixture, parts = Components(*fields), Parts(*parts)
+    sums = Sums(parts.counts[i], parts.firsts[i], parts.seconds[i])
+    deletions = parts.deletions[i]
+    _reset(sums, deletions)
+    means, likelihood = mixture.means, 0.0
     n_components, d = means.shape
     room = tile_room(mixture)
     tile, r, largest, total = room.tile, room.r, room.largest, room.total
@@ -159,12 +216,13 @@ def moments(x, weights, bounds, fields, deletion, likelihood, added, deletions):
         tiles.exponentiate(r, largest, total)
         tiles.log_of_sums(largest, total, log_density)
         _scale_rows(scales.weights, total, scales.of_r)
-        likelihood[0] += _weighted_sum(log_density, scales.weights, mixture.top)
+        likelihood += _weighted_sum(log_density, scales.weights, mixture.top)
         _add_tile(x, first, tile, r, scales, means, work, sums)
         if deletion:
             weighted = scales.weights
             _add_deletions(r, total, weighted, work.n_live, deleting, deletions)
     _add_rest(x, means, work, sums)
+    parts.likelihood[i] = likelihood
     return True
 
 
@@ -194,9 +252,12 @@ def _load_responsibilities(given, first, stop, r):
 
 
 @allocating_kernel
-def given_moments(x, responsibilities, bounds, means, added):
+def given_moments(x, responsibilities, bounds, means, i, parts):
     """Moments of a range under given (weighted) responsibilities (n, K)."""
-    sums = Sums(*added)
+    parts = Parts(*parts)
+    sums = Sums(parts.counts[i], parts.firsts[i], parts.seconds[i])
+    _reset(sums, parts.deletions[i])
+    parts.likelihood[i] = 0.0
     n_components, d = means.shape
     tile, r = np.empty((d, TILE)), np.zeros((n_components, TILE))
     scales = RowScales(np.ones(TILE), np.zeros(TILE))  # what is positive counts

@@ -22,6 +22,16 @@ class Sums(NamedTuple):
     seconds: np.ndarray  # (K, D, D) with D >= d, lower triangles; or (K, d)
 
 
+class Parts(NamedTuple):
+    """The sums of each range, or without the first axis those of all."""
+
+    likelihood: np.ndarray  # (ranges,)
+    counts: np.ndarray  # (ranges, K)
+    firsts: np.ndarray  # (ranges, K, d)
+    seconds: np.ndarray  # (ranges, K, D, D) or (ranges, K, d), as of `Sums`
+    deletions: np.ndarray  # (ranges, K)
+
+
 class TileRoom(NamedTuple):
     """Room for the densities of one tile; all but the total of the whiteners' dtype."""
 
