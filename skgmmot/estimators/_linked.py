@@ -95,7 +95,7 @@ class LinkedGaussianMixture(BootstrapsLinked, LinkedBatches):
     n_jobs : int, default=None
         Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0
-        1 prints iterations, 2 also times and changes.
+        1 prints objective, components, change and time; 2 with all digits.
     verbose_interval : int, default=10
         Iterations between two messages.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from skgmmot._blocks import Parts
+from skgmmot._blocks._row_arrays import like_rows_of, numpy_type
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_checks import check_linear_form
@@ -95,7 +96,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             self._links, self._order = list(links), order
             self._frozen = [domain.frozen for domain in domains]
             self._masses = [_mass(domain.rows) for domain in domains]
-            self._store(found, X.dtype)
+            self._store(found, numpy_type(X))
         return self
 
     # What the user gave
@@ -118,7 +119,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                 )
             free: dict[Label, Rows] = {0: rows} if alone else {0: rows, 1: rows}
         else:
-            found = labelled_rows(sample_domain, len(X))
+            found = labelled_rows(sample_domain, X.shape[0])
             free = _rows_of(found, X, weights, frozen)
         labels = sorted_labels([*free, *frozen], "frozen")
         for label in inits:
@@ -263,14 +264,14 @@ def _in_order(samples: Samples, order: Sequence[int]) -> Samples:
 
 
 def _rows_of(
-    found: Labelled, X: np.ndarray, weights: Any, frozen: Sequence[Label]
+    found: Labelled, X: Any, weights: Any, frozen: Sequence[Label]
 ) -> dict[Label, Rows]:
     """Rows and weights of each domain, but of frozen ones, whose rows are not read."""
     parts = {}
     for i, label in enumerate(found.labels):
         if label in frozen:
             continue
-        rows = found.rows(i)
+        rows = like_rows_of(X, found.rows(i))
         part = None if weights is None else weights[rows]
         if part is not None and not part.sum() > 0.0:
             expected = "a positive weight in each domain"
@@ -287,7 +288,7 @@ def _mass(rows: Rows | None) -> float:
     """Weight of the rows behind a mixture; infinite where it is known."""
     if rows is None:
         return float("inf")
-    return float(len(rows[0]) if rows[1] is None else rows[1].sum())
+    return float(rows[0].shape[0] if rows[1] is None else rows[1].sum())
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import column_or_1d
 
 from skgmmot._checks import is_real, message, naming
+from skgmmot.kernels import is_device_array, to_host
 from skgmmot.mixture.coupled._records import Link
 
 Label = Hashable
@@ -32,6 +33,8 @@ def labelled_rows(sample_domain: Any, n_rows: int) -> Labelled:
     ValueError
         For labels of the wrong number, missing ones, or of types that do not compare.
     """
+    if is_device_array(sample_domain):
+        sample_domain = to_host(sample_domain)
     with naming("sample_domain", f"{n_rows} labels"):
         labels = column_or_1d(np.asarray(sample_domain))
     if len(labels) != n_rows:
