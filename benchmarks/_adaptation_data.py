@@ -150,7 +150,9 @@ def table_pairs():
         domains = _domains_of(possum, skull, label, domain)
         yield from pairs_of_domains("possums", domains)
     leaves, sizes = data("DAAG", "leafshape"), ["logwid", "logpet", "loglen"]
-    yield from pairs_of_domains("leaves", _domains_of(leaves, sizes, "arch", "location"))
+    yield from pairs_of_domains(
+        "leaves", _domains_of(leaves, sizes, "arch", "location")
+    )
 
 
 def split_pairs():

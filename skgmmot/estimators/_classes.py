@@ -1,6 +1,6 @@
 """Labelled source rows as components of classes, and how they move as a whole."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from skgmmot.linalg._spd import diagonals
 from skgmmot.mixture._pinned import Anchors, pooled_rows
 
 _MOST_PER_CLASS = 10  # components that "bic" offers a class
-_PATIENCE = 2  # numbers of components in a row that "bic" does not like
 _SMALLEST_VARIANCE = 1e-12  # part of the mean variance that a covariance keeps
 
 
@@ -107,49 +106,21 @@ def _parts_of_class(
     X: np.ndarray, weights: np.ndarray | None, subclasses: Subclasses
 ) -> np.ndarray:
     """Component of each row of one class."""
-    mass = len(X) if weights is None else weights.sum()
-    n_components = subclasses.n_components
-    if isinstance(n_components, str):
-        fit = _least_bic(X, weights, mass, subclasses)
-    else:
-        n_distinct = len(np.unique(X, axis=0))
-        fit = None
-        if n_distinct > 1:
-            fit = _fit(X, weights, min(n_components, n_distinct), subclasses)
-    return np.zeros(len(X), np.intp) if fit is None else fit.predict(X)
-
-
-def _least_bic(
-    X: np.ndarray, weights: np.ndarray | None, mass: float, subclasses: Subclasses
-) -> SparseGaussianMixture | None:
-    """Of all numbers of components that the rows can bear, the one of least BIC."""
-    most = min(_MOST_PER_CLASS, int(mass // (2 * (X.shape[1] + 1))))
-    best, least, worse = None, np.inf, 0
-    for n_components in range(1, most + 1):
-        fit = _fit(X, weights, n_components, subclasses)
-        value = fit.bic(X, sample_weight=weights)
-        if value < least:
-            best, least, worse = fit, value, 0
-        else:
-            worse += 1
-        if worse > _PATIENCE:
-            break
-    return best
-
-
-def _fit(
-    X: np.ndarray, weights: np.ndarray | None, n_components: int, subclasses: Subclasses
-) -> Any:
+    chosen = isinstance(subclasses.n_components, str)
+    offer = _MOST_PER_CLASS if chosen else subclasses.n_components
+    offer = min(offer, len(np.unique(X, axis=0)))
+    if offer == 1:
+        return np.zeros(len(X), np.intp)
     fit = SparseGaussianMixture(
-        n_components,
-        sparsity=0.0,
+        offer,
+        sparsity=subclasses.n_components if chosen else 0.0,
         covariance_type=subclasses.covariance_type,
         reg_covar=subclasses.reg_covar,
-        n_init=1 if n_components == 1 else 5,
+        n_init=1 if chosen else 5,
         random_state=subclasses.random_state,
         n_jobs=subclasses.n_jobs,
     )
-    return fit.fit(X, sample_weight=weights)
+    return fit.fit(X, sample_weight=weights).predict(X)
 
 
 def anchors_of(rows: Labelled, kind: CovarianceType, reg_covar: float) -> Anchors:
