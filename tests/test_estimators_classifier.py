@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skgmmot import GMMOTClassifier
 from skgmmot.datasets import stack_domains
+from skgmmot.mixture._neighbours import nearest_others, neighbour_average
 from skgmmot.mixture._pinned import power_of_round, relaxed_tilts
 
 N_CLASSES = 3
@@ -62,21 +63,53 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
 @pytest.mark.parametrize("reg_m", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("n_rounds", [1, 3, 14])
-def test_probabilities_are_those_of_the_reference(reg_m, n_rounds):
+def test_probabilities_are_those_of_the_reference(reg_m, n_rounds, covariance_type):
     X_source, y, X_target, _ = moved_problem(3, (12, 8, 5))
     model = fitted(
-        X_source, y, X_target, reg_m=reg_m, max_iter=n_rounds, tol=0.0, reg_covar=0.0
-    )
+        X_source, y, X_target, covariance_type=covariance_type, reg_m=reg_m,
+        max_iter=n_rounds, tol=0.0, reg_covar=0.0, transport_weight=0.8,
+        shrinkage=0.6, neighbor_weight=0.4,
+    )  # fmt: skip
     expected = reference_classifier.classifier(
-        X_source, y, X_target, reg_m=reg_m, n_rounds=n_rounds
-    )
+        X_source, y, X_target, f=0.8, w=0.6, reg_m=reg_m, part=0.4,
+        n_rounds=n_rounds, tied=covariance_type == "tied",
+    )  # fmt: skip
     found = model.target_.predict_proba(X_target)  # one component a class
     np.testing.assert_allclose(found, expected, atol=2e-4)
-    tempered = expected**0.3
+    tempered = expected ** (1.5 / np.sqrt(3.0))
     tempered /= tempered.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X_target), tempered, atol=2e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 60])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_averages_over_neighbours_are_those_of_the_reference(n, weighted):
+    rng = np.random.default_rng(n)
+    X = rng.standard_normal((n, 3)) + 1e3
+    weights = rng.integers(1, 4, n).astype(float) if weighted else None
+    found = neighbour_average(X, weights, 0.3)
+    counts = np.ones(n) if weights is None else weights
+    expected = reference_classifier.neighbour_average(X, counts, 0.3)
+    np.testing.assert_allclose(found.toarray(), expected, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+def test_of_many_rows_neighbours_come_from_an_even_sample():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((5000, 2))
+    found = nearest_others(X)
+    rows = np.arange(len(X))
+    assert not (found == rows[:, None]).any()
+    candidates = np.unique(found)
+    assert 1900 < len(candidates) <= 2000
+    gaps = np.linalg.norm(X[:, None, :] - X[candidates], axis=2)[:200]
+    gaps[candidates[None] == rows[:200, None]] = np.inf
+    np.testing.assert_array_equal(found[:200], candidates[np.argsort(gaps)[:, :5]])
+    order = rng.permutation(len(X))
+    np.testing.assert_array_equal(order[nearest_others(X[order])], found[order])
 
 
 @pytest.mark.parametrize("reg_m", [0.0, 0.4, 1.0, 2.5])
@@ -138,7 +171,7 @@ def test_without_alignment_and_pulls_it_is_a_discriminant_of_the_source(problem)
     theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(X_source, y)
     assert np.mean(model.predict(X_source) == theirs.predict(X_source)) > 0.97
     sure = model.predict_proba(X_source, sample_domain=np.ones(len(X_source)))
-    sure **= 0.3
+    sure **= 1.5 / np.sqrt(3.0)
     np.testing.assert_allclose(
         model.predict_proba(X_source),
         sure / sure.sum(axis=1, keepdims=True),
@@ -153,6 +186,7 @@ def test_own_covariances_by_their_formula(problem, covariance_type):
     model = fitted(
         X_source, y, X_target, covariance_type=covariance_type, align=None,
         transport_weight=f, shrinkage=w, max_iter=2, reg_m=1.0, reg_covar=0.0,
+        neighbor_weight=0.0,
     )  # fmt: skip
     first = fitted(
         X_source, y, X_target, covariance_type=covariance_type, align=None,

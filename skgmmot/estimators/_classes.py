@@ -1,6 +1,6 @@
 """Labelled source rows as components of classes, and how they move as a whole."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,15 @@ class Subclasses(NamedTuple):
     reg_covar: float
     random_state: np.random.RandomState
     n_jobs: int | None
+
+
+class _OfOneClass(SparseGaussianMixture):
+    """Components of one class; that it has few rows is ordinary."""
+
+    def _warn_of_small_mass(
+        self, problem: Any, sample_weight: Any, n_free: int
+    ) -> None:
+        """Say nothing."""
 
 
 def domain_moments(
@@ -111,7 +120,7 @@ def _parts_of_class(
     offer = min(offer, len(np.unique(X, axis=0)))
     if offer == 1:
         return np.zeros(len(X), np.intp)
-    fit = SparseGaussianMixture(
+    fit = _OfOneClass(
         offer,
         sparsity=subclasses.n_components if chosen else 0.0,
         covariance_type=subclasses.covariance_type,
