@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import reference_classifier
 from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -450,6 +453,51 @@ def test_names_of_features_are_checked(problem):
     model = GMMOTClassifier().fit(frame, labels, sample_domain=sample_domain)
     assert list(model.feature_names_in_) == ["a", "b", "c"]
     assert model.score(frame[len(y) :], y_target) > 0.8
+
+
+def test_frames_of_polars(problem):
+    polars = pytest.importorskip("polars")
+    X_source, y, X_target, y_target = problem
+    X, sample_domain = stack_domains(X_source, X_target)
+    names = ["a", "b", "c"]
+    frame = polars.DataFrame(X, schema=names)
+    labels = polars.Series(np.concatenate([y, np.full(len(X_target), -1)]))
+    model = GMMOTClassifier().fit(frame, labels, sample_domain=sample_domain)
+    assert list(model.feature_names_in_) == names
+    expected = fitted(X_source, y, X_target).predict_proba(X_target)
+    found = model.predict_proba(frame[len(y) :])
+    np.testing.assert_array_equal(found, expected)
+    assert model.score(frame[len(y) :], polars.Series(y_target)) > 0.8
+    moved = model.set_output(transform="polars").transform(frame[: len(y)], y)
+    assert moved.columns == names
+
+
+def test_probabilities_lose_less_than_those_of_a_discriminant_of_moved_rows():
+    digits = load_digits()
+    images = PCA(40, random_state=0).fit_transform(digits.data)
+    X_source, y = images[:500], digits.target[:500]
+    X_target, y_target = 0.6 * images[900:1300] + 3.0, digits.target[900:1300]
+    model = fitted(X_source, y, X_target)
+    plain = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    plain.fit(model.transform(X_source, y), y)
+    loss = log_loss(y_target, model.predict_proba(X_target))
+    assert loss < 0.8 * log_loss(y_target, plain.predict_proba(X_target))
+    assert loss < 0.5
+
+
+@pytest.mark.parametrize("n_components", [1, "bic"])
+@pytest.mark.parametrize("covariance_type", ["tied", "full", "diag"])
+def test_more_features_than_rows_in_both_domains(covariance_type, n_components):
+    rng = np.random.default_rng(0)
+    y, d = np.repeat([0, 1, 2], 8), 80
+    corners = 4.0 * np.eye(3, d)
+    X_source = corners[y] + rng.standard_normal((24, d))
+    X_target = corners[y] + rng.standard_normal((24, d)) + 2.0
+    model = fitted(
+        X_source, y, X_target, covariance_type=covariance_type, align="shift",
+        n_components_per_class=n_components,
+    )  # fmt: skip
+    assert model.score(X_target, y) > 0.7
 
 
 def test_a_fit_that_fails_changes_nothing(problem):

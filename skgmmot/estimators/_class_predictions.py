@@ -3,7 +3,12 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+)
 from sklearn.metrics import accuracy_score
 from sklearn.utils import TransformerTags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -26,7 +31,7 @@ _CONFIDENCE = 1.5
 
 
 class ClassPredictions(
-    DomainAware, OneToOneFeatureMixin, ClassifierMixin, BaseEstimator
+    DomainAware, OneToOneFeatureMixin, ClassifierMixin, TransformerMixin, BaseEstimator
 ):
     """Methods of an estimator with source_, target_, alignment_, component_classes_."""
 
