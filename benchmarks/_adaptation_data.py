@@ -91,7 +91,7 @@ CHANGES = {
     "turned": _turned,
     "moved": _moved_right,
     "bold": lambda images: np.maximum(images, _moved_right(images)),
-    "faint": lambda images: 4.0 * np.sqrt(16.0 - images),
+    "faint": lambda images: np.maximum(images - 6.0, 0.0),
 }
 
 
