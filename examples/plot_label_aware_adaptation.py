@@ -121,7 +121,7 @@ gaps = {
 print(f"distance to the true means: {gaps['source']:.1f}, found {gaps['found']:.1f}")
 assert gaps["found"] < 0.6 * gaps["source"]
 
-figure = plt.figure(figsize=(9, 4.2), layout="constrained")
+figure = plt.figure(figsize=(9, 3.4), layout="constrained")
 grid = figure.add_gridspec(3, 14)
 for i, (name, means) in enumerate(rows.items()):
     images = reduction.inverse_transform(means).reshape(10, 8, 8)
@@ -132,9 +132,9 @@ for i, (name, means) in enumerate(rows.items()):
         axes.set_yticks([])
         if c == 0:
             axes.set_ylabel(name)
-axes = figure.add_subplot(grid[:, 11:])
+axes = figure.add_subplot(grid[:, 10:])
 axes.bar(list(scores), list(scores.values()), color=["0.7", "0.5", "C0"])
-axes.set_title("accuracy on the leaning scanner")
+axes.set_title("accuracy")
 axes.set_ylim(0.0, 1.0)
 axes.tick_params(axis="x", rotation=30)
 figure.savefig("label_aware_adaptation.png", dpi=110)

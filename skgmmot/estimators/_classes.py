@@ -115,17 +115,19 @@ def _parts_of_class(
     X: np.ndarray, weights: np.ndarray | None, subclasses: Subclasses
 ) -> np.ndarray:
     """Component of each row of one class."""
-    chosen = isinstance(subclasses.n_components, str)
-    offer = _MOST_PER_CLASS if chosen else subclasses.n_components
+    sparsity: float | str = subclasses.n_components
+    offer, n_init = _MOST_PER_CLASS, 1
+    if not isinstance(sparsity, str):
+        offer, sparsity, n_init = int(sparsity), 0.0, 5
     offer = min(offer, len(np.unique(X, axis=0)))
     if offer == 1:
         return np.zeros(len(X), np.intp)
     fit = _OfOneClass(
         offer,
-        sparsity=subclasses.n_components if chosen else 0.0,
+        sparsity=sparsity,
         covariance_type=subclasses.covariance_type,
         reg_covar=subclasses.reg_covar,
-        n_init=1 if chosen else 5,
+        n_init=n_init,
         random_state=subclasses.random_state,
         n_jobs=subclasses.n_jobs,
     )
