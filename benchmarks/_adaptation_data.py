@@ -76,6 +76,20 @@ def pairs_of_file(path, group):
     yield from pairs_of_domains(group, domains)
 
 
+def thinned(pair, draw, keep=0.2):
+    """A pair in whose target half of the classes, drawn by a seed, are rare."""
+    rng = np.random.default_rng(draw)
+    classes = np.unique(pair.y_source)
+    kept = np.ones(len(pair.y_target), dtype=bool)
+    for c in rng.permutation(classes)[: len(classes) // 2]:
+        rows = rng.permutation(np.flatnonzero(pair.y_target == c))
+        kept[rows[int(np.ceil(keep * len(rows))) :]] = False
+    name = f"{pair.name}, draw {draw}"
+    return pair._replace(
+        name=name, X_target=pair.X_target[kept], y_target=pair.y_target[kept]
+    )
+
+
 # Pictures
 
 

@@ -1,7 +1,7 @@
 """Accuracy on target rows without labels, beside maps followed by a classifier.
 
     python -m benchmarks.adaptation [FOLDER] [--groups FILE=GROUP,...] [--json PATH]
-        [--from PATH] [--fast]
+        [--from PATH] [--fast] [--thin DRAWS]
 
 FOLDER holds tasks NAME.npz with arrays X_DOMAIN and y_DOMAIN; all ordered pairs of
 domains are taken (of more than six domains, i to i + 1 and i + 4, cyclically). Without
@@ -10,6 +10,7 @@ standardised on both domains together, and reduced to 50 principal components wh
 there are more. Peers are those of _adaptation_peers; where one fails on a pair (it
 gives NaN, or raises) its rows stay as they were, and the failures are counted. Times
 are CPU times of a fit and a prediction, one thread. --fast leaves out the slow peers;
+--thin makes half of the classes rare in the target, anew for each of so many draws;
 --from prints a table that was measured before.
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._adaptation_data import pairs_of_file, shipped_pairs
+from benchmarks._adaptation_data import pairs_of_file, shipped_pairs, thinned
 from benchmarks._adaptation_peers import (
     by_joint_transport,
     classifiers_after,
@@ -39,6 +40,7 @@ _SLOW = ("SinkhornTransport", "EMDLaplaceTransport")
 OURS = {
     "GMMOTClassifier": {},
     'GMMOTClassifier("bic")': {"n_components_per_class": "bic"},
+    "GMMOTClassifier(reg_m=1)": {"reg_m": 1.0},
     "GMMOTClassifier(align=None, reg_m=0)": {"align": None, "reg_m": 0.0},
 }
 
@@ -190,6 +192,7 @@ def main():
     parser.add_argument("--json", type=Path)
     parser.add_argument("--from", dest="former", type=Path)
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--thin", type=int, default=0, metavar="DRAWS")
     options = parser.parse_args()
     if options.former is not None:
         report(runs_from(json.loads(options.former.read_text(encoding="utf-8"))))
@@ -203,6 +206,8 @@ def main():
             for path in sorted(options.folder.glob("*.npz"))
             for pair in pairs_of_file(path, joined.get(path.stem, path.stem))
         ]
+    if options.thin:
+        pairs = [thinned(pair, draw) for pair in pairs for draw in range(options.thin)]
     runs = measured(pairs, options.fast)
     report(runs)
     if options.json is not None:
