@@ -1,7 +1,7 @@
 """Accuracy on target rows without labels, beside maps followed by a classifier.
 
     python -m benchmarks.adaptation [FOLDER] [--groups FILE=GROUP,...] [--json PATH]
-        [--from PATH] [--fast] [--thin DRAWS]
+        [--from PATH] [--fast] [--only PEER ...] [--thin DRAWS]
 
 FOLDER holds tasks NAME.npz with arrays X_DOMAIN and y_DOMAIN; all ordered pairs of
 domains are taken (of more than six domains, i to i + 1 and i + 4, cyclically). Without
@@ -9,9 +9,9 @@ a folder the pairs are those that packages ship, see _adaptation_data. Features 
 standardised on both domains together, and reduced to 50 principal components where
 there are more. Peers are those of _adaptation_peers; where one fails on a pair (it
 gives NaN, or raises) its rows stay as they were, and the failures are counted. Times
-are CPU times of a fit and a prediction, one thread. --fast leaves out the slow peers;
---thin makes half of the classes rare in the target, anew for each of so many draws;
---from prints a table that was measured before.
+are CPU times of a fit and a prediction, one thread. --fast leaves out the slow peers,
+--only all but some; --thin makes half of the classes rare in the target, anew for each
+of so many draws; --from prints a table that was measured before.
 """
 
 import argparse
@@ -95,12 +95,15 @@ def runs_of(pair, found, joint):
     return runs
 
 
-def measured(pairs, fast):
+def measured(pairs, fast=False, only=()):
     """Records of all methods on all pairs."""
     found = moves()
     joint = any(name.startswith("skada") for name in found)
     if fast:
         found = {n: m for n, m in found.items() if not n.endswith(_SLOW)}
+    if only:
+        found = {n: m for n, m in found.items() if n in only}
+        joint = joint and "skada JDOTClassifier" in only
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of peers that did not converge
         runs_of(pairs[0], found, joint)  # compiles and loads
@@ -192,6 +195,7 @@ def main():
     parser.add_argument("--json", type=Path)
     parser.add_argument("--from", dest="former", type=Path)
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--only", nargs="+", default=(), metavar="PEER")
     parser.add_argument("--thin", type=int, default=0, metavar="DRAWS")
     options = parser.parse_args()
     if options.former is not None:
@@ -208,7 +212,7 @@ def main():
         ]
     if options.thin:
         pairs = [thinned(pair, draw) for pair in pairs for draw in range(options.thin)]
-    runs = measured(pairs, options.fast)
+    runs = measured(pairs, options.fast, options.only)
     report(runs)
     if options.json is not None:
         text = json.dumps(record_of(runs)).replace('}, "', '},\n"')
