@@ -1,6 +1,7 @@
 """All sections by the names that the command line knows."""
 
 from benchmarks._sections_bound import BOUND
+from benchmarks._sections_cluster import CLUSTER, SPARK
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
@@ -26,6 +27,8 @@ SECTIONS = {
     "barycenter": BARYCENTER,
     "startup": STARTUP,
     "memory": MEMORY,
+    "cluster": CLUSTER,
+    "spark": SPARK,
 }
 
 

@@ -72,6 +72,12 @@ def _sum_of(
     return np.asarray(total)
 
 
+def sample_size(n_components: int, least: int | None = None) -> int:
+    """How many rows a sample has, at least, for a number of components."""
+    least = _SAMPLE_ROWS if least is None else least
+    return max(least, _ROWS_PER_COMPONENT * n_components)
+
+
 def sample_rows(
     x: np.ndarray,
     weights: np.ndarray | None,
@@ -80,12 +86,25 @@ def sample_rows(
     least: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows in canonical order with their weights; a systematic sample of many rows."""
-    order = canonical_order(x)
-    least = _SAMPLE_ROWS if least is None else least
-    size = max(least, _ROWS_PER_COMPONENT * n_components)
+    size = sample_size(n_components, least)
     if max(len(x), 0.0 if weights is None else weights.sum()) <= size:
+        order = canonical_order(x)
         return x[order], np.ones(len(x)) if weights is None else weights[order]
-    levels = (random_state.uniform() + np.arange(size)) / size
+    return systematic(x, weights, size, random_state.uniform())
+
+
+def systematic(
+    x: np.ndarray, weights: np.ndarray | None, size: int, start: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that `size` equidistant levels draw, and how often; start in [0, 1)."""
+    return draw_at(x, weights, (start + np.arange(size)) / size)
+
+
+def draw_at(
+    x: np.ndarray, weights: np.ndarray | None, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in canonical order at levels of the weights' CDF, and how often each."""
+    order = canonical_order(x)
     if weights is None:  # as for weights of 1, without arrays of all rows
         drawn = np.minimum((levels * len(x)).astype(np.int64), len(x) - 1)
     else:

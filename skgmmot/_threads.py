@@ -6,6 +6,7 @@ forked child; no OpenMP or TBB region is ever entered.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,14 +80,27 @@ def _cores_of_process(pid: int) -> int:
     return joblib.cpu_count()
 
 
+def _threads_of_worker() -> int | None:
+    """Threads of the Dask worker whose task this thread runs, or None."""
+    module = sys.modules.get("distributed.worker")
+    if module is None:
+        return None
+    try:
+        return int(module.get_worker().state.nthreads)
+    except ValueError:  # not in a task
+        return None
+
+
 def usable_cores() -> int:
     """Cores that this process may use: affinity, cgroup and OMP_NUM_THREADS.
 
-    One in a daemonic process, which is one of several workers, as joblib counts too.
+    In a task of Dask as many as its worker has threads, which share them. One in a
+    daemonic process, which is one of several workers, as joblib counts too.
     """
-    if current_process().daemon:
+    cores = _threads_of_worker()
+    if cores is None and current_process().daemon:
         return 1
-    cores = _cores_of_process(os.getpid())
+    cores = cores or _cores_of_process(os.getpid())
     limit = os.environ.get("OMP_NUM_THREADS", "")
     if limit.isdigit() and int(limit) > 0:
         cores = min(cores, int(limit))

@@ -7,6 +7,7 @@ import numpy as np
 
 from skgmmot import _rows
 from skgmmot.kernels import Gaussians, Moments, kernels_for
+from skgmmot.linalg._mixture import narrowed
 
 _ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
 
@@ -60,6 +61,10 @@ class MemoryBlocks:
     def dtype(self) -> np.dtype:
         """Floating type of the rows."""
         return self._x.dtype
+
+    def at_hand(self) -> "MemoryBlocks":
+        """These blocks: their rows are in memory."""
+        return self
 
     # Sums over the rows
 
@@ -117,6 +122,11 @@ class MemoryBlocks:
             raise ValueError("X: expected at least one row, got none.")
         return total
 
+    def scatter(self, center: np.ndarray) -> np.ndarray:
+        """Σ w (x - center)(x - center)ᵀ, (d, d)."""
+        ones = np.broadcast_to(1.0, (self.n_rows, 1))
+        return self.given_moments(ones, center[None], full=True).seconds[0]
+
     def tilted_shares(self, posteriors: np.ndarray, tilts: np.ndarray) -> np.ndarray:
         """Weighted mean of p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), (K,)."""
         total = np.zeros(len(tilts))
@@ -138,6 +148,12 @@ class MemoryBlocks:
         return self._kernels.fourth_moment(
             self._x, self._sample_weight, center, units, self.n_threads
         )
+
+    def log_likelihood(self, gaussians: Gaussians) -> tuple[float, float]:
+        """Σ w log p(x), and Σ w."""
+        found = narrowed(self.log_density(gaussians), self.dtype).astype(np.float64)
+        weights = self._sample_weight
+        return float(found.sum() if weights is None else weights @ found), self.mass
 
     # Rows themselves
 

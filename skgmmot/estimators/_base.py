@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot._checks import message, warn_caller
+from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
@@ -20,6 +21,11 @@ from skgmmot.linalg._mixture import narrowed
 from skgmmot.linalg._spd import factor
 from skgmmot.mixture._criteria import Aic, Bic, n_parameters
 from skgmmot.mixture._em import Parameters, gaussians_of
+
+
+def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """What posteriors are like."""
+    return (estimator.n_components_,), dtype
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -101,6 +107,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         log_density = self._blocks(X).log_density(self._gaussians())
         return narrowed(log_density, X.dtype)
 
+    @by_parts(like_labels)
     def predict(self, X: Any) -> np.ndarray:
         """Label rows by the component with the largest posterior.
 
@@ -121,6 +128,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._labels(self._checked(X))
 
+    @by_parts(_posteriors_of)
     def predict_proba(self, X: Any) -> np.ndarray:
         r"""Posterior probabilities of the components.
 
@@ -138,6 +146,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         return self._posteriors(self._checked(X))
 
+    @by_parts(like_numbers)
     def score_samples(self, X: Any) -> np.ndarray:
         """Log density of each row, in nats.
 
@@ -170,9 +179,19 @@ class FittedMixture(DensityMixin, BaseEstimator):
         score : float
             Mean log-likelihood in nats a sample.
         """
-        log_density = self.score_samples(X).astype(np.float64)
-        weights = check_weights(sample_weight, log_density[:, None])
-        return float(np.average(log_density, weights=weights))
+        total, mass = self._log_likelihood(X, sample_weight)
+        return total / mass
+
+    def _log_likelihood(self, X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Σ w log p(x), and Σ w."""
+        X = self._checked(X)
+        weights = check_weights(sample_weight, X)
+        blocks = blocks_of(X, weights, self.n_jobs)
+        total, mass = blocks.log_likelihood(self._gaussians())
+        if not mass > 0.0:
+            expected = "a row with a positive weight"
+            raise ValueError(message("X and sample_weight", expected, "none"))
+        return total, mass
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows from the fitted mixture.
@@ -214,10 +233,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _information(
         self, X: Any, sample_weight: Any, price: Callable[[float], float]
     ) -> float:
-        weights = check_weights(sample_weight, check_rows(self, X))
-        mass = len(X) if weights is None else weights.sum()
-        log_likelihood = mass * self.score(X, sample_weight=weights)
-        return -2.0 * log_likelihood + price(mass) * self._n_parameters()
+        total, mass = self._log_likelihood(X, sample_weight)
+        return -2.0 * total + price(mass) * self._n_parameters()
 
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         r"""Bayesian information criterion, the lower the better.

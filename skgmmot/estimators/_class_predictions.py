@@ -13,8 +13,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import TransformerTags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import blocks_of, in_memory
 from skgmmot._checks import message
+from skgmmot.estimators._by_parts import by_parts, like_rows
 from skgmmot.estimators._classes import moved
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows
@@ -30,6 +31,16 @@ from skgmmot.mixture._pinned import Anchors
 _CONFIDENCE = 1.5
 
 
+def _like_classes(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """A class for each row."""
+    return (), estimator.classes_.dtype
+
+
+def _like_probabilities(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """Probabilities of the classes for each row."""
+    return (len(estimator.classes_),), dtype
+
+
 class ClassPredictions(
     DomainAware, OneToOneFeatureMixin, ClassifierMixin, TransformerMixin, BaseEstimator
 ):
@@ -41,6 +52,7 @@ class ClassPredictions(
         tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
         return tags
 
+    @by_parts(_like_probabilities)
     def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         r"""Give the probability of each class.
 
@@ -81,6 +93,7 @@ class ClassPredictions(
                 out[rows] = found / found.sum(axis=1, keepdims=True)
         return out
 
+    @by_parts(_like_classes)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """The most probable class of each row.
 
@@ -122,9 +135,11 @@ class ClassPredictions(
         score : float
             Weighted part of the rows whose class is predicted.
         """
-        predicted = self.predict(X, sample_domain=sample_domain)
+        predicted = in_memory(self.predict(X, sample_domain=sample_domain))
+        y, sample_weight = in_memory(y), in_memory(sample_weight)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
+    @by_parts(like_rows)
     def transform(self, X: Any, y: Any = None, *, sample_domain: Any = None) -> Any:
         """Move source rows to the target, each by the map of its class.
 

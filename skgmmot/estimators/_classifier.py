@@ -5,13 +5,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
 
-from skgmmot._blocks import blocks_of
-from skgmmot._checks import message
+from skgmmot._blocks import blocks_of, in_memory, in_parts
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import Progress
+from skgmmot.estimators._class_domains import LabelledDomains, labelled_domains
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
     Labelled,
@@ -22,14 +20,12 @@ from skgmmot.estimators._classes import (
     domain_moments,
     moved,
 )
-from skgmmot.estimators._domains import source_rows, split_rows
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     N_JOBS,
     check_rows,
     check_weights,
-    drop_weightless,
     unchanged_on_error,
 )
 from skgmmot.linalg._covariances import TYPES, CovarianceType
@@ -47,16 +43,6 @@ from skgmmot.mixture._pinned import (
 
 _LEAST_RATIO = 0.1  # of a component's shares, by which source rows count
 _FIRST_ROUNDS = 12  # of the fit that only has to tell shares
-
-
-class _Domains(NamedTuple):
-    """Both domains, checked; y is the class index of the source rows."""
-
-    X_source: np.ndarray
-    y: np.ndarray
-    source_weight: np.ndarray | None
-    X_target: np.ndarray
-    target_weight: np.ndarray | None
 
 
 class _Parts(NamedTuple):
@@ -279,37 +265,19 @@ class GMMOTClassifier(ClassPredictions):
             Where one domain is missing, or X, y, labels or weights are not as expected.
         """
         with unchanged_on_error(self), one_blas_thread():
+            if in_parts(X):  # labelled rows are few: they are learnt from in memory
+                X, y, sample_domain, sample_weight = map(
+                    in_memory, (X, y, sample_domain, sample_weight)
+                )
             X = check_rows(self, X, reset=True)
-            domains = self._domains(X, y, sample_domain, sample_weight)
+            name = type(self).__name__
+            self.classes_, domains = labelled_domains(
+                name, X, y, sample_domain, check_weights(sample_weight, X)
+            )
             self._fit(domains, X.dtype)
         return self
 
-    def _domains(
-        self, X: np.ndarray, y: Any, sample_domain: Any, sample_weight: Any
-    ) -> _Domains:
-        """Split the rows, and number the classes of the source."""
-        if y is None:  # in scikit-learn's words, which its tests match
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None; give labels of the source rows"
-            )
-        y = column_or_1d(y, dtype=None, warn=True)
-        if len(y) != len(X):
-            raise ValueError(message("y", f"{len(X)} labels, as X has rows", len(y)))
-        weights = check_weights(sample_weight, X)
-        (X_source, w_source), (X_target, w_target) = split_rows(
-            sample_domain, X, weights
-        )
-        mask = source_rows(sample_domain, len(X))
-        y = y if mask is None else y[mask]
-        if w_source is not None:
-            y = y[w_source > 0.0]
-        X_source, w_source = drop_weightless(X_source, w_source)
-        X_target, w_target = drop_weightless(X_target, w_target)
-        self.classes_, y = _numbered(y)
-        return _Domains(X_source, y, w_source, X_target, w_target)
-
-    def _fit(self, domains: _Domains, dtype: Any) -> None:
+    def _fit(self, domains: LabelledDomains, dtype: Any) -> None:
         parts = self._parts(domains)
         rows = self._target(domains)
         source = domain_moments(domains.X_source, domains.source_weight, self.n_jobs)
@@ -329,7 +297,7 @@ class GMMOTClassifier(ClassPredictions):
         setting = _Setting(kind, pins, self.max_iter)
         self._store(parts, self._found(parts, rows, alignment, setting), dtype)
 
-    def _parts(self, domains: _Domains) -> _Parts:
+    def _parts(self, domains: LabelledDomains) -> _Parts:
         """Source rows with their components, which no alignment changes."""
         state = 0 if self.random_state is None else self.random_state
         subclasses = Subclasses(
@@ -344,7 +312,7 @@ class GMMOTClassifier(ClassPredictions):
         rows = Labelled(X, weights, labels, len(class_of), self.n_jobs)
         return _Parts(rows, class_of)
 
-    def _target(self, domains: _Domains) -> Target:
+    def _target(self, domains: LabelledDomains) -> Target:
         """Target rows, and the average over their neighbours."""
         X, weights = domains.X_target, domains.target_weight
         average = None
@@ -390,11 +358,3 @@ class GMMOTClassifier(ClassPredictions):
         self.alignment_ = Affine(*(narrowed(part, dtype) for part in found.alignment))
         self.n_iter_, self.converged_ = found.fit.n_iter, found.fit.converged
         self._anchors = found.anchors
-
-
-def _numbered(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Classes of checked labels, and the index of each row's."""
-    if y.dtype.kind in "fc":
-        check_array(y, dtype=None, ensure_2d=False, input_name="y")
-    check_classification_targets(y)
-    return np.unique(y, return_inverse=True)

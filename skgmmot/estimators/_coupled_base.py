@@ -6,9 +6,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import Parts, blocks_of
 from skgmmot._checks import is_real, message
-from skgmmot.estimators._domains import DomainAware, source_rows
+from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
+from skgmmot.estimators._domains import DomainAware, source_rows, split_rows
 from skgmmot.estimators._validation import check_rows, check_weights
+
+
+def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+    """What posteriors are like."""
+    return (max(estimator.coupling_.shape),), dtype
 
 
 class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
@@ -43,6 +50,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
                 out[rows, : part.shape[1]] = part
         return out, mask
 
+    @by_parts(like_labels)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Label rows by the component with the largest posterior in their domain.
 
@@ -89,6 +97,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.predict(X, sample_domain=sample_domain)
 
+    @by_parts(_posteriors_of)
     def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Posterior probabilities of the components of each row's domain.
 
@@ -108,6 +117,7 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
         width = max(self.coupling_.shape)
         return self._by_domain(X, sample_domain, "_posteriors", width)[0]
 
+    @by_parts(like_numbers)
     def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Log density of each row under the mixture of its domain, in nats.
 
@@ -174,6 +184,8 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
                 "hands them on"
             )
             raise ValueError(message("sample_domain", expected, None, mend))
+        if isinstance(X, Parts):
+            return self._sums_over_parts(X, sample_domain, sample_weight)
         log_density, mask = self._by_domain(X, sample_domain, "_log_density")
         log_density = log_density.astype(np.float64)
         weights = check_weights(sample_weight, log_density[:, None])
@@ -182,6 +194,19 @@ class CoupledPredictions(DomainAware, DensityMixin, BaseEstimator):
             (float(weights[rows] @ log_density[rows]), float(weights[rows].sum()))
             for rows in (mask, ~mask)
         ]
+
+    def _sums_over_parts(
+        self, X: Parts, sample_domain: Any, sample_weight: Any
+    ) -> list[tuple[float, float]]:
+        weights = check_weights(sample_weight, X)
+        sides = [(X, weights)]
+        if sample_domain is not None:
+            sides = list(split_rows(sample_domain, X, weights))
+        sums = [
+            blocks_of(*side, self.source_.n_jobs).log_likelihood(mixture._gaussians())
+            for side, mixture in zip(sides, (self.source_, self.target_), strict=False)
+        ]
+        return [*sums, (0.0, 0.0)][:2]
 
     def _information(
         self, X: Any, sample_domain: Any, sample_weight: Any, criterion: str

@@ -80,9 +80,9 @@ class CoupledEstimator(CoupledPredictions):
             known = self._checked_starts(X.shape[1])
             sides = self._rows(X, weights, sample_domain)
             setting = self._setting(sides, known, reg_m)
-            for side, size in zip(sides, setting.sizes, strict=True):
+            for side, size in zip(setting.problem.blocks, setting.sizes, strict=True):
                 if side is not None:
-                    check_enough_rows(side[0], side[1], size)
+                    check_enough_rows(side, size)
             best = self._best(setting)
             self._has_domains = sample_domain is not None
             self._store(setting, best, X.dtype)
@@ -148,7 +148,7 @@ class CoupledEstimator(CoupledPredictions):
     def _setting(self, sides: list[_Rows | None], given: Given, reg_m: Any) -> _Setting:
         kind = TYPES[self.covariance_type]
         blocks = tuple(
-            None if side is None else blocks_of(side[0], side[1], self.n_jobs)
+            None if side is None else blocks_of(*side, self.n_jobs).at_hand()
             for side in sides
         )
         known = [

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from skgmmot._blocks import Parts
 from skgmmot._checks import message, naming, warn_caller
 
 _METHODS = (
@@ -67,14 +68,17 @@ def split_rows(
     ValueError
         Where one side has no rows or no weight.
     """
-    mask = source_rows(sample_domain, len(X))
-    if mask is None:
+    if sample_domain is None:
         warn_caller(
             "No sample_domain was given: the sample is coupled with itself. Label "
             "source rows by numbers that are not negative and target rows by negative "
             "ones; skgmmot.datasets.stack_domains does."
         )
         return (X, weights), (X, weights)
+    if isinstance(X, Parts):
+        labels = X.column(sample_domain, "sample_domain")
+        return tuple((X.of_domain(labels, side), weights) for side in (True, False))
+    mask: Any = source_rows(sample_domain, len(X))
     return tuple(
         _side(name, rows, X, weights)
         for name, rows in (("source", mask), ("target", ~mask))
@@ -91,9 +95,12 @@ def free_rows(
     ValueError
         Where that side has no rows or no weight.
     """
-    mask = source_rows(sample_domain, len(X))
-    if mask is None:
+    if sample_domain is None:
         return X, weights
+    if isinstance(X, Parts):
+        labels = X.column(sample_domain, "sample_domain")
+        return X.of_domain(labels, frozen != "source"), weights
+    mask: Any = source_rows(sample_domain, len(X))
     name, rows = ("target", ~mask) if frozen == "source" else ("source", mask)
     return _side(name, rows, X, weights)
 

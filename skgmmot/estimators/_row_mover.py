@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import blocks_of
+from skgmmot.estimators._by_parts import by_parts, like_numbers, like_rows, like_scores
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import as_mixture, narrowed
@@ -25,6 +26,7 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         check_is_fitted(self)
         return self._there if towards_target else self._back
 
+    @by_parts(like_rows)
     def transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Move the rows of the domain that `map_to` leaves; return others unchanged.
 
@@ -50,6 +52,7 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         """
         return self._move(X, sample_domain, self.map_to == "target")
 
+    @by_parts(like_rows)
     def inverse_transform(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Move rows back, by the transposed plan.
 
@@ -88,6 +91,7 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
             moved[leaving] = maps.move(rows, *how, rule)
         return moved
 
+    @by_parts(like_scores)
     def support_score(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         r"""How far rows lie from the components of their domain, as a probability.
 
@@ -122,6 +126,7 @@ class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimato
                 scores[rows] = support_score(check_movable(X[rows]), maps.gaussians)
         return scores
 
+    @by_parts(like_numbers)
     def transport_weights(self, X: Any) -> np.ndarray:
         r"""How the weight of a row changes when it moves along an unbalanced plan.
 

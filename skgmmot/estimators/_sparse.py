@@ -245,7 +245,8 @@ class SparseGaussianMixture(SparseFit):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; float32 is kept, all else becomes float64.
+            Rows; float32 is kept, all else becomes float64. Also rows of Dask, or a
+            sequence of arrays or a function that gives some, read one by one.
         y : Ignored
             Present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None

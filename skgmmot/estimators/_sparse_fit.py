@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._blocks import Blocks, blocks_of
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
@@ -51,10 +51,11 @@ class SparseFit(FittedMixture):
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)
+        blocks = blocks_of(X, weights, self.n_jobs).at_hand()
         if self.sparsity == 0.0:
-            check_enough_rows(X, weights, self.n_components)
+            check_enough_rows(blocks, self.n_components)
         given = check_starts(self, X.shape[1], self._kind)
-        problem = self._problem(blocks_of(X, weights, self.n_jobs))
+        problem = self._problem(blocks)
         rng = check_random_state(self.random_state)
         if hasattr(self, "path_"):
             del self.path_
@@ -106,7 +107,7 @@ class SparseFit(FittedMixture):
                 most = max(min(most, 2.0), 0.5 * most)
         return int(min(self.n_components, max(most, 1)))
 
-    def _problem(self, blocks: MemoryBlocks) -> Problem:
+    def _problem(self, blocks: Blocks) -> Problem:
         """The penalised problem that the parameters describe."""
         minimum = self.min_component_samples
         if minimum is None:
@@ -275,7 +276,7 @@ class SparseFit(FittedMixture):
         X, weights = drop_weightless(X, weights)
         problem = self._problem(blocks_of(X, weights, self.n_jobs))
         if first:
-            parameters, n_starved = self._first_parameters(problem, X, weights)
+            parameters, n_starved = self._first_parameters(problem)
             shares, seen, n_iter = parameters.weights, 0.0, 0
         else:
             parameters = self._get_parameters()
@@ -288,20 +289,19 @@ class SparseFit(FittedMixture):
         self.converged_ = False
         self.lower_bound_, self.lower_bounds_ = taken.objective, [taken.objective]
 
-    def _first_parameters(
-        self, problem: Problem, X: np.ndarray, weights: np.ndarray | None
-    ) -> tuple[Parameters, int]:
+    def _first_parameters(self, problem: Problem) -> tuple[Parameters, int]:
         """What the first batch starts from, and how many components starved before."""
-        given = check_starts(self, X.shape[1], self._kind)
+        blocks = problem.blocks
+        given = check_starts(self, blocks.n_features, self._kind)
         rng = check_random_state(self.random_state)
         criterion = self._criterion
         if criterion is None:
-            check_enough_rows(X, weights, self.n_components)
+            check_enough_rows(blocks, self.n_components)
             # All that are offered: later batches bring the rows that they need.
             start = start_parameters(
                 problem, self.n_components, self.init_params, rng, given
             )
             return start, 0
         search = self._search(problem, criterion, rng, given)
-        self.path_ = self._path_of(search, X.dtype)
+        self.path_ = self._path_of(search, blocks.dtype)
         return search.found[search.best()].state.parameters, search.n_removed

@@ -8,10 +8,11 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import has_fit_parameter
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import Parts, blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
-from skgmmot.estimators._domains import source_rows
+from skgmmot.estimators._domains import source_rows, split_rows
+from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.linalg._shrinkage import Affine, DomainMoments
 from skgmmot.transport._component_maps import MixtureMap, compared_covariances
@@ -123,11 +124,20 @@ def _without_traces(coupling: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def domain_masses(
-    sample_domain: Any, weights: np.ndarray | None, n_rows: int, frozen: str | None
+    sample_domain: Any, weights: Any, X: Any, frozen: str | None
 ) -> tuple[float, float]:
     """Weights of the rows of both domains; infinite for a side that was not fitted."""
-    mask = source_rows(sample_domain, n_rows)
-    weights = np.ones(n_rows) if weights is None else weights
+    if isinstance(X, Parts):
+        sides = [(X, weights)] * 2
+        if sample_domain is not None:
+            sides = list(split_rows(sample_domain, X, weights))
+        source, target = (
+            np.inf if frozen == name else blocks_of(*side).mass
+            for name, side in zip(("source", "target"), sides, strict=True)
+        )
+        return source, target
+    mask = source_rows(sample_domain, len(X))
+    weights = np.ones(len(X)) if weights is None else weights
     source, target = (
         float((weights if rows is None else weights[rows]).sum())
         for rows in (mask, None if mask is None else ~mask)
@@ -159,6 +169,11 @@ def fit_mixture(
 ) -> Any:
     """Fit an estimator with weights where there are some."""
     keywords = {} if keywords is None else keywords
+    inner = getattr(estimator, "estimator", estimator)
+    own = isinstance(inner, SparseGaussianMixture | CoupledGaussianMixture)
+    if isinstance(X, Parts) and not own:
+        expected = "a mixture of this package, since X is read in parts"
+        raise ValueError(message("estimator", expected, type(inner).__name__))
     if weights is None:
         return estimator.fit(X, None, **keywords)
     if not has_fit_parameter(estimator, "sample_weight"):

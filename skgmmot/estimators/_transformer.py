@@ -247,7 +247,7 @@ class GMMOTTransformer(RowMover):
             if is_coupled(estimator):
                 keywords = {"sample_domain": sample_domain}
                 coupled = fit_mixture(estimator, X, weights, keywords)
-                masses = domain_masses(sample_domain, weights, len(X), coupled.frozen)
+                masses = domain_masses(sample_domain, weights, X, coupled.frozen)
                 self._store(transfer_of_coupled(coupled, masses, regs))
             else:
                 sides = split_rows(sample_domain, X, weights)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
+from skgmmot._blocks import FLOATS, LARGEST, Blocks, Parts, in_parts, parts_of
 from skgmmot._checks import check_shape, check_size, message, naming
 from skgmmot.estimators._sklearn_private import Interval, check_sample_weight
 from skgmmot.linalg._covariances import covariance_type_of
 from skgmmot.linalg._mixture import as_mixture
 
-FLOATS = (np.float64, np.float32)
-_LARGEST = 1e140
 # As in joblib: None, a number of threads, or -1 for all cores, -2 for all but one, ...
 N_JOBS = [
     Interval(Integral, 1, None, closed="left"),
@@ -41,11 +40,16 @@ def check_rows(
     reset: bool = False,
     fitting: bool = False,
     ensure_min_samples: int = 1,
-) -> np.ndarray:
+) -> Any:
     """X as float64 or float32 in C order, its features checked against the fit.
 
-    Rows to be fitted (`reset` or `fitting`) must have squares that can be summed.
+    Rows to be fitted (`reset` or `fitting`) must have squares that can be summed. Rows
+    that are read in parts are returned as `Parts`, whose values are looked at in the
+    first pass over them.
     """
+    fitting = reset or fitting
+    if in_parts(X):
+        return _checked_parts(estimator, X, reset, fitting, ensure_min_samples)
     # NumPy would warn of infinities, which are refused in words.
     with np.errstate(invalid="ignore"), naming("X", "rows of real numbers"):
         X = validate_data(
@@ -56,16 +60,30 @@ def check_rows(
             order="C",
             ensure_min_samples=ensure_min_samples,
         )
-    if reset or fitting:
+    if fitting:
         reason = "whose squares can be summed"
-        check_size(X, "X", _LARGEST, reason, "divide the features by their widths")
+        check_size(X, "X", LARGEST, reason, "divide the features by their widths")
     return X
 
 
-def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
-    """Sample weights as float64 (n,), or None. They are frequencies."""
+def _checked_parts(
+    estimator: Any, X: Any, reset: bool, fitting: bool, least_rows: int
+) -> Parts:
+    parts, told = parts_of(X)
+    validate_data(estimator, told, reset=reset, skip_check_array=True)
+    reading = parts.reading._replace(least_rows=least_rows, fitting=fitting)
+    return parts.changed(reading=reading)
+
+
+def check_weights(sample_weight: Any, X: Any) -> Any:
+    """Sample weights as float64 (n,), or None. They are frequencies.
+
+    Of rows read in parts a column of these, looked at together with the rows.
+    """
     if sample_weight is None:
         return None
+    if isinstance(X, Parts):
+        return X.column(sample_weight, "sample_weight")
     expected = f"{len(X)} numbers that are not negative"
     with naming("sample_weight", expected), np.errstate(invalid="ignore"):
         weights = check_sample_weight(
@@ -79,19 +97,20 @@ def check_weights(sample_weight: Any, X: Any) -> np.ndarray | None:
     return weights
 
 
-def drop_weightless(
-    X: Any, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows that count, and their weights: a weight of 0 is a row that is not there."""
-    if weights is None or weights.all():
+def drop_weightless(X: Any, weights: Any) -> tuple[Any, Any]:
+    """Rows that count, and their weights: a weight of 0 is a row that is not there.
+
+    Parts leave such rows out when they are read.
+    """
+    if weights is None or isinstance(X, Parts) or weights.all():
         return X, weights
     keep = weights > 0.0
     return X[keep], weights[keep]
 
 
-def check_enough_rows(X: Any, weights: np.ndarray | None, n_components: int) -> None:
+def check_enough_rows(blocks: Blocks, n_components: int) -> None:
     """Refuse fewer rows (or less weight) than components."""
-    n_samples = len(X) if weights is None else max(len(X), int(weights.sum()))
+    n_samples = max(blocks.n_rows, int(blocks.mass))
     if n_samples < n_components:
         raise ValueError(
             "Expected n_samples >= n_components but got n_components = "

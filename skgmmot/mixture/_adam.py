@@ -6,7 +6,7 @@ that EM uses. Steps are taken in units of the sample's widths.
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks
+from skgmmot._blocks import Blocks
 from skgmmot.mixture._em import Parameters, Problem, State, evaluate
 from skgmmot.mixture._fit import Control, Fit
 
@@ -134,7 +134,7 @@ def run_adam(
     return Fit(best, bounds, converged)
 
 
-def units_of(blocks: MemoryBlocks, reg_covar: float) -> np.ndarray:
+def units_of(blocks: Blocks, reg_covar: float) -> np.ndarray:
     """Units of the features for 'adam': powers of ten near the widths of the sample.
 
     A width is four standard deviations. A sample that fills the unit square has unit

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks
+from skgmmot._blocks import Blocks
 from skgmmot.kernels import Gaussians, Moments
 from skgmmot.linalg._covariances import CovarianceType
 from skgmmot.linalg._scatters import safe_counts
@@ -37,7 +37,7 @@ class State(NamedTuple):
 class Problem(NamedTuple):
     """What stays the same during a fit."""
 
-    blocks: MemoryBlocks
+    blocks: Blocks
     kind: CovarianceType
     penalty: NoPenalty = NoPenalty()
     reg_covar: float | np.ndarray = 0.0  # one for all features, or one for each

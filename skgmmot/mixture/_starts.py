@@ -128,11 +128,10 @@ def _flat(
 
 
 def _from_responsibilities(problem: Problem, responsibilities: Any) -> Parameters:
-    center, _ = problem.blocks.mean_and_variances()
+    blocks: Any = problem.blocks  # in memory: others gave no rows to a way to start
+    center, _ = blocks.mean_and_variances()
     means = np.repeat(center[None], responsibilities.shape[1], axis=0)
-    moments = problem.blocks.given_moments(
-        responsibilities, means, problem.kind.full_form
-    )
+    moments = blocks.given_moments(responsibilities, means, problem.kind.full_form)
     return estimate(problem.unpenalised(), moments, means)
 
 

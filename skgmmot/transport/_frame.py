@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks
+from skgmmot._blocks import Blocks
 from skgmmot.linalg._bures import squared_distances
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._shrinkage import (
@@ -77,7 +77,7 @@ def _inverse(linear: np.ndarray) -> np.ndarray:
 
 
 def row_moments(
-    *sides: MemoryBlocks, units: np.ndarray | None = None
+    *sides: Blocks, units: np.ndarray | None = None
 ) -> tuple[DomainMoments, ...]:
     """Mean, covariance, mass and fourth moment of the rows of two domains.
 
@@ -88,11 +88,9 @@ def row_moments(
         units = common_units(*(variances for _, variances in pairs))
     moments = []
     for side, (mean, _) in zip(sides, pairs, strict=True):
-        ones = np.broadcast_to(1.0, (side.n_rows, 1))
-        sums = side.given_moments(ones, mean[None], full=True)
         fourth = side.fourth_moment(mean, units)
-        covariance = sums.seconds[0] / sums.mass
-        moments.append(DomainMoments(mean, covariance, sums.mass, fourth))
+        covariance = side.scatter(mean) / side.mass
+        moments.append(DomainMoments(mean, covariance, side.mass, fourth))
     return tuple(moments)
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks
+from skgmmot._blocks import Blocks
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._shrinkage import DomainMoments, common_units
 from skgmmot.linalg._spd import diagonals
@@ -34,7 +34,7 @@ class Domains(NamedTuple):
 
 
 def domains_of(
-    blocks: Sequence[MemoryBlocks | None],
+    blocks: Sequence[Blocks | None],
     known: Sequence[Mixture | None],
     align: str | None,
     cost_scale: Any,
@@ -97,7 +97,7 @@ def _units(moments: Sequence[DomainMoments]) -> list[np.ndarray]:
 
 
 def _moments(
-    blocks: Sequence[MemoryBlocks | None], known: Sequence[Mixture | None], full: bool
+    blocks: Sequence[Blocks | None], known: Sequence[Mixture | None], full: bool
 ) -> list[DomainMoments]:
     moments = []
     for side, mixture in zip(blocks, known, strict=True):

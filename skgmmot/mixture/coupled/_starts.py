@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks, blocks_of
+from skgmmot._blocks import Blocks, blocks_of
 from skgmmot.linalg._mixture import Mixture, narrowed
 from skgmmot.linalg._spd import symmetrise
 from skgmmot.mixture._criteria import CRITERIA
@@ -53,7 +53,7 @@ class Coordinates(NamedTuple):
 class Sample(NamedTuple):
     """One sample, and coordinates in which a start of it is made."""
 
-    blocks: MemoryBlocks | None  # None: no rows are needed
+    blocks: Blocks | None  # None: no rows are needed
     pooled: Coordinates  # in which the samples are alike
     alone: Coordinates
 
@@ -84,7 +84,7 @@ def _moved(kind: Any, parameters: Parameters, to: Coordinates) -> Parameters:
     return parameters_of(kind, parameters.weights, means, covariances)
 
 
-def _together(samples: Sequence[Sample], size: int, recipe: Recipe) -> MemoryBlocks:
+def _together(samples: Sequence[Sample], size: int, recipe: Recipe) -> Blocks:
     """Rows of all samples, alike, one sample counting as much as another."""
     rows, masses = [], []
     for sample in samples:
@@ -97,15 +97,13 @@ def _together(samples: Sequence[Sample], size: int, recipe: Recipe) -> MemoryBlo
     return blocks_of(np.concatenate(rows), weights, recipe.n_threads)
 
 
-def _problem(kind: Any, blocks: MemoryBlocks, recipe: Recipe) -> Problem:
+def _problem(kind: Any, blocks: Blocks, recipe: Recipe) -> Problem:
     """Of a start, in which nothing can collapse."""
     variance = blocks.mean_and_variances()[1].mean()
     return Problem(blocks, kind, reg_covar=max(recipe.reg_covar, _RIDGE * variance))
 
 
-def _nearly_fitted(
-    kind: Any, blocks: MemoryBlocks, size: int, recipe: Recipe
-) -> Parameters:
+def _nearly_fitted(kind: Any, blocks: Blocks, size: int, recipe: Recipe) -> Parameters:
     """A mixture of the rows, nearly converged."""
     problem = _problem(kind, blocks, recipe)
     method = _METHODS[recipe.number % len(_METHODS)]

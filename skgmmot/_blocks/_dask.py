@@ -1,0 +1,235 @@
+"""Rows of Dask: one pure task for each bundle of chunks, and sums by a tree.
+
+Whichever scheduler Dask is set to does the work. Nothing is held on the workers: what
+a pass needs travels in its graph by value, so that whatever is lost is made again.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from skgmmot._blocks._parts import Add, Parts, Raw, Reading, Work, add_up, read
+from skgmmot._checks import message, naming
+
+_FAN_IN = 16  # sums that are added in one task
+_BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
+
+
+class _Pass:
+    """What is done with every chunk in one pass; one value of its graph."""
+
+    def __init__(self, work: Work, add: Add, reading: Reading) -> None:
+        self.work, self.add, self.reading = work, add, reading
+
+
+def _work_on(over: _Pass, raws: list[list[Any]]) -> Any:
+    """The sum over the chunks of a bundle: what one task does."""
+    parts = (read(Raw(*raw), over.reading) for raw in raws)
+    return add_up(over.add, (over.work(part) for part in parts))
+
+
+def _sum_of(over: _Pass, values: list[Any]) -> Any:
+    return add_up(over.add, values)
+
+
+def _result_of(
+    x: np.ndarray, number: np.ndarray, labels: np.ndarray | None, over: _Pass
+) -> np.ndarray:
+    """Results of the rows of one chunk."""
+    return over.work(read(Raw(x, None, labels, int(number[0])), over.reading))
+
+
+class DaskParts(Parts):
+    """Chunks of a Dask array along its rows."""
+
+    def __init__(self, x: Any, reading: Reading) -> None:
+        super().__init__(reading)
+        self._x = x
+
+    def column(self, values: Any, name: str) -> Any:
+        """A Dask array with the chunks of the rows."""
+        values = _real_column(values, name)
+        own, rows = values.chunks[0], self._x.chunks[0]
+        if own == rows:
+            return values
+        unknown = any(math.isnan(length) for length in (*own, *rows))
+        if unknown and len(own) != len(rows):
+            expected = f"{len(rows)} chunks, as in X, where their sizes are unknown"
+            mend = "call compute_chunk_sizes() of both first"
+            raise ValueError(message(name, expected, len(own), mend))
+        if unknown:
+            return values
+        if sum(own) != sum(rows):
+            expected = f"{sum(rows)} numbers, as X has rows"
+            raise ValueError(message(name, expected, sum(own)))
+        return values.rechunk((rows,))
+
+    @cached_property
+    def _stored(self) -> tuple[dict, list[list[Any]]]:
+        """The graph of the rows and columns, and the keys of each chunk."""
+        graph: dict[Any, Any] = {}
+        columns = []
+        for array in (self._x, self.weights, self.labels):
+            if array is None:
+                columns.append([None] * len(self._x.chunks[0]))
+                continue
+            keys = array.__dask_keys__()
+            whole = array.__dask_graph__()
+            # Optimised graphs lack what already lies on a cluster.
+            graph.update(
+                {key: value for key, value in whole.items() if _is_held(value)}
+            )
+            graph.update(array.__dask_optimize__(whole, keys))
+            columns.append(_flat(keys))
+        return graph, [
+            [x, weights, labels, number]
+            for number, (x, weights, labels) in enumerate(zip(*columns, strict=True))
+        ]
+
+    def changed(self, **attributes: Any) -> "DaskParts":
+        """The same rows with other attributes."""
+        other = super().changed(**attributes)
+        if {"weights", "labels"} & set(attributes):
+            other.__dict__.pop("_stored", None)
+        return other
+
+    def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
+        """The sum of work(part) over chunks, by the scheduler that Dask is set to."""
+        from dask.delayed import Delayed
+
+        stored, raws = self._stored
+        if numbers is not None:
+            raws = [raws[number] for number in numbers]
+        name = f"skgmmot-{uuid4().hex}"
+        graph = {**stored, name: _Pass(work, add, self.reading)}
+        keys: list[Any] = []
+        for bundle in _bundles(stored, raws):
+            keys.append((f"{name}-part", len(keys)))
+            graph[keys[-1]] = (_work_on, name, bundle)
+        level = 0
+        while len(keys) > 1:
+            level += 1
+            groups = [keys[i : i + _FAN_IN] for i in range(0, len(keys), _FAN_IN)]
+            keys = [(f"{name}-sum-{level}", i) for i in range(len(groups))]
+            for key, group in zip(keys, groups, strict=True):
+                graph[key] = (_sum_of, name, group)
+        return Delayed(keys[0], graph).compute() if keys else None
+
+    def map(self, work: Work, trailing: tuple[int, ...], dtype: Any) -> Any:
+        """A lazy Dask array with the chunks of the rows."""
+        import dask.array as da
+        from dask import delayed
+
+        numbers = da.arange(len(self._x.chunks[0]), chunks=1)
+        over = _Pass(work, np.add, self.reading)
+        axes = dict(zip("klm", trailing, strict=False))
+        arguments = [self._x, "ij", numbers, "i"]
+        arguments += [None, None] if self.labels is None else [self.labels, "i"]
+        return da.blockwise(
+            _result_of,
+            "i" + "".join(axes),
+            *arguments,
+            over=delayed(over, pure=True, traverse=False),
+            new_axes=axes,
+            concatenate=True,
+            align_arrays=False,
+            meta=np.empty((0,) * (1 + len(trailing)), dtype),
+            dtype=dtype,
+        )
+
+
+def _flat(keys: list[Any]) -> list[Any]:
+    """Keys of chunks along the rows."""
+    return [key[0] if isinstance(key, list) else key for key in keys]
+
+
+def _is_held(value: Any) -> bool:
+    """Whether it is a future of a cluster."""
+    return hasattr(value, "client")
+
+
+def _bundles(graph: dict[Any, Any], raws: list[list[Any]]) -> list[list[list[Any]]]:
+    """Chunks that one task works on: those which lie on the same worker, or one.
+
+    A chunk that is not there yet is a bundle of its own, so that a worker holds no more
+    than it works on.
+    """
+    stored = [graph[raw[0]] for raw in raws]
+    if not all(map(_is_held, stored)):
+        return [[raw] for raw in raws]
+    client = stored[0].client
+    holders = client.who_has(stored)
+    threads = client.nthreads()
+    lying: dict[Any, list[list[Any]]] = {}
+    for raw, value in zip(raws, stored, strict=True):
+        workers = holders.get(value.key) or (None,)
+        lying.setdefault(min(workers, key=str), []).append(raw)
+    bundles = []
+    for worker, own in lying.items():
+        size = math.ceil(len(own) / (_BUNDLES * threads.get(worker, len(own))))
+        bundles += [own[i : i + size] for i in range(0, len(own), size)]
+    return bundles
+
+
+# What users give
+
+
+def is_dask(x: Any) -> bool:
+    """Whether rows are a collection of Dask, told without importing it."""
+    return type(x).__module__.split(".")[0] in ("dask", "dask_expr")
+
+
+def _array_of(x: Any) -> Any:
+    """The Dask array of a Dask array, dataframe or series."""
+    return x.values if hasattr(x, "to_dask_array") else x
+
+
+def _real_column(values: Any, name: str) -> Any:
+    import dask.array as da
+
+    if not is_dask(values):
+        with naming(name, "real numbers"):
+            values = da.from_array(np.asarray(values), chunks=-1)
+    values = _array_of(values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or values.dtype.kind not in "fiub":
+        got = f"shape {values.shape} of type {values.dtype}"
+        raise ValueError(message(name, "one real number for each row", got))
+    return values
+
+
+def dask_parts(x: Any) -> tuple[DaskParts, Any]:
+    """The chunks of rows of Dask, and what tells their number and names of features.
+
+    Raises
+    ------
+    ValueError
+        Where X is not two-dimensional, or has chunks along the features.
+    TypeError
+        Where it has no real numbers, or no NumPy arrays for chunks.
+    """
+    told = x._meta if hasattr(x, "to_dask_array") else x
+    x = _array_of(x)
+    if not hasattr(x, "chunks"):
+        expected = "a Dask array or a Dask dataframe"
+        raise TypeError(message("X", expected, type(x).__name__))
+    if x.ndim != 2:
+        mend = "reshape your data, by X.reshape(-1, 1) where it has one feature"
+        raise ValueError(message("X", "a 2D Dask array", f"{x.ndim}D array", mend))
+    if x.numblocks[1] != 1:
+        got = f"{x.numblocks[1]} chunks along the features"
+        mend = "give X.rechunk({1: -1})"
+        raise ValueError(message("X", "whole rows in each chunk", got, mend))
+    if x.dtype.kind not in "fiub":
+        raise TypeError(message("X", "real numbers", f"type {x.dtype}"))
+    if not isinstance(x._meta, np.ndarray):
+        mend = "give X.map_blocks(numpy.asarray)"
+        got = type(x._meta).__name__
+        raise TypeError(message("X", "chunks that are NumPy arrays", got, mend))
+    dtype = np.dtype(np.float32 if x.dtype == np.float32 else np.float64)
+    return DaskParts(x, Reading(x.shape[1], dtype)), told

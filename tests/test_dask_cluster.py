@@ -1,0 +1,180 @@
+"""A cluster of Dask: where data lie, workers that are lost and that join, joblib."""
+
+import os
+import signal
+import threading
+import time
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from skgmmot import CoupledGaussianMixture, SparseGaussianMixture, _threads
+from skgmmot._blocks import _dask, _many, parts_of
+
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+CHUNK = 500
+
+
+def made(number):
+    """A chunk of the rows, which needs nothing but its number."""
+    rng = np.random.default_rng(number)
+    centers = np.array([0.0, 3.0, 6.0])[rng.integers(3, size=CHUNK)]
+    return centers[:, None] + 1.5 * rng.standard_normal((CHUNK, 3))
+
+
+N_CHUNKS = 12
+X = np.concatenate([made(number) for number in range(N_CHUNKS)])
+MODEL = {"sparsity": 0.0, "means_init": X[:4], "tol": 0.0, "max_iter": 40}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*did not converge"),
+    # What a worker that was killed leaves open.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers, a process each."""
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=50,
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster, monkeypatch):
+    """A client; few rows are not taken into memory."""
+    monkeypatch.setattr(_many, "_FEW_ROWS", 0)
+    cluster.scale(2)
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(2, timeout=60)
+        yield client
+
+
+def made_by_workers(persisted=False):
+    """The rows as chunks that a lost worker's successor can make again."""
+    numbers = da.arange(N_CHUNKS, chunks=1)
+    rows = numbers.map_blocks(
+        lambda number: made(int(number[0])),
+        chunks=((CHUNK,) * N_CHUNKS, (3,)),
+        new_axis=1,
+        dtype=float,
+    )
+    return rows.persist() if persisted else rows
+
+
+def assert_same(found, expected):
+    np.testing.assert_allclose(found.means_, expected.means_, atol=1e-8)
+    np.testing.assert_allclose(found.covariances_, expected.covariances_, atol=1e-8)
+
+
+@pytest.mark.parametrize("persisted", [False, True], ids=["lazy", "persisted"])
+def test_a_fit_on_a_cluster_is_that_in_memory(client, persisted):
+    model = {**MODEL, "max_iter": 10}
+    rows = made_by_workers(persisted)
+    found = SparseGaussianMixture(4, **model).fit(rows)
+    assert_same(found, SparseGaussianMixture(4, **model).fit(X))
+    labels = found.predict(rows)
+    np.testing.assert_array_equal(labels.compute(), found.predict(X))
+
+
+def test_coupled_domains_on_a_cluster(client):
+    domains = np.where(np.arange(len(X)) < 3 * CHUNK, 1, -1)
+    model = CoupledGaussianMixture(3, random_state=0, init_params="independent")
+    expected = model.fit(X, sample_domain=domains).coupling_
+    rows = made_by_workers(persisted=True)
+    found = model.fit(rows, sample_domain=domains).coupling_
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_chunks_that_lie_on_a_worker_are_one_task(client):
+    rows = made_by_workers(persisted=True).rechunk((50, 3)).persist()
+    distributed.wait(rows)
+    graph, raws = parts_of(rows)[0]._stored
+    bundles = _dask._bundles(graph, raws)
+    assert len(raws) == 120
+    assert len(bundles) <= 2 * (_dask._BUNDLES + 1)
+    assert sorted(raw[3] for bundle in bundles for raw in bundle) == list(range(120))
+    held = client.who_has([graph[raw[0]] for raw in raws])
+    for bundle in bundles:
+        assert len({held[graph[raw[0]].key] for raw in bundle}) == 1
+
+
+def kill_one(client, after):
+    """Kill a worker's process after some seconds."""
+    victim = next(iter(client.run(os.getpid).values()))
+
+    def kill():
+        time.sleep(after)
+        os.kill(victim, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+@pytest.mark.parametrize("persisted", [False, True], ids=["lazy", "persisted"])
+def test_a_worker_that_is_lost_costs_time_alone(client, persisted):
+    expected = SparseGaussianMixture(4, **MODEL).fit(X)
+    rows = made_by_workers(persisted)
+    before = set(client.scheduler_info(n_workers=-1)["workers"])
+    thread = kill_one(client, 0.3)
+    found = SparseGaussianMixture(4, **MODEL).fit(rows)
+    assert not thread.is_alive()
+    thread.join()
+    assert_same(found, expected)
+    after = set(client.scheduler_info(n_workers=-1)["workers"])
+    assert after != before
+
+
+def test_a_worker_that_joins_takes_part(client, cluster):
+    rows = made_by_workers(persisted=True)
+    thread = threading.Timer(0.1, cluster.scale, [3])
+    thread.start()
+    found = SparseGaussianMixture(4, **MODEL).fit(rows)
+    thread.join()
+    assert_same(found, SparseGaussianMixture(4, **MODEL).fit(X))
+    client.wait_for_workers(3, timeout=60)
+    again = SparseGaussianMixture(4, **MODEL).fit(rows)
+    assert_same(again, found)
+
+
+def test_an_error_in_a_task_names_the_argument(client):
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        SparseGaussianMixture(2, sparsity=0.0).fit(made_by_workers() * np.nan)
+
+
+def test_a_task_has_the_threads_of_its_worker(client):
+    assert client.submit(_threads.usable_cores).result() == 1
+
+
+def test_workers_in_one_process_have_their_own_threads(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with distributed.Client(
+        processes=False, n_workers=2, threads_per_worker=3, dashboard_address=":0"
+    ) as client:
+        assert client.submit(_threads.usable_cores).result() == 3
+
+
+def test_a_grid_search_runs_on_a_cluster(client):
+    search = GridSearchCV(
+        SparseGaussianMixture(sparsity=0.0, random_state=0),
+        {"n_components": [1, 3]},
+        cv=2,
+    )
+    with joblib.parallel_config(backend="dask"):
+        search.fit(X)
+    assert search.best_params_ == {"n_components": 3}
+    expected = search.best_estimator_.score(X)
+    assert search.best_estimator_.score(made_by_workers()) == pytest.approx(expected)
