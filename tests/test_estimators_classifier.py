@@ -100,6 +100,13 @@ def test_averages_over_neighbours_are_those_of_the_reference(n, weighted):
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
 
 
+@pytest.mark.parametrize("factor", [2.0**-600, 2.0**500])
+def test_neighbours_do_not_depend_on_units(factor):
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    np.testing.assert_array_equal(nearest_others(factor * X), nearest_others(X))
+    assert nearest_others(np.ones((3, 2))).shape == (3, 2)
+
+
 def test_of_many_rows_neighbours_come_from_an_even_sample():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((5000, 2))

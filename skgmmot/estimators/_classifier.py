@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of, in_memory, in_parts
+from skgmmot._checks import check_size
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import Progress
 from skgmmot.estimators._class_domains import LabelledDomains, labelled_domains
@@ -41,6 +42,8 @@ from skgmmot.mixture._pinned import (
     run_pinned,
 )
 
+_LARGEST = 1e70
+_MEND_SIZE = "scale the features"
 _LEAST_RATIO = 0.1  # of a component's shares, by which source rows count
 _FIRST_ROUNDS = 12  # of the fit that only has to tell shares
 
@@ -270,6 +273,7 @@ class GMMOTClassifier(ClassPredictions):
                     in_memory, (X, y, sample_domain, sample_weight)
                 )
             X = check_rows(self, X, reset=True)
+            check_size(X, "X", _LARGEST, "whose fourth powers are summed", _MEND_SIZE)
             name = type(self).__name__
             self.classes_, domains = labelled_domains(
                 name, X, y, sample_domain, check_weights(sample_weight, X)

@@ -52,7 +52,8 @@ def nearest_others(X: np.ndarray) -> np.ndarray:
     Of many rows an even sample, in the order of their values, is looked through.
     """
     n = len(X)
-    rows = (X - X.mean(axis=0, dtype=np.float64)).astype(np.float64, copy=False)
+    rows = X - X.mean(axis=0, dtype=np.float64)
+    rows /= max(np.abs(rows).max(), np.finfo(np.float64).tiny)  # squares stay in range
     candidates = np.arange(n)
     if n > _MOST_CANDIDATES:
         places = np.linspace(0, n - 1, _MOST_CANDIDATES).astype(np.intp)
