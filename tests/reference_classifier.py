@@ -133,9 +133,10 @@ def pinned_em(X, anchors, f, w, reg_m, n_rounds, average=None):
     for round_number, power in enumerate(powers(n_rounds)):
         dense = [covariances] * n_components if tied else covariances
         logs = power * log_likelihoods(X, means, dense)
-        v = relaxed_weights(logs, weights, reg_m)
+        last = round_number == n_rounds - 1
+        v = relaxed_weights(logs, weights, min(reg_m, 1.0) if last else reg_m)
         R = posteriors(logs, v)
-        if round_number == n_rounds - 1:
+        if last:
             return v, means, covariances, R
         R = R if average is None else average @ R
         counts = R.sum(axis=0)

@@ -106,7 +106,8 @@ class GMMOTClassifier(ClassPredictions):
     reg_m : float or None, default=3.0
         Weight ρ, for each target row, of the Kullback-Leibler divergence of the
         components' shares in the target from those in the source. 0: shares are free;
-        1: as in a prior; None: they are kept.
+        1: as in a prior; None: they are kept. A ρ above 1 holds shares while EM runs,
+        so that no class takes all rows; the last round and predictions have ρ = 1.
     shrinkage : float, default=0.5
         The anchors' covariances count as that many times the target rows expected.
     neighbor_weight : float, default=0.36

@@ -121,7 +121,7 @@ def run_pinned(
 
     summed over k where the covariance is tied; full and diagonal ones are shrunk
     towards that sum. In all rounds but the last r is averaged over neighbours; the
-    posteriors of the last are those of the mixture that is returned.
+    posteriors of the last are those of the mixture that is returned, with ρ at most 1.
 
     Parameters
     ----------
@@ -142,7 +142,9 @@ def run_pinned(
         power = power_of_round(iteration - 1)
         converged = power == 1.0 and change < rounds.tol
         last = converged or iteration == rounds.max_iter
-        expected = _expect(target, parameters, anchors, pins, 1.0 if last else power)
+        if last:
+            power, pins = 1.0, _predicting(pins)
+        expected = _expect(target, parameters, anchors, pins, power)
         change = max(change, float(np.abs(expected.shares - shares).max()))
         shares = expected.shares
         if rounds.report is not None:
@@ -157,6 +159,14 @@ def run_pinned(
         parameters = following
     parameters = parameters._replace(weights=expected.weights)
     return PinnedFit(parameters, shares, iteration, converged)
+
+
+def _predicting(pins: Pins) -> Pins:
+    """Pins of the last round: shares that are held firmly while classes move, so that
+    none takes all rows, are no better known than a prior when they have moved."""
+    if pins.reg_m is None:
+        return pins
+    return pins._replace(reg_m=min(pins.reg_m, 1.0))
 
 
 def _measured(rows: Target, kind: CovarianceType) -> _Target:
