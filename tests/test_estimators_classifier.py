@@ -146,6 +146,16 @@ def test_kept_shares_are_those_of_the_source(problem):
     np.testing.assert_allclose(model.class_shares_, np.bincount(y) / len(y), atol=1e-3)
 
 
+def test_firmly_held_shares_are_a_prior_in_the_end(problem):
+    X_source, y, X_target, _ = problem
+    shares = np.bincount(y) / len(y)
+    for reg_m in (1.0, 3.0):
+        model = fitted(X_source, y, X_target, reg_m=reg_m)
+        np.testing.assert_allclose(model.target_.weights_, shares, rtol=1e-12)
+    free = fitted(X_source, y, X_target, reg_m=0.0)
+    np.testing.assert_allclose(free.target_.weights_, free.class_shares_, atol=1e-3)
+
+
 def test_smaller_reg_m_follows_changed_shares_further():
     X_source, y, X_target, y_target = moved_problem(4, (90, 20, 10))
     truth = np.bincount(y_target) / len(y_target)
