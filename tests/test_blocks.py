@@ -37,6 +37,18 @@ def test_arrays_in_memory_are_one_block():
     assert blocks_of(X).mass == len(X)
 
 
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_weighted_rows_count_by_their_shares(weights):
+    shares = np.random.default_rng(4).uniform(size=len(X))
+    found = blocks_of(X, weights).weighted(shares, 0.25)
+    kept = shares > 0.25
+    expected = shares[kept] if weights is None else shares[kept] * weights[kept]
+    assert found.n_rows == kept.sum() < len(X)
+    assert_moments(
+        found.moments(GAUSSIANS), blocks_of(X[kept], expected).moments(GAUSSIANS)
+    )
+
+
 def test_what_is_no_array_is_refused():
     with pytest.raises(TypeError, match="NumPy array"):
         blocks_of([[1.0, 2.0]])

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTTransformer,
+    SparseGaussianMixture,
+    _rows,
+)
 from skgmmot._blocks import _many, _sequence, blocks_of, parts_of
 
 RNG = np.random.default_rng(0)
@@ -155,6 +160,20 @@ def test_the_survey_has_mean_and_variances():
     np.testing.assert_allclose(blocks.scatter(center), whole.scatter(center))
     fourth = whole.fourth_moment(center, center)
     assert blocks.fourth_moment(center, center) == pytest.approx(fourth)
+
+
+@pytest.mark.parametrize("kind", ["sequence", "function"])
+def test_a_sample_of_many_rows_has_its_size(monkeypatch, kind):
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", 20)
+    monkeypatch.setattr(_rows, "_ROWS_PER_COMPONENT", 1)
+    rows = cut(X) if kind == "sequence" else lambda: iter(cut(X))
+    sample, repeats = blocks_of(parts_of(rows)[0]).sample_rows(
+        3, np.random.RandomState(0)
+    )
+    assert repeats.sum() == 20
+    assert {tuple(row) for row in sample} <= {tuple(row) for row in X}
+    places = np.searchsorted(np.sort(X[:, 0]), sample[:, 0])
+    assert np.diff(places).max() < 2 * len(X) / 20
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 1.0])

@@ -16,6 +16,7 @@ from skgmmot import (
 )
 from skgmmot._blocks import _many, blocks_of, parts_of
 from skgmmot.datasets import make_mixture
+from skgmmot.mixture import _path
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -63,6 +64,14 @@ def cut(values, chunks=7):
     return da.from_array(values, chunks=(chunks, *values.shape[1:]))
 
 
+def positive(values):
+    """Rows of X with a positive first value, in chunks of unknown size."""
+    try:
+        return cut(values)[cut(X)[:, 0] > 0.0]
+    except NotImplementedError:
+        pytest.skip("not in this version of Dask with query planning")
+
+
 def assert_same(a, b, tolerance=1e-8):
     for name in ("weights_", "means_", "covariances_"):
         np.testing.assert_allclose(
@@ -104,6 +113,25 @@ def test_starts_and_path_are_those_of_the_rows_in_memory(covariance_type, parame
     found = clone(model).fit(cut(X, 70), sample_weight=cut(WEIGHTS, 50))
     assert found.n_components_ == expected.n_components_
     assert_same(found, expected, 1e-7)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["bare", "weighted"])
+def test_a_path_that_was_searched_by_a_sample_goes_on_with_all_rows(
+    monkeypatch, weights
+):
+    monkeypatch.setattr(_path, "_LEAST_ROWS", 50)
+    monkeypatch.setattr(_path, "_ROWS_PER_PARAMETER", 1)
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", 50)
+    monkeypatch.setattr(_rows, "_ROWS_PER_COMPONENT", 1)
+    model = SparseGaussianMixture(4, covariance_type="diag", random_state=0)
+    expected = clone(model).fit(X, sample_weight=weights)
+    beside = None if weights is None else cut(weights)
+    passes = []
+    with Callback(start=passes.append):
+        found = clone(model).fit(cut(X), sample_weight=beside)
+    assert len(passes) > 20  # it was not fitted in memory
+    assert_same(found, expected, 1e-7)
+    np.testing.assert_allclose(found.path_.criterion, expected.path_.criterion)
 
 
 @pytest.mark.parametrize(
@@ -239,8 +267,8 @@ def test_results_by_domain_are_lazy(refusing):
 
 
 def test_chunks_of_unknown_size_are_read_as_they_are():
-    unknown, known = cut(X)[cut(X)[:, 0] > 0.0], X[X[:, 0] > 0.0]
-    weights = cut(WEIGHTS)[cut(X)[:, 0] > 0.0]
+    unknown, known = positive(X), X[X[:, 0] > 0.0]
+    weights = positive(WEIGHTS)
     model = SparseGaussianMixture(2, sparsity=0.0, random_state=0)
     expected = clone(model).fit(known, sample_weight=WEIGHTS[X[:, 0] > 0.0])
     found = clone(model).fit(unknown, sample_weight=weights)
@@ -418,9 +446,27 @@ def test_starts_that_need_all_rows_are_refused():
 
 
 def test_columns_of_unknown_sizes_must_have_the_chunks_of_the_rows():
-    unknown = cut(X)[cut(X)[:, 0] > 0.0]
+    unknown = positive(X)
     with refuses(ValueError, "sample_weight", "compute_chunk_sizes"):
         fit(unknown, sample_weight=np.ones(3))
     wrong = cut(WEIGHTS)[cut(X)[:, 0] < 0.0]
     with pytest.raises(ValueError, match="sample_weight"):
         fit(unknown, sample_weight=wrong)
+
+
+def test_a_dataframe_tells_the_names_of_its_features():
+    dataframes = pytest.importorskip("dask.dataframe", exc_type=ImportError)
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"])
+    table["w"] = WEIGHTS
+    lazy = dataframes.from_pandas(table, npartitions=4)
+    names = ["a", "b", "c"]
+    model = SparseGaussianMixture(3, sparsity=0.0, random_state=0)
+    expected = clone(model).fit(table[names], sample_weight=table["w"])
+    found = clone(model).fit(lazy[names], sample_weight=lazy["w"])
+    assert_same(found, expected)
+    np.testing.assert_array_equal(found.feature_names_in_, names)
+    labels = found.predict(lazy[names])
+    np.testing.assert_array_equal(labels.compute(), expected.predict(table[names]))
+    with pytest.raises(ValueError, match="feature names should match"):
+        found.predict(lazy[["b", "a", "c"]])

@@ -25,6 +25,7 @@ ESTIMATORS = [
     SparseGaussianMixture(3, sparsity=0.0, init_params="random", n_init=2),
     SparseGaussianMixture(3, sparsity="icl", covariance_type="diag", n_init=2),
     SparseGaussianMixture(3, sparsity=1.0),
+    SparseGaussianMixture(2, covariance_type="auto"),
     SparseGaussianMixture(2, covariance_type="tied", init_params="k-means++"),
     SparseGaussianMixture(
         2,

@@ -6,13 +6,17 @@ import warnings
 import numpy as np
 import pytest
 import reference_mixture as reference
+from sklearn.base import clone
 
-from skgmmot import SparseGaussianMixture
+from skgmmot import CoupledGaussianMixture, SparseGaussianMixture
 from skgmmot.datasets import make_mixture
+from skgmmot.linalg._covariances import TYPES
+from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture import _path
 
 NAMES = ["full", "tied", "diag", "spherical"]
 CRITERIA = ["bic", "icl", "aic"]
+X_FOUR = make_mixture(400, n_components=4, separation=6.0, random_state=3).X
 
 
 def separated(n=1000, d=2, n_components=4, seed=3):
@@ -362,3 +366,85 @@ def test_that_the_offer_was_the_limit_is_told(capsys):
     assert "All 3 components that were offered were kept" in told
     SparseGaussianMixture(8, verbose=1, random_state=0).fit(X)
     assert "were offered" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("criterion", ["bic", "icl"])
+def test_auto_is_the_type_of_lowest_criterion(criterion):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 2)) @ [[1.0, 0.8], [0.0, 0.6]]
+    X[:200] += [8.0, 0.0]
+    settings = {"n_components": 5, "sparsity": criterion, "random_state": 0}
+    chosen = SparseGaussianMixture(covariance_type="auto", **settings).fit(X)
+    fits = {
+        name: SparseGaussianMixture(covariance_type=name, **settings).fit(X)
+        for name in NAMES
+    }
+    lowest = min(fits, key=lambda name: fits[name].path_.criterion.min())
+    assert chosen.covariance_type_ == lowest == "tied"
+    assert chosen.n_components_ == 2
+    np.testing.assert_array_equal(chosen.means_, fits[lowest].means_)
+    np.testing.assert_array_equal(chosen.path_.criterion, fits[lowest].path_.criterion)
+    assert chosen.covariances_.shape == (2, 2)
+    assert chosen.path_.mixture(3).covariance_type == "tied"
+    if criterion == "bic":
+        assert chosen.bic(X) == pytest.approx(chosen.path_.criterion.min(), rel=1e-6)
+
+
+def test_auto_stays_a_parameter_and_the_type_a_result():
+    chosen = SparseGaussianMixture(4, covariance_type="auto", random_state=0).fit(
+        X_FOUR
+    )
+    assert chosen.get_params()["covariance_type"] == "auto"
+    assert not hasattr(clone(chosen), "covariance_type_")
+    mixture = as_mixture(chosen, "mixture")
+    dense = TYPES[chosen.covariance_type_].dense(
+        chosen.covariances_, *chosen.means_.shape
+    )
+    np.testing.assert_array_equal(mixture.covariances, dense)
+    again = pickle.loads(pickle.dumps(chosen))
+    np.testing.assert_array_equal(again.predict(X_FOUR), chosen.predict(X_FOUR))
+
+
+def test_auto_keeps_the_type_of_a_mixture_that_it_goes_on_from():
+    first = SparseGaussianMixture(3, covariance_type="auto", random_state=0)
+    first.fit(X_FOUR)
+    kept = first.covariance_type_
+    wide = np.random.default_rng(1).standard_normal((400, 2)) @ [[3.0, 1.0], [0.0, 0.2]]
+    assert first.set_params(warm_start=True).fit(wide).covariance_type_ == kept
+    streamed = SparseGaussianMixture(3, covariance_type="auto", random_state=0)
+    kept = streamed.partial_fit(X_FOUR).covariance_type_
+    assert streamed.path_.mixture(2).covariance_type == kept
+    assert streamed.partial_fit(wide).covariance_type_ == kept
+    assert np.isfinite(streamed.score(wide))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"sparsity": 1.0}, {"sparsity": 0.0}, {"precisions_init": np.ones((2, 2))}],
+)
+def test_auto_needs_a_criterion_and_no_precisions(changes):
+    mixture = SparseGaussianMixture(2, covariance_type="auto", **changes)
+    for fit in (mixture.fit, mixture.partial_fit):
+        with pytest.raises(ValueError, match="covariance_type"):
+            fit(X_FOUR)
+    with pytest.raises(ValueError, match="covariance_type"):
+        CoupledGaussianMixture(2, covariance_type="auto").fit(
+            X_FOUR, sample_domain=np.where(np.arange(len(X_FOUR)) % 2, 1, -1)
+        )
+
+
+@pytest.mark.parametrize("name", ["full", "diag", "spherical"])
+def test_a_price_splits_what_its_start_left_whole(name):
+    """Two pairs of clusters, started from one component on each pair.
+
+    A tied covariance stays wide when one of the two is split: that does not pay.
+    """
+    rng = np.random.default_rng(3)
+    centers = np.repeat([[0.0, 0.0], [8.0, 0.0], [60.0, 0.0], [68.0, 0.0]], 200, axis=0)
+    X = centers + rng.standard_normal((800, 2))
+    start = np.array([[4.0, 0.0], [64.0, 0.0], [4.0, 0.1], [64.0, 0.1]])
+    mixture = SparseGaussianMixture(
+        4, sparsity=0.4, covariance_type=name, means_init=start, random_state=0
+    ).fit(X)
+    found = np.sort(mixture.means_[:, 0])
+    np.testing.assert_allclose(found, [0.0, 8.0, 60.0, 68.0], atol=0.3)

@@ -8,8 +8,15 @@ from strategies import spd_stack
 from skgmmot._blocks import blocks_of
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._criteria import CRITERIA, mean_entropy, n_parameters
-from skgmmot.mixture._em import Parameters, Problem, evaluate, m_step
-from skgmmot.mixture._moves import removals, splits
+from skgmmot.mixture._em import (
+    Parameters,
+    Problem,
+    estimate,
+    evaluate,
+    gaussians_of,
+    m_step,
+)
+from skgmmot.mixture._moves import local_splits, removals, splits
 from skgmmot.mixture._soundness import extent, unsound
 
 NAMES = ["full", "tied", "diag", "spherical"]
@@ -173,3 +180,52 @@ def test_a_single_component_is_split_along_what_its_features_share():
         (halves,) = splits(problem, evaluate(problem, whole), 0.0)
         apart = (halves.means[1] - halves.means[0]) / scaled.std(axis=0)
         np.testing.assert_allclose(np.abs(apart), 1.46, atol=0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_splits_by_a_components_own_rows_gain_what_they_promise(name, weights):
+    """Two clusters under one component: it is split first, between the clusters."""
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((200, D))
+    rows[:60] += [12.0, 0.0]
+    rows[60:120] -= [12.0, 0.0]
+    rows[120:] += [0.0, 40.0]
+    problem = Problem(blocks_of(rows, weights, 1), TYPES[name])
+    mass = problem.blocks.mass
+    groups = np.repeat([0, 1], [120, 80])
+    counts = np.ones(200) if weights is None else weights
+    responsibilities = np.eye(2)[groups]
+    means = np.stack([rows[groups == k].mean(axis=0) for k in (0, 1)])
+    moments = problem.blocks.given_moments(
+        responsibilities, means, problem.kind.full_form
+    )
+    start = estimate(problem, moments, means)
+    state = evaluate(problem, start)
+    found = local_splits(problem, state, 0.0, problem.blocks)
+    gained = [evaluate(problem, split).objective - state.objective for split in found]
+    assert len(found) == 2
+    assert gained[0] == max(gained)
+    expected = [rows[:60], rows[60:120]]
+    centers = [
+        np.average(part, axis=0, weights=counts[i : i + 60])
+        for part, i in zip(expected, (0, 60), strict=True)
+    ]
+    halves = found[0].means[[0, -1]]
+    halves = halves[np.argsort(-halves[:, 0])]
+    np.testing.assert_allclose(halves, centers, atol=0.05)
+    # Jensen: no less than its own rows gain under the responsibilities before.
+    posteriors = problem.blocks.posteriors(gaussians_of(start, problem.kind))
+    own = counts * posteriors[:, 0]
+    weights_, means_, covariances_ = dense(problem, found[0])
+    pair = reference.log_densities(
+        rows,
+        (
+            weights_[[0, -1]] / weights_[[0, -1]].sum(),
+            means_[[0, -1]],
+            covariances_[[0, -1]],
+        ),
+    )
+    _, m, c = dense(problem, start)
+    whole = reference.log_densities(rows, (np.ones(1), m[:1], c[:1]))
+    assert gained[0] >= own @ (pair - whole) / mass - 1e-9

@@ -37,9 +37,10 @@ def _sum_of(over: _Pass, values: list[Any]) -> Any:
 
 
 def _result_of(
-    x: np.ndarray, number: np.ndarray, labels: np.ndarray | None, over: _Pass
+    x: np.ndarray, held: np.ndarray, number: np.ndarray, labels: np.ndarray | None
 ) -> np.ndarray:
     """Results of the rows of one chunk."""
+    over: _Pass = held[0]
     return over.work(read(Raw(x, None, labels, int(number[0])), over.reading))
 
 
@@ -122,18 +123,18 @@ class DaskParts(Parts):
     def map(self, work: Work, trailing: tuple[int, ...], dtype: Any) -> Any:
         """A lazy Dask array with the chunks of the rows."""
         import dask.array as da
-        from dask import delayed
 
         numbers = da.arange(len(self._x.chunks[0]), chunks=1)
-        over = _Pass(work, np.add, self.reading)
+        held = np.empty(1, dtype=object)  # an array, to be one value for all tasks
+        held[0] = _Pass(work, np.add, self.reading)
+        held = da.from_array(held, chunks=1, name=False)
         axes = dict(zip("klm", trailing, strict=False))
-        arguments = [self._x, "ij", numbers, "i"]
+        arguments = [self._x, "ij", held, "i", numbers, "i"]
         arguments += [None, None] if self.labels is None else [self.labels, "i"]
         return da.blockwise(
             _result_of,
             "i" + "".join(axes),
             *arguments,
-            over=delayed(over, pure=True, traverse=False),
             new_axes=axes,
             concatenate=True,
             align_arrays=False,

@@ -87,6 +87,8 @@ def _all_rows(part: Part) -> _Rows:
 
 def _some_rows(part: Part, levels: dict[int, tuple[float, float]]) -> _Rows | None:
     """The part's rows of a systematic sample; levels are (first, step), by part."""
+    if len(part.x) == 0:
+        return None
     first, step = levels[part.number]
     x, weights = part.x, part.weights
     mass = float(len(x) if weights is None else weights.sum())
@@ -129,10 +131,15 @@ class ManyBlocks:
         """Sum of the weights."""
         return self._surveyed().mass
 
-    def at_hand(self) -> "MemoryBlocks | ManyBlocks":
-        """The same rows in memory where they are few: passes would cost more."""
-        found = self._surveyed()
-        if found.n_rows > _FEW_ROWS or found.n_rows * self.n_features > _FEW_ENTRIES:
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks | ManyBlocks":
+        """The same rows in memory where they are few: passes would cost more.
+
+        `most_rows` says what few is; None: 50 000, of not too many features.
+        """
+        found, most = self._surveyed(), most_rows
+        if most is None:
+            most = min(_FEW_ROWS, _FEW_ENTRIES // self.n_features)
+        if found.n_rows > most:
             return self
         return MemoryBlocks(*self._fetched(found), self.n_threads)
 

@@ -62,7 +62,7 @@ class MemoryBlocks:
         """Floating type of the rows."""
         return self._x.dtype
 
-    def at_hand(self) -> "MemoryBlocks":
+    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks":
         """These blocks: their rows are in memory."""
         return self
 
@@ -194,6 +194,14 @@ class MemoryBlocks:
         weights = self._sample_weight
         weights = None if weights is None else weights[order]
         return MemoryBlocks(self._x[order], weights, self.n_threads)
+
+    def weighted(self, shares: np.ndarray, least: float = 0.0) -> "MemoryBlocks":
+        """The rows with a share above `least`, their weights times these, (n,)."""
+        kept = np.flatnonzero(shares > least)
+        weights = shares[kept]
+        if self._sample_weight is not None:
+            weights = weights * self._sample_weight[kept]
+        return MemoryBlocks(self._x[kept], weights, self.n_threads)
 
     def whitened(self, center: np.ndarray, factor: np.ndarray) -> "MemoryBlocks":
         """The rows (x - center) U, U = factor, in float64, with the same weights."""

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
+from skgmmot.estimators._covariance_choice import AUTO
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
@@ -36,7 +37,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     @property
     def _kind(self) -> Any:
-        return TYPES[self.covariance_type]
+        name = self.covariance_type
+        return TYPES[self.covariance_type_ if name == AUTO else name]
 
     def _set_parameters(self, parameters: Any, dtype: Any = np.float64) -> None:
         """Store a mixture as fitted attributes of the data's floating type."""
@@ -54,7 +56,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             for values in (*parameters[1:], precisions)
         )
         self.n_components_ = len(parameters.weights)
-        self._fitted_type = self.covariance_type
+        self.covariance_type_ = kind.name
 
     def _get_parameters(self) -> Parameters:
         """The fitted mixture, if it still is what the parameters and X speak of."""
@@ -64,11 +66,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if (
             self.means_.shape[1] != d
             or self.covariances_.shape != expected
-            or self._fitted_type != self.covariance_type
+            or self.covariance_type not in (AUTO, self.covariance_type_)
         ):
             expected = f"covariance_type={self.covariance_type!r} and {d} features"
             got = (
-                f"covariance_type={self._fitted_type!r}, means_ of shape "
+                f"covariance_type={self.covariance_type_!r}, means_ of shape "
                 f"{self.means_.shape} and covariances_ of shape "
                 f"{self.covariances_.shape}"
             )

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from skgmmot.estimators._covariance_choice import AUTO
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse_fit import SparseFit
 from skgmmot.estimators._validation import N_JOBS, check_parameters, unchanged_on_error
@@ -27,9 +28,10 @@ class SparseGaussianMixture(SparseFit):
         \log \sum_j w_j N(x_i; m_j, \Sigma_j)
         - \frac{\text{sparsity}}{\text{n\_components}} \sum_j \sqrt{w_j}
 
-    by EM with a closed-form M-step. The divisor stays the `n_components` asked for,
-    also after components were removed. λ = sparsity / n_components is a price: a
-    component of share w must gain λ√w nats a sample.
+    by EM with a closed-form M-step, and by removals and splits of components. The
+    divisor stays the `n_components` asked for, also after components were removed.
+    λ = sparsity / n_components is a price: a component of share w must gain λ√w nats a
+    sample.
 
     Parameters
     ----------
@@ -43,8 +45,9 @@ class SparseGaussianMixture(SparseFit):
         2 Σ_i ω_i H(r_i) with H the entropy of the posteriors, AIC = −2 log L + 2 p. Or
         the strength of the penalty; 0 is the ordinary mixture with exactly
         `n_components` components.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        Form of the covariances, as in scikit-learn.
+    covariance_type : {'full', 'tied', 'diag', 'spherical', 'auto'}, default='full'
+        Form of the covariances, as in scikit-learn. 'auto': of fits of all four, the
+        one with the lowest criterion; a warm start keeps the form that it has.
     solver : {'em', 'adam'}, default='em'
         'em' removes components exactly; between removals for want of rows, which may
         lower it, the objective rises, up to a slack of the order of `reg_covar` over
@@ -103,13 +106,15 @@ class SparseGaussianMixture(SparseFit):
         Means.
     covariances_ : ndarray
         (n_components_, n_features, n_features), (n_features, n_features),
-        (n_components_, n_features) or (n_components_,) by `covariance_type`.
+        (n_components_, n_features) or (n_components_,) by `covariance_type_`.
     precisions_ : ndarray
         Inverses, of the same shape.
     precisions_cholesky_ : ndarray
         Factors U with U Uᵀ = precision, of the same shape.
     n_components_ : int
         Components kept.
+    covariance_type_ : str
+        Form of the covariances; with 'auto' the one that the criterion chose.
     path_ : ComponentPath
         Where a criterion chose, the mixtures it chose among: arrays `n_components`
         (from the largest down), `log_likelihood` and `criterion`, and
@@ -171,7 +176,7 @@ class SparseGaussianMixture(SparseFit):
             Interval(Real, 0.0, None, closed="left"),
             StrOptions(set(CRITERIA)),
         ],
-        "covariance_type": [StrOptions(set(TYPES))],
+        "covariance_type": [StrOptions({*TYPES, AUTO})],
         "solver": [StrOptions({"em", "adam"})],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],

@@ -10,6 +10,11 @@ from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
 from skgmmot.estimators._component_path import ComponentPath
+from skgmmot.estimators._covariance_choice import (
+    AUTO,
+    adopt_best_type,
+    chooses_type,
+)
 from skgmmot.estimators._sklearn_private import fit_context
 from skgmmot.estimators._validation import (
     check_enough_rows,
@@ -19,9 +24,10 @@ from skgmmot.estimators._validation import (
     drop_weightless,
 )
 from skgmmot.mixture._adam import run_adam, units_of
+from skgmmot.mixture._both_ways import run_both_ways
 from skgmmot.mixture._criteria import CRITERIA, Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, evaluate
-from skgmmot.mixture._fit import Control, Fit, run, run_with_moves
+from skgmmot.mixture._fit import Control, Fit, run
 from skgmmot.mixture._path import Search
 from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import Given, start_parameters
@@ -45,6 +51,9 @@ class SparseFit(FittedMixture):
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         with one_blas_thread():
+            if chooses_type(self):
+                adopt_best_type(self, "_fit_rows", X, sample_weight)
+                return self
             return self._fit_rows(X, sample_weight)
 
     def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
@@ -194,11 +203,10 @@ class SparseFit(FittedMixture):
     def _path_of(self, search: Search, dtype: Any) -> ComponentPath:
         """What the search found, as users read it."""
         sizes = sorted(search.found, reverse=True)
-        mass = search.mass
+        mass, kind = search.mass, search.problem.kind.name
         fits = [search.found[size] for size in sizes]
         mixtures = [
-            type(self)._of_parameters(fit.state.parameters, self.covariance_type, dtype)
-            for fit in fits
+            type(self)._of_parameters(fit.state.parameters, kind, dtype) for fit in fits
         ]
         for mixture in mixtures:
             if hasattr(self, "feature_names_in_"):
@@ -246,7 +254,7 @@ class SparseFit(FittedMixture):
             rate = self.learning_rate
             return run_adam(problem, parameters, control, rate, units)
         if problem.prune:
-            return run_with_moves(problem, parameters, control)
+            return run_both_ways(problem, parameters, control)
         return run(problem, parameters, control)
 
     def _store(self, problem: Any, fit: Any, dtype: Any) -> None:
@@ -271,6 +279,9 @@ class SparseFit(FittedMixture):
     def _partial_fit(self, X: Any, sample_weight: Any) -> None:
         self._validate_params()  # the context of fits does so only at the first
         first = not hasattr(self, "weights_")
+        if first and self.covariance_type == AUTO:
+            adopt_best_type(self, "_partial_fit", X, sample_weight)
+            return
         X = check_rows(self, X, reset=first, fitting=True)
         weights = check_weights(sample_weight, X)
         X, weights = drop_weightless(X, weights)

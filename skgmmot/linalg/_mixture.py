@@ -154,7 +154,7 @@ def _read(obj: Any, name: str) -> Mixture:
     if all(hasattr(obj, a) for a in ("weights_", "means_", "covariances_")):
         # Estimators of this package remember the type that they were fitted with.
         kind = getattr(obj, "covariance_type", "full")
-        kind = getattr(obj, "_fitted_type", kind)
+        kind = getattr(obj, "covariance_type_", kind)
         covariances = covariance_type_of(kind).dense(
             np.asarray(obj.covariances_), *np.shape(obj.means_)
         )

@@ -2,13 +2,26 @@
 
 import numpy as np
 
-from skgmmot.linalg._covariances import Diag, Full
+from skgmmot._blocks import MemoryBlocks
+from skgmmot.linalg._covariances import CovarianceType, Diag, Full
 from skgmmot.linalg._spd import whiteners
-from skgmmot.mixture._em import Parameters, Problem, State, drop, m_step
+from skgmmot.mixture._em import (
+    Parameters,
+    Problem,
+    State,
+    drop,
+    evaluate,
+    gaussians_of,
+    m_step,
+)
+from skgmmot.mixture._fit import Control, run
+from skgmmot.mixture._soundness import unsound
 
 _AS_LONG = 1e-9  # relative difference of squared lengths that is rounding
 _APART = 0.8  # half the distance of the halves of a split, in deviations
 _MOST_REMOVALS = 3
+_HALVES = Control(tol=1e-5, max_iter=8)  # of two halves among their own rows
+_OF_A_COMPONENT = 0.01  # responsibility from which a row is one of its rows
 _WORTH = 3.0  # dearer removals than this, relative to the cheapest, are not tried
 
 
@@ -33,6 +46,13 @@ def splits(problem: Problem, state: State, least_mass: float) -> list[Parameters
     units of the features do not matter. Components below `least_mass` stay whole.
     Where covariances are full, the halves have the mean and covariance of the whole.
     """
+    return [candidate for _, candidate in _halves(problem, state, least_mass)]
+
+
+def _halves(
+    problem: Problem, state: State, least_mass: float
+) -> list[tuple[int, Parameters]]:
+    """Component and mixture of each split."""
     kind, parameters = problem.kind, m_step(problem, state)
     n_components, d = parameters.means.shape
     form = Full if kind.full_form else Diag
@@ -45,7 +65,7 @@ def splits(problem: Problem, state: State, least_mass: float) -> list[Parameters
     root = np.linalg.inv(inverse)
     shifts = _APART * _longest_axes(inverse @ scatters @ inverse.T) @ root.T
     return [
-        _halved(problem, parameters, k, shifts[k])
+        (k, _halved(problem, parameters, k, shifts[k]))
         for k in range(n_components)
         if state.moments.counts[k] >= least_mass
     ]
@@ -82,4 +102,65 @@ def _halved(
         covariances[[component, -1]] -= kind.spread(shift)
     return Parameters(
         weights, means, covariances, kind.precisions_cholesky(covariances)
+    )
+
+
+def local_splits(
+    problem: Problem, state: State, least_mass: float, rows: MemoryBlocks
+) -> list[Parameters]:
+    """`splits` after EM of the halves alone, the one that gains most first.
+
+    By Jensen's inequality a split of component k gains at least
+    Σ_i w_i r_ik (log q(x_i) - log p_k(x_i)), q the mixture of its halves: its own rows,
+    weighted by their responsibilities, can judge it, at a fraction of what EM of the
+    whole mixture costs. A tied covariance is not a component's own: it stays.
+    """
+    posteriors = rows.posteriors(gaussians_of(state.parameters, problem.kind))
+    least = problem.min_mass * rows.mass / problem.blocks.mass
+    found = []
+    for component, candidate in _halves(problem, state, least_mass):
+        own = rows.weighted(posteriors[:, component], _OF_A_COMPONENT)
+        local = problem._replace(blocks=own, min_mass=least)
+        trial = _tried(local, state.parameters, candidate, component)
+        if trial is not None:
+            found.append(trial)
+    found.sort(key=lambda trial: -trial[0])
+    return [candidate for _, candidate in found]
+
+
+def _tried(
+    local: Problem, whole: Parameters, candidate: Parameters, component: int
+) -> tuple[float, Parameters] | None:
+    """What a split gains and its mixture; None where a half cannot stand."""
+    kind, pair = local.kind, np.array([component, -1])
+    try:
+        before = evaluate(local, _alone(whole, kind, pair[:1])).objective
+        fit = run(local, _alone(candidate, kind, pair), _HALVES)
+    except ValueError:  # a half collapsed
+        return None
+    if unsound(local, fit.state) is not None:
+        return None
+    halves = fit.state.parameters
+    weights, means = candidate.weights.copy(), candidate.means.copy()
+    weights[pair] = halves.weights * weights[pair].sum()
+    means[pair] = halves.means
+    covariances = candidate.covariances
+    if kind.take(covariances, pair) is not covariances:
+        covariances = covariances.copy()
+        covariances[pair] = halves.covariances
+    factors = kind.precisions_cholesky(covariances)
+    gain = local.blocks.mass * (fit.state.objective - before)
+    return gain, Parameters(weights, means, covariances, factors)
+
+
+def _alone(
+    parameters: Parameters, kind: CovarianceType, index: np.ndarray
+) -> Parameters:
+    """The mixture of some of the components."""
+    weights = parameters.weights[index]
+    return Parameters(
+        weights / weights.sum(),
+        parameters.means[index],
+        kind.take(parameters.covariances, index),
+        kind.take(parameters.factors, index),
     )

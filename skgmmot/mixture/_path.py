@@ -7,21 +7,21 @@ rows are searched by a sample, and what was found goes on with all of them.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._criteria import Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate
 from skgmmot.mixture._fit import Control, Fit, run
-from skgmmot.mixture._moves import removals, splits
+from skgmmot.mixture._moves import local_splits, removals
 from skgmmot.mixture._soundness import unsound
 
 _PATH = Control(tol=1e-3, max_iter=1000, accelerate=True)  # of every size
 _NEAR = Control(tol=1e-5, max_iter=1000, accelerate=True)  # of sizes near the best
-_REMOVAL = Control(tol=1e-5, max_iter=3, accelerate=True)  # tells candidates apart
-_SPLIT = Control(tol=1e-5, max_iter=6, accelerate=True)
+_REMOVAL = Control(tol=1e-5, max_iter=2)  # tells candidates apart
 _ALL_ROWS = Control(tol=1e-4, max_iter=10, accelerate=True)  # after a sample
 _MOST_SPLITS = 2  # that are refitted
 _ROUNDS = 3  # of splits at most
@@ -75,6 +75,13 @@ class Search:
         """The size with the lowest criterion."""
         return min(self.found, key=lambda size: (self.score(size), size))
 
+    def _needed(self, size: int) -> float:
+        """The objective with which a size would be the best."""
+        if size not in self.found:
+            return -np.inf
+        behind = self.score(size) - self.score(self.best())
+        return self.found[size].state.objective + 0.5 * behind / max(self.mass, 1.0)
+
     # Steps of the search
 
     def begin(self, offer: int, rng: np.random.RandomState) -> None:
@@ -83,10 +90,21 @@ class Search:
         blocks = self._whole.blocks
         free = n_parameters(self._whole.kind, offer, blocks.n_features)
         least = max(_LEAST_ROWS, _ROWS_PER_PARAMETER * free)
+        blocks = blocks.at_hand(2 * least)  # as many as a sample may have
+        self._whole = self.problem = self._whole._replace(blocks=blocks)
         if max(blocks.n_rows, blocks.mass) > 2 * least and self.control.max_iter > 0:
             rows, weights = blocks.sample_rows(offer, rng, least)
             sample = blocks_of(rows, weights, blocks.n_threads)
             self.problem = self._whole._replace(blocks=sample)
+        self._rng = rng
+
+    @cached_property
+    def _rows(self) -> MemoryBlocks:
+        """The rows that are searched, in memory: splits are tried on some of them."""
+        blocks = self.problem.blocks
+        all_rows = int(max(blocks.n_rows, blocks.mass)) + 1
+        rows = blocks.sample_rows(self.offer, self._rng, all_rows)
+        return blocks_of(*rows, blocks.n_threads)
 
     def add_start(self, start: Parameters) -> None:
         """Go down from a start, then try the sizes about the best one from below."""
@@ -119,7 +137,8 @@ class Search:
     def _run(self, parameters: Parameters, control: Control) -> Fit | None:
         """EM, or None where a covariance collapses."""
         try:
-            control = control._replace(accelerate=self.control.accelerate)
+            accelerate = control.accelerate and self.control.accelerate
+            control = control._replace(accelerate=accelerate)
             return run(self.problem, parameters, control)
         except ValueError:
             return None
@@ -186,8 +205,7 @@ class Search:
 
         A component less saves no more than the price of its parameters.
         """
-        kind, (size, d) = self.problem.kind, fit.state.parameters.means.shape
-        free = n_parameters(kind, size, d) - n_parameters(kind, size - 1, d)
+        free = self._free(len(fit.state.parameters.weights))
         value = self.criterion.value(self.problem, fit.state, self.mass)
         return value > self.score(self.best()) + self.criterion.price(self.mass) * free
 
@@ -200,15 +218,35 @@ class Search:
                 return
 
     def _split(self, size: int) -> bool:
-        """Whether splits of a size better the next larger one."""
+        """Whether splits of a size better the next larger one, or the size itself.
+
+        A split that is not the best of the larger size may still, without another of
+        its components, better its own.
+        """
         state = self.found[size].state
-        candidates = splits(self.problem, state, 2.0 * self.problem.min_mass)
+        least = 2.0 * self.problem.min_mass
+        candidates = local_splits(self.problem, state, least, self._rows)
         bettered = False
-        for trial in self._trials(candidates, _SPLIT)[:_MOST_SPLITS]:
-            fit = self._run(trial.state.parameters, _NEAR)
-            if self._is_sound(fit):
-                bettered = self._keep(fit) or bettered
+        for candidate in candidates[:_MOST_SPLITS]:
+            known = self.found.get(size + 1)
+            goal = -np.inf if known is None else known.state.objective
+            fit = self._run(candidate, _NEAR._replace(goal=goal))
+            if fit is not None and self._is_sound(fit):
+                kept = self._keep(fit)
+                if not kept and self._tells(fit, size):
+                    kept = self._keep(self._smaller(fit))
+                bettered = bettered or kept
         return bettered
+
+    def _tells(self, split: Fit, size: int) -> bool:
+        """Whether a split gains more than one of a single Gaussian does by chance."""
+        gain = self.mass * (split.state.objective - self.found[size].state.objective)
+        return gain > self._free(size + 1)
+
+    def _free(self, size: int) -> int:
+        """Free parameters of the last component."""
+        kind, d = self.problem.kind, self.problem.blocks.n_features
+        return n_parameters(kind, size, d) - n_parameters(kind, size - 1, d)
 
     def _refine(self, size: int, control: Control) -> None:
         """EM of a size to a tolerance, once."""
@@ -225,8 +263,9 @@ class Search:
         """The best size; it and its neighbours are refined."""
         while True:
             size = self.best()
-            for neighbour in (size - 1, size, size + 1):
-                self._refine(neighbour, _NEAR)
+            self._refine(size, _NEAR)
+            for neighbour in (size - 1, size + 1):
+                self._refine(neighbour, _NEAR._replace(goal=self._needed(neighbour)))
             if self.best() == size:
                 return size
 
@@ -234,8 +273,11 @@ class Search:
         """One round of splits; whether it found anything."""
         size = self._near_best()
         before = self.score(size)
+        larger = self.found.get(size + 1)
         if size < self.offer and self._split(size):
-            self._descend(self.found[size + 1], least=max(size - 1, 1))
+            split = self.found[size + 1]
+            if split is not larger:
+                self._descend(split, least=max(size - 1, 1))
         if self._near_best() != size or self.score(size) < before - 0.1:
             return True
         return size > 1 and size - 1 in self.found and self._split(size - 1)
