@@ -92,7 +92,7 @@ def nearest_others(X: Rows) -> Any:
         gaps = squares - rows[block, :] @ others.T  # half of squares, less one's own
         near = candidates == index[block][:, None]
         for j in range(found.shape[1]):
-            gaps[near] = xp.inf
+            gaps[near] = np.inf
             best = xp.argmin(gaps, axis=1)
             found[block, j] = xp.take(candidates, best)
             near = columns == best[:, None]
