@@ -88,6 +88,7 @@ for name, place in zip(shapes, ((0, 0), (0, -1), (-1, 0), (-1, -1)), strict=True
     axes[place].set_title(name)
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
-picture = here / "barycenter_shapes.png"
+picture = here / "drawn" / "barycenter_shapes.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"picture: {picture.name}")

@@ -13,7 +13,7 @@ seen before too.
 Here both mixtures are fitted at once, so that their clusters correspond, and
 the result stands beside that of two mixtures fitted each on its own.
 
-Run as it is: no download, a picture is written beside this file.
+Run as it is: no download, the picture is written to ``examples/drawn``.
 """
 
 # %%
@@ -193,6 +193,7 @@ for ax, (title, colours) in zip(axes.flat, panels, strict=True):
     ax.set_axis_off()
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
-picture = here / "color_transfer.jpg"
+picture = here / "drawn" / "color_transfer.jpg"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=100, pil_kwargs={"quality": 88})
 print(f"picture: {picture.name}")

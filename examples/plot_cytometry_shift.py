@@ -296,6 +296,7 @@ for k in range(len(populations)):
 ax.axhline(1, color="0.7", linewidth=1, zorder=0)
 ax.set(yscale="log", title="H1 to the well: weight is multiplied by\n(unbalanced)")
 
-picture = here / "cytometry_shift.png"
+picture = here / "drawn" / "cytometry_shift.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"\npicture: {picture.name}")

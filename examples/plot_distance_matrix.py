@@ -111,6 +111,7 @@ last.axis("equal")
 last.set(title="classical scaling", xlabel="axis 0", ylabel="axis 1")
 last.legend()
 
-picture = here / "distance_matrix.png"
+picture = here / "drawn" / "distance_matrix.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"picture: {picture.name}")

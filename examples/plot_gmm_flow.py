@@ -141,6 +141,7 @@ for ax in axes[1:]:
     ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="", ylabel="")
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
-picture = here / "gmm_flow.png"
+picture = here / "drawn" / "gmm_flow.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"picture: {picture.name}")

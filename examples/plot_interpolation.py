@@ -104,6 +104,7 @@ for row, (name, way) in zip(axes, ways.items(), strict=True):
         ax.set(aspect="equal", xticks=[], yticks=[], title=f"{name}, t = {t:g}")
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
-picture = here / "interpolation.png"
+picture = here / "drawn" / "interpolation.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"picture: {picture.name}")

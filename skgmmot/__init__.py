@@ -1,6 +1,11 @@
 """Gaussian mixtures and the optimal transport between them."""
 
-from skgmmot.display import CouplingDisplay, MixtureDisplay, PathDisplay
+from skgmmot.display import (
+    CouplingDisplay,
+    MixtureDisplay,
+    ObjectiveDisplay,
+    PathDisplay,
+)
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
@@ -14,6 +19,7 @@ __all__ = [
     "GMMOTClassifier",
     "GMMOTTransformer",
     "MixtureDisplay",
+    "ObjectiveDisplay",
     "PathDisplay",
     "SparseGaussianMixture",
 ]

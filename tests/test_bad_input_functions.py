@@ -163,7 +163,7 @@ def test_a_gradient_at_a_singular_source_names_the_component():
 
 DRAWN = {
     "weights": ([1.0], "ab", [[0.5, 0.5]]),
-    "means": (np.zeros(2), np.zeros((2, 3)), "ab"),
+    "means": (np.zeros(2), np.zeros((2, 0)), "ab"),
     "covariances": (np.eye(2), np.zeros((2, 3, 3)), "ab"),
     "X": (np.zeros(2), np.zeros((4, 3)), "ab"),
 }
@@ -177,7 +177,7 @@ def test_displays_of_what_is_no_mixture(name, value):
     assert_refused(lambda: MixtureDisplay(**{**parts, name: value}), name)
 
 
-@pytest.mark.parametrize("features", [(0,), (0, 2), ("a", "b"), (0, 1, 1), 3, None])
+@pytest.mark.parametrize("features", [(), (0, 2), ("a", "b"), (0, 1, 1), 3, 0.5])
 def test_displays_of_features_that_are_not_there(features, pyplot):
     call = MixtureDisplay.from_estimator
     assert_refused(lambda: call(SOURCE, features=features), "features")

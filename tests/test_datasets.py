@@ -223,6 +223,21 @@ def test_stack_frames_keeps_columns_and_index():
     assert_array_equal(sample_domain, [1, 1, -1])
 
 
+def test_stack_keeps_polars_frames():
+    pl = pytest.importorskip("polars")
+    source = pl.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    target = pl.DataFrame({"a": [3.0], "b": [2.5]})
+    X, domain = stack_domains(source, target)
+    assert isinstance(X, pl.DataFrame)
+    assert X.columns == ["a", "b"]
+    assert_array_equal(X.to_numpy(), [[1, 0.5], [2, 1.5], [3, 2.5]])
+    assert_array_equal(domain, [1, 1, -1])
+    with pytest.raises(ValueError, match="the same columns in the same order"):
+        stack_domains(source, target[["b", "a"]])
+    with pytest.raises(TypeError, match="two arrays or two DataFrames"):
+        stack_domains(source, target.to_numpy())
+
+
 def test_stack_frames_refuses_other_columns():
     pd = pytest.importorskip("pandas")
     X_source = pd.DataFrame([[1.0, 2.0]], columns=["a", "b"])

@@ -107,15 +107,16 @@ def test_mixture_display_draws_singular_covariances(pyplot):
     assert_allclose(display.ellipses_[0].height, 0.0, atol=1e-7)
 
 
-@pytest.mark.parametrize("features", [(0,), (0, 4), (0, "CD4"), (0, 1, 2)])
+@pytest.mark.parametrize("features", [(), (0, 4), (0, "CD4"), (0, 1, 1), (0, -4)])
 def test_mixture_display_refuses_unknown_features(data, features):
-    with pytest.raises(ValueError, match="features: expected two of the 4 features"):
+    with pytest.raises(ValueError, match="features: expected one or more of the 4"):
         MixtureDisplay.from_estimator(data.mixture, features=features)
 
 
 def test_mixture_display_refuses_other_shapes(data):
-    with pytest.raises(ValueError, match=r"means: expected shape \(3, 2\)"):
-        MixtureDisplay(*data.mixture)
+    weights, means, covariances = data.mixture
+    with pytest.raises(ValueError, match=r"covariances: expected shape \(3, 2, 2\)"):
+        MixtureDisplay(weights, means[:, :2], covariances)
     with pytest.raises(ValueError, match=r"X: expected shape \(200, 4\)"):
         MixtureDisplay.from_estimator(data.mixture, data.X[:, :3])
 

@@ -831,14 +831,11 @@ def test_verbose_output(capsys, solver):
     SparseGaussianMixture(3, verbose=0, **settings).fit(blobs())
     assert capsys.readouterr().out == ""
     SparseGaussianMixture(3, verbose=1, **settings).fit(blobs())
-    one = "  Iteration 2\n  Iteration 4\nInitialization did not converge.\n"
-    expected = f"Initialization 0\n{one}Initialization 1\n{one}"
-    assert capsys.readouterr().out == expected
-    SparseGaussianMixture(3, verbose=2, **settings).fit(blobs())
-    printed = capsys.readouterr().out
-    assert "time lapse" in printed
-    assert "bound change" in printed
-    assert "lower bound" in printed
+    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in lines if "Compiling" not in line]
+    one = ["  Iteration 2", "  Iteration 4", "Initialization did not converge."]
+    expected = ["Initialization 0", *one, "Initialization 1", *one]
+    assert [line.split("\t")[0] for line in lines] == expected
 
 
 # Bad input

@@ -18,8 +18,9 @@ def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
     X_source : array-like or DataFrame of shape (n_source, n_features)
         Rows of the source domain.
     X_target : array-like or DataFrame of shape (n_target, n_features)
-        Rows of the target domain, of the same kind as `X_source`: two arrays
-        or two pandas DataFrames with the same columns in the same order.
+        Rows of the target domain, of the same kind as `X_source`: two arrays,
+        two pandas DataFrames or two polars DataFrames, with the same columns in the
+        same order.
 
     Returns
     -------
@@ -32,7 +33,8 @@ def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
     Raises
     ------
     TypeError
-        If only one of the two is a DataFrame, or one is a sparse matrix.
+        If only one of the two is a DataFrame, they are of two libraries, or one is a
+        sparse matrix.
     ValueError
         If one is not two-dimensional or has no rows, or if the numbers of
         features or the names of the columns differ.
@@ -51,7 +53,7 @@ def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
     >>> sample_domain
     array([ 1,  1, -1])
     """
-    frames = [hasattr(X, "iloc") for X in (X_source, X_target)]
+    frames = [_frame_kind(X) for X in (X_source, X_target)]
     if frames[0] != frames[1]:
         got = f"{type(X_source).__name__} and {type(X_target).__name__}"
         mend = "pass X.to_numpy() for the DataFrame"
@@ -68,19 +70,30 @@ def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
         raise ValueError(message("X_source, X_target", "the same features", got, mend))
     sample_domain = np.repeat([1, -1], [X_source.shape[0], X_target.shape[0]])
     if frames[0]:
-        return _stack_frames(X_source, X_target), sample_domain
+        return _stack_frames(X_source, X_target, frames[0]), sample_domain
     return np.concatenate((X_source, X_target)), sample_domain
 
 
-def _stack_frames(X_source: Any, X_target: Any) -> Any:
-    """Stack two DataFrames, refusing what pandas would silently align."""
-    import pandas as pd
+def _frame_kind(X: Any) -> str | None:
+    """Which library a DataFrame is of; None of an array."""
+    if hasattr(X, "iloc"):
+        return "pandas"
+    return "polars" if hasattr(X, "vstack") and hasattr(X, "columns") else None
 
+
+def _stack_frames(X_source: Any, X_target: Any, kind: str) -> Any:
+    """Stack two DataFrames, refusing what pandas would silently align."""
     if list(X_source.columns) != list(X_target.columns):
         expected = "the same columns in the same order"
         got = f"{list(X_source.columns)} and {list(X_target.columns)}"
         mend = "pass X_target[X_source.columns]"
         raise ValueError(message("X_source, X_target", expected, got, mend))
+    if kind == "polars":
+        import polars as pl
+
+        return pl.concat([X_source, X_target], how="vertical_relaxed")
+    import pandas as pd
+
     return pd.concat([X_source, X_target])
 
 

@@ -2,6 +2,7 @@
 
 from skgmmot.display._coupling import CouplingDisplay
 from skgmmot.display._mixture import MixtureDisplay
+from skgmmot.display._objective import ObjectiveDisplay
 from skgmmot.display._path import PathDisplay
 
-__all__ = ["CouplingDisplay", "MixtureDisplay", "PathDisplay"]
+__all__ = ["CouplingDisplay", "MixtureDisplay", "ObjectiveDisplay", "PathDisplay"]

@@ -5,7 +5,9 @@ from typing import Any, Self
 import numpy as np
 
 from skgmmot._checks import check_shape, message, real_array
+from skgmmot.display._arcs import draw_arcs
 from skgmmot.display._drawing import INK, check_attribute, drawing_axes
+from skgmmot.display._features import chosen_features
 from skgmmot.linalg import as_mixture
 
 
@@ -26,6 +28,8 @@ class CouplingDisplay:
         Shares in the source mixture. None: no strokes beside the rows.
     target_weights : array-like of shape (n_target_components,), default=None
         Shares in the target mixture. None: no strokes above the columns.
+    mixtures : pair of mixture-likes, default=None
+        Source and target, for :meth:`plot_arcs`.
 
     Attributes
     ----------
@@ -39,6 +43,8 @@ class CouplingDisplay:
         The number in each cell, None where it would read zero.
     margins_ : tuple of two matplotlib Axes or None
         The bars of the source and of the target.
+    arcs_ : list of matplotlib FancyArrowPatch
+        What :meth:`plot_arcs` drew, row by row of the coupling.
 
     See Also
     --------
@@ -53,7 +59,12 @@ class CouplingDisplay:
     """
 
     def __init__(
-        self, coupling: Any, *, source_weights: Any = None, target_weights: Any = None
+        self,
+        coupling: Any,
+        *,
+        source_weights: Any = None,
+        target_weights: Any = None,
+        mixtures: Any = None,
     ) -> None:
         self.coupling = real_array(coupling, "coupling")
         if self.coupling.ndim != 2:
@@ -63,13 +74,16 @@ class CouplingDisplay:
             )
         self.source_weights = source_weights
         self.target_weights = target_weights
+        self.mixtures = mixtures
         for axis, name in enumerate(("source_weights", "target_weights")):
             if getattr(self, name) is not None:
                 setattr(self, name, real_array(getattr(self, name), name))
                 check_shape(getattr(self, name), name, (self.coupling.shape[axis],))
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
+    def from_estimator(
+        cls, estimator: Any, *, ax: Any = None, kind: str = "heatmap", **kwargs: Any
+    ) -> Self:
         """Draw the coupling of a fitted estimator.
 
         Parameters
@@ -81,8 +95,10 @@ class CouplingDisplay:
             the shares.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
+        kind : {"heatmap", "arcs"}, default="heatmap"
+            A matrix, or source and target with arcs between their components.
         **kwargs : dict
-            Passed to :meth:`plot`.
+            Passed to :meth:`plot`, or to :meth:`plot_arcs`.
 
         Returns
         -------
@@ -93,6 +109,8 @@ class CouplingDisplay:
         ------
         TypeError
             If the object has no ``coupling_``, such as a fitted mixture.
+        ValueError
+            If `kind` is neither of the two.
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ImportError
@@ -100,12 +118,18 @@ class CouplingDisplay:
         """
         mend = "pass a bare matrix to CouplingDisplay(...).plot()"
         check_attribute(estimator, "coupling_", mend)
-        shares = {
-            f"{side}_weights": as_mixture(getattr(estimator, f"{side}_"), side).weights
+        if kind not in ("heatmap", "arcs"):
+            raise ValueError(message("kind", "'heatmap' or 'arcs'", repr(kind)))
+        sides = {
+            side: as_mixture(getattr(estimator, f"{side}_"), side)
             for side in ("source", "target")
             if hasattr(estimator, f"{side}_")
         }
-        return cls(estimator.coupling_, **shares).plot(ax=ax, **kwargs)
+        shares = {f"{side}_weights": known.weights for side, known in sides.items()}
+        both = tuple(sides.values()) if len(sides) == 2 else None
+        display = cls(estimator.coupling_, mixtures=both, **shares)
+        draw = display.plot if kind == "heatmap" else display.plot_arcs
+        return draw(ax=ax, **kwargs)
 
     def plot(
         self,
@@ -162,6 +186,57 @@ class CouplingDisplay:
         ax.tick_params(which="both", length=0)
         self.text_ = self._plot_text(ax, values_format) if text else None
         self.margins_ = self._plot_margins(ax) if margins else None
+        return self
+
+    def plot_arcs(
+        self, ax: Any = None, *, features: Any = (0, 1), n_std: float = 1.0
+    ) -> Self:
+        """Draw source and target with arcs as wide as the mass.
+
+        Source components have full lines, target components dashed ones, primed
+        numbers and the colour of the source component that most of their mass comes
+        from. An arc has the colour of the component it leaves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+        features : tuple of two int, default=(0, 1)
+            The columns on the two axes.
+        n_std : float, default=1.0
+            Half axes of the ellipses, in standard deviations.
+
+        Returns
+        -------
+        :class:`CouplingDisplay`
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If the display has no mixtures, or they have no such features.
+        ImportError
+            If matplotlib is not installed.
+        """
+        if self.mixtures is None:
+            mend = "CouplingDisplay.from_estimator finds them"
+            raise ValueError(message("mixtures", "source and target", None, mend))
+        source, target = (as_mixture(m, "mixtures") for m in self.mixtures)
+        d = source.means.shape[1]
+        pair = chosen_features(features, [f"feature {f}" for f in range(d)])
+        if len(pair) != 2:
+            raise ValueError(message("features", "two of them", features))
+        ax = drawing_axes(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        sides = [
+            mixture._replace(
+                means=mixture.means[:, pair],
+                covariances=mixture.covariances[:, pair][:, :, pair],
+            )
+            for mixture in (source, target)
+        ]
+        self.arcs_ = draw_arcs(ax, self.coupling, sides[0], sides[1], n_std)
+        ax.set(xlabel=f"feature {pair[0]}", ylabel=f"feature {pair[1]}")
         return self
 
     def _plot_text(self, ax: Any, values_format: str) -> np.ndarray:

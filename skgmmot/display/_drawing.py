@@ -8,6 +8,19 @@ from sklearn.utils.validation import check_is_fitted
 from skgmmot._checks import message
 
 INK = "0.35"  # of strokes and words beside a picture
+# Colours of components, after Okabe and Ito: they stay apart for colour-blind readers,
+# and neighbours in the list differ in lightness. Markers tell them apart in grey.
+PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#117733",
+    "#CC79A7",
+    "#882255",
+    "#56B4E9",
+    "#D55E00",
+    "#332288",
+)
+MARKERS = "o^sDvP*X"
 
 
 def check_attribute(estimator: Any, attribute: str, mend: str) -> None:
@@ -56,3 +69,14 @@ def halo() -> list[Any]:
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=2.5, foreground="white")]
+
+
+def legend_of_sides(ax: Any) -> None:
+    """Which lines are the source's and which the target's."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=INK, linestyle="-", label="source"),
+        Line2D([], [], color=INK, linestyle="--", label="target"),
+    ]
+    ax.legend(handles=handles, fontsize="small")

@@ -10,7 +10,6 @@ from sklearn.utils import check_random_state
 from skgmmot._blocks import blocks_of, in_memory, in_parts
 from skgmmot._blocks._row_arrays import check_extent, like_rows_of, numpy_type
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._base import Progress
 from skgmmot.estimators._class_domains import LabelledDomains, labelled_domains
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
@@ -22,6 +21,7 @@ from skgmmot.estimators._classes import (
     domain_moments,
     moved,
 )
+from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (

@@ -80,7 +80,7 @@ class CoupledGaussianMixture(CoupledEstimator):
     n_jobs : int, default=None
         Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0
-        1 prints iterations, 2 also times and changes.
+        1 prints objective, components, change and time; 2 with all digits.
     verbose_interval : int, default=10
         Iterations between two messages.
 
@@ -98,10 +98,10 @@ class CoupledGaussianMixture(CoupledEstimator):
     transported_mass_ : float
         Sum of `coupling_`; 1 when balanced.
     source_reweighting_ : ndarray of shape (n_source_components,)
-        coupling_.sum(axis=1) / π₀: what leaving does to the weight of a point.
+        ``coupling_.sum(axis=1)`` / π₀: what leaving does to the weight of a point.
     target_reweighting_ : ndarray of shape (n_target_components,)
-        π₁ / coupling_.sum(axis=0): what arriving does; 0 for an empty column. A point
-        that goes from k to l changes its weight by the product of the two.
+        π₁ / ``coupling_.sum(axis=0)``: what arriving does; 0 for an empty column.
+        A point that goes from k to l changes its weight by the product of the two.
     alignment_ : Affine
         (linear, shift): the source as a whole goes to linear x + shift; linear is a
         matrix, or of shape (n_features,) for a diagonal.

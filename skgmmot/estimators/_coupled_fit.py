@@ -10,11 +10,16 @@ from skgmmot._blocks import blocks_of
 from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import is_integer, message, warn_caller
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._base import Progress, warn_of_no_convergence
+from skgmmot.estimators._base import warn_of_no_convergence
 from skgmmot.estimators._coupled_base import CoupledPredictions
 from skgmmot.estimators._coupled_checks import checked_penalties, checked_start
 from skgmmot.estimators._domains import free_rows, split_rows
-from skgmmot.estimators._sklearn_private import fit_context
+from skgmmot.estimators._progress import Progress, callbacks_of
+from skgmmot.estimators._sklearn_private import (
+    CallbackSupportMixin,
+    fit_context,
+    with_callbacks,
+)
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     check_enough_rows,
@@ -69,9 +74,10 @@ class _Run(NamedTuple):
     starts: list[Point]
 
 
-class CoupledEstimator(CoupledPredictions):
+class CoupledEstimator(CallbackSupportMixin, CoupledPredictions):
     """What `fit` of CoupledGaussianMixture does; its parameters are that class's."""
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_domain: Any, sample_weight: Any) -> Self:
         with unchanged_on_error(self), one_blas_thread():
@@ -84,9 +90,13 @@ class CoupledEstimator(CoupledPredictions):
             for side, size in zip(setting.problem.blocks, setting.sizes, strict=True):
                 if side is not None:
                     check_enough_rows(side, size)
-            best = self._best(setting)
+            n_starts = 1 if self._is_warm() else self.n_init
+            callbacks = callbacks_of(self, X, n_starts)
+            progress = Progress(self.verbose, self.verbose_interval, callbacks)
+            with progress.telling():
+                best = self._best(setting, progress)
             self._has_domains = sample_domain is not None
-            self._store(setting, best, numpy_type(X))
+            self._store(setting, best, numpy_type(X), progress.stopped)
         return self
 
     # What the user gave
@@ -214,32 +224,34 @@ class CoupledEstimator(CoupledPredictions):
         kind, samples = setting.problem.kind, setting.domains.samples
         return starts(methods, kind, samples, setting.sizes, setting.given, recipe)
 
-    def _best(self, setting: _Setting) -> _Run:
+    def _best(self, setting: _Setting, progress: Progress) -> _Run:
         """The run with the best objective over all starts."""
         rng = check_random_state(self.random_state)
         accelerate = self.accelerate == "auto" or bool(self.accelerate)
-        progress = Progress(self.verbose, self.verbose_interval)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         warm = self._is_warm()
         best: _Run | None = None
         for number in range(1 if warm else self.n_init):
+            progress.begin(number)
             if warm:
                 points = [self._former_point(setting.given)]
                 control = control._replace(previous=self.lower_bounds_[-1])
             else:
                 points = self._points(setting, rng, number)
-            progress.begin(number)
+            progress.started()
             try:
                 # Steps that leave the range are recognised by their objective.
                 with np.errstate(all="ignore"):
                     fit = run_from_best(setting.problem, points, control)
             except ValueError:  # a component collapsed: other starts may do
                 continue
-            progress.end(fit.state.objective, fit.converged)
+            done = progress.end(fit.state.objective, fit.converged)
             # The same optimum from two starts: rounding shall not choose.
             least = -np.inf if best is None else best.fit.state.objective + self.tol
             if fit.state.objective > least:
                 best = _Run(fit, points)
+            if done:
+                break
         if best is None:
             raise ValueError(ILL_DEFINED)
         return best
@@ -256,7 +268,7 @@ class CoupledEstimator(CoupledPredictions):
 
     # What is kept
 
-    def _store(self, setting: _Setting, best: _Run, dtype: Any) -> None:
+    def _store(self, setting: _Setting, best: _Run, dtype: Any, stopped: bool) -> None:
         """Keep what a fit found, components of both sides in corresponding order."""
         problem, fit = setting.problem, best.fit
         point = fit.state.point
@@ -265,7 +277,7 @@ class CoupledEstimator(CoupledPredictions):
         free = all(mixture is None for mixture in setting.given)
         if free and len(point[0].weights) == len(point[1].weights):
             point, plan = matched(point, plan, problem.kind)
-        if not fit.converged:
+        if not fit.converged and not stopped:
             warn_of_no_convergence()
         frame = setting.domains.frame
         self.cost_scale_ = frame.metric

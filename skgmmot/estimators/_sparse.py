@@ -64,9 +64,9 @@ class SparseGaussianMixture(SparseFit):
     n_init : int, default=1
         Starts, of which the one with the best objective is kept, or of every number of
         components the best.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'} or callable, \
-            default='kmeans'
-        How to start. The first two see features divided by their standard deviations.
+    init_params : str or callable, default='kmeans'
+        How to start: 'kmeans', 'k-means++', 'random' or 'random_from_data'. The first
+        two see features divided by their standard deviations.
         A callable ``(X, n_components, random_state)`` returns means
         (n_components, n_features) or responsibilities (n_samples, n_components).
     weights_init : array-like of shape (n_components,), default=None
@@ -94,7 +94,7 @@ class SparseGaussianMixture(SparseFit):
     n_jobs : int, default=None
         Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0
-        1 prints iterations, 2 also times and changes.
+        1 prints objective, components, change and time; 2 with all digits.
     verbose_interval : int, default=10
         Iterations between two messages.
 
@@ -105,8 +105,9 @@ class SparseGaussianMixture(SparseFit):
     means_ : ndarray of shape (n_components_, n_features)
         Means.
     covariances_ : ndarray
-        (n_components_, n_features, n_features), (n_features, n_features),
-        (n_components_, n_features) or (n_components_,) by `covariance_type_`.
+        By `covariance_type_`: ``(n_components_, n_features, n_features)`` for full,
+        ``(n_features, n_features)`` for tied, ``(n_components_, n_features)`` for diag
+        and ``(n_components_,)`` for spherical.
     precisions_ : ndarray
         Inverses, of the same shape.
     precisions_cholesky_ : ndarray

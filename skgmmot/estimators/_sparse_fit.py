@@ -8,14 +8,19 @@ from sklearn.utils import check_random_state
 from skgmmot._blocks import Blocks, blocks_of
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._base import FittedMixture, Progress, warn_of_no_convergence
+from skgmmot.estimators._base import FittedMixture, warn_of_no_convergence
 from skgmmot.estimators._component_path import ComponentPath
 from skgmmot.estimators._covariance_choice import (
     AUTO,
     adopt_best_type,
     chooses_type,
 )
-from skgmmot.estimators._sklearn_private import fit_context
+from skgmmot.estimators._progress import Progress, callbacks_of
+from skgmmot.estimators._sklearn_private import (
+    CallbackSupportMixin,
+    fit_context,
+    with_callbacks,
+)
 from skgmmot.estimators._validation import (
     check_enough_rows,
     check_rows,
@@ -26,8 +31,8 @@ from skgmmot.estimators._validation import (
 from skgmmot.mixture._adam import run_adam, units_of
 from skgmmot.mixture._both_ways import run_both_ways
 from skgmmot.mixture._criteria import CRITERIA, Criterion, n_parameters
-from skgmmot.mixture._em import Parameters, Problem, evaluate
-from skgmmot.mixture._fit import Control, Fit, run
+from skgmmot.mixture._em import Parameters, Problem, State, evaluate
+from skgmmot.mixture._fit import Control, Fit, Stopped, run
 from skgmmot.mixture._path import Search
 from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import Given, start_parameters
@@ -40,7 +45,7 @@ _ROWS_IF_PRICED = 5
 _WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
 
 
-class SparseFit(FittedMixture):
+class SparseFit(CallbackSupportMixin, FittedMixture):
     """What `fit` and `partial_fit` of SparseGaussianMixture do.
 
     Its parameters are those of SparseGaussianMixture.
@@ -48,6 +53,7 @@ class SparseFit(FittedMixture):
 
     path_: ComponentPath
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         with one_blas_thread():
@@ -68,20 +74,47 @@ class SparseFit(FittedMixture):
         rng = check_random_state(self.random_state)
         if hasattr(self, "path_"):
             del self.path_
+        progress = self._progress(X)
+        with progress.telling():
+            best = self._found(problem, sample_weight, rng, given, progress)
+        self._store(problem, best, problem.blocks.dtype, progress.stopped)
+        return self
+
+    def _found(
+        self,
+        problem: Problem,
+        sample_weight: Any,
+        rng: np.random.RandomState,
+        given: Given,
+        progress: Progress,
+    ) -> Fit:
+        """The best fit by price or by criterion."""
         criterion = self._criterion
         if criterion is None:
             self._warn_of_small_mass(problem, sample_weight, 0)
             offer = self._offer(problem, given)
-            best = self._best_fit(problem._replace(n_offered=offer), rng, given)
-        else:
-            search = self._search(problem, criterion, rng, given)
-            best = search.found[search.best()]
-            best = best._replace(n_starved=search.n_removed)
-            self.path_ = self._path_of(search, problem.blocks.dtype)
-            free = n_parameters(problem.kind, *best.state.parameters.means.shape)
-            self._warn_of_small_mass(problem, sample_weight, free)
-        self._store(problem, best, problem.blocks.dtype)
-        return self
+            problem = problem._replace(n_offered=offer)
+            return self._best_fit(problem, rng, given, progress)
+        search = self._search(problem, criterion, rng, given, progress)
+        best = search.found[search.best()]
+        self.path_ = self._path_of(search, problem.blocks.dtype)
+        free = n_parameters(problem.kind, *best.state.parameters.means.shape)
+        self._warn_of_small_mass(problem, sample_weight, free)
+        return best._replace(n_starved=search.n_removed)
+
+    def _progress(self, X: Any) -> Progress:
+        """Messages and callbacks of a fit."""
+        n_starts = 1 if self._is_warm() else self.n_init
+        callbacks = callbacks_of(self, X, n_starts, self._fitted_attributes)
+        return Progress(self.verbose, self.verbose_interval, callbacks)
+
+    def _fitted_attributes(self, state: State) -> dict[str, Any]:
+        """What an estimator has whose fit had stopped at a state."""
+        of = type(self)._of_parameters
+        fitted = of(state.parameters, self.covariance_type, np.float64)
+        fitted.lower_bound_, fitted.converged_ = state.objective, False
+        settings = fitted.get_params()
+        return {k: value for k, value in vars(fitted).items() if k not in settings}
 
     @property
     def _criterion(self) -> Criterion | None:
@@ -159,20 +192,25 @@ class SparseFit(FittedMixture):
         )
 
     def _best_fit(
-        self, problem: Problem, rng: np.random.RandomState, given: Given
+        self,
+        problem: Problem,
+        rng: np.random.RandomState,
+        given: Given,
+        progress: Progress,
     ) -> Fit:
         """The best of `n_init` starts by the penalised objective."""
         fits, units = [], None
         if self.solver == "adam":
             units = units_of(problem.blocks, self.reg_covar)
         warm = self._is_warm()
-        progress = Progress(self.verbose, self.verbose_interval)
         for number in range(1 if warm else self.n_init):
             progress.begin(number)
             parameters, previous = self._start(problem, warm, rng, given)
+            progress.started()
             fit = self._run(problem, parameters, previous, progress, units)
-            progress.end(fit.state.objective, fit.converged)
             fits.append(fit)
+            if progress.end(fit.state.objective, fit.converged):
+                break
         return max(fits, key=lambda fit: fit.state.objective)
 
     def _search(
@@ -181,23 +219,29 @@ class SparseFit(FittedMixture):
         criterion: Criterion,
         rng: np.random.RandomState,
         given: Given,
+        progress: Progress,
     ) -> Search:
         """The descending paths from `n_init` starts."""
         warm, offer = self._is_warm(), self._offer(problem, given)
-        progress = Progress(self.verbose, self.verbose_interval)
         accelerate = self.accelerate in ("auto", True)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         search = Search(problem, criterion, control, progress.size)
         search.begin(offer, rng)
-        for number in range(1 if warm else self.n_init):
-            progress.begin(number)
-            rows = problem if callable(self.init_params) else search.problem
-            rows = rows._replace(n_offered=offer)
-            search.add_start(self._start(rows, warm, rng, given)[0])
-            fit = search.found[search.best()]
-            progress.end(fit.state.objective, fit.converged)
-        if search.finish() == offer:
-            progress.limit(offer)
+        try:
+            for number in range(1 if warm else self.n_init):
+                progress.begin(number)
+                rows = problem if callable(self.init_params) else search.problem
+                rows = rows._replace(n_offered=offer)
+                start = self._start(rows, warm, rng, given)[0]
+                progress.started()
+                search.add_start(start)
+                fit = search.found[search.best()]
+                if progress.end(fit.state.objective, fit.converged):
+                    raise Stopped
+            if search.finish() == offer:
+                progress.limit(offer)
+        except Stopped:
+            search.stop()
         return search
 
     def _path_of(self, search: Search, dtype: Any) -> ComponentPath:
@@ -258,7 +302,7 @@ class SparseFit(FittedMixture):
             return run_both_ways(problem, parameters, control)
         return run(problem, parameters, control)
 
-    def _store(self, problem: Any, fit: Any, dtype: Any) -> None:
+    def _store(self, problem: Any, fit: Any, dtype: Any, stopped: bool = False) -> None:
         """Keep what a fit found; with `refit`, after EM without the penalty."""
         state = fit.state
         if self.refit and self._price > 0.0:
@@ -266,7 +310,7 @@ class SparseFit(FittedMixture):
             control = Control(self.tol, self.max_iter, accelerate=True)
             state = run(free, state.parameters, control).state
             state = evaluate(problem, state.parameters)
-        if not fit.converged and self.max_iter > 0:
+        if not fit.converged and self.max_iter > 0 and not stopped:
             warn_of_no_convergence()
         self._set_parameters(state.parameters, dtype)
         self._shares = state.moments.counts / state.moments.mass
@@ -315,6 +359,7 @@ class SparseFit(FittedMixture):
                 problem, self.n_components, self.init_params, rng, given
             )
             return start, 0
-        search = self._search(problem, criterion, rng, given)
+        progress = Progress(self.verbose, self.verbose_interval)
+        search = self._search(problem, criterion, rng, given, progress)
         self.path_ = self._path_of(search, blocks.dtype)
         return search.found[search.best()].state.parameters, search.n_removed

@@ -86,12 +86,11 @@ class GMMOTTransformer(RowMover):
         Where rows are moved to.
     strength : float, default=1.0
         In [0, 1]: a row goes to x + strength (T(x) - x).
-    out_of_support : {'extrapolate', 'shrink', 'identity', 'nan', 'raise'}, \
-            default='extrapolate'
+    out_of_support : str, default='extrapolate'
         What is done with rows outside the mixture of their domain, see `support_score`:
-        they move like others; by the map at the edge of the nearest component, and
-        beyond the edge by the alignment; by the alignment only; they become NaN; or
-        they are refused.
+        they move like others ('extrapolate'); by the map at the edge of the nearest
+        component, and beyond the edge by the alignment ('shrink'); by the alignment
+        only ('identity'); they become NaN ('nan'); or they are refused ('raise').
     support_level : float, default=0.999
         Score above which a row is outside.
     max_slope : float, default=None

@@ -119,8 +119,8 @@ def run_adam(
     for step in range(1, control.max_iter + 1):
         change = state.objective - (bounds[-1] if bounds else control.previous)
         bounds.append(state.objective)
-        if control.report is not None:
-            control.report(step, change)
+        if control.report is not None and control.report(step, change, state):
+            break
         following = ascent.advance(step, state)
         if following is None:
             break

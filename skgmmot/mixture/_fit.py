@@ -1,7 +1,7 @@
 """The loop of EM: M-step, E-step, removals, and moves after convergence."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,13 +16,18 @@ _TRIAL_ITERATIONS = 5  # after which a refit may be given up
 _PATIENCE = 50  # iterations of the present gain that must reach the goal
 
 
+class Stopped(Exception):
+    """A report wants no more: what was found so far is the fit."""
+
+
 class Control(NamedTuple):
     """When to stop and whether to extrapolate."""
 
     tol: float
     max_iter: int
     accelerate: bool = False
-    report: Callable[[int, float], None] | None = None  # iteration, change
+    # Of iteration, change and state; whether to stop there.
+    report: Callable[[int, float, Any], bool] | None = None
     previous: float = -np.inf  # objective before the last M-step of a continued fit
     goal: float = -np.inf  # give up where this cannot be reached
 
@@ -62,9 +67,9 @@ def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
         bounds.append(state.objective)
         change = state.objective - previous
         previous = state.objective
+        if control.report is not None and control.report(iteration, change, state):
+            break
         following = m_step(problem, state)
-        if control.report is not None:
-            control.report(iteration, change)
         # Every second step of an accelerated run is a leap: it must gain little too.
         settled = max(abs(change), last_change) < control.tol and not leapt
         last_change = abs(change) if control.accelerate else 0.0
@@ -117,8 +122,11 @@ def run_with_moves(problem: Problem, parameters: Parameters, control: Control) -
         converged = moved.converged and len(bounds) < control.max_iter
         n_starved = fit.n_starved + moved.n_starved
         fit = Fit(moved.state, bounds, converged, n_starved)
-        if control.report is not None:
-            control.report(len(bounds), moved.state.objective - bounds[-1])
+        change = moved.state.objective - bounds[-1]
+        if control.report is not None and control.report(
+            len(bounds), change, moved.state
+        ):
+            return fit._replace(converged=False)
     return fit
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from skgmmot._blocks import MemoryBlocks, blocks_of
 from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._criteria import Criterion, n_parameters
-from skgmmot.mixture._em import Parameters, Problem, drop, evaluate
+from skgmmot.mixture._em import Parameters, Problem, State, drop, evaluate
 from skgmmot.mixture._fit import Control, Fit, run
 from skgmmot.mixture._moves import local_splits, removals
 from skgmmot.mixture._soundness import unsound
@@ -29,10 +29,10 @@ _GAIN = 0.5  # nats of the whole sample that make a mixture better than another
 _LEAST_ROWS = 20_000  # of a sample that stands for all rows
 _ROWS_PER_PARAMETER = 20
 
-Report = Callable[[int, float], None]  # number of components, criterion
+Report = Callable[[int, float, State], None]  # number of components, criterion
 
 
-def _silent(n_components: int, value: float) -> None:
+def _silent(n_components: int, value: float, state: State) -> None:
     """A report of nothing."""
 
 
@@ -126,6 +126,18 @@ class Search:
             if self.best() == size:
                 return size
 
+    def stop(self) -> int:
+        """What was found so far, at all rows and without more EM; the best size."""
+        if self.problem is not self._whole:
+            self.problem = self._whole
+            self.found = {
+                size: Fit(evaluate(self.problem, fit.state.parameters), [], False)
+                for size, fit in self.found.items()
+            }
+        size = self.best()
+        self.found[size] = self.found[size]._replace(converged=False)
+        return size
+
     def _continue_with_all_rows(self) -> None:
         """Mixtures of a sample become those of all rows, the best ones closely."""
         self.problem = self._whole
@@ -157,7 +169,7 @@ class Search:
             return False
         self.found[size] = fit
         self._reached.pop(size, None)
-        self.report(size, self.score(size))
+        self.report(size, self.score(size), fit.state)
         return True
 
     def _settle(self, parameters: Parameters) -> Fit:

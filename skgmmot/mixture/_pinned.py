@@ -49,7 +49,7 @@ class Rounds(NamedTuple):
 
     max_iter: int
     tol: float  # of changes of the means in deviations, and of the shares
-    report: Callable[[int, float], None] | None = None
+    report: Callable[[int, float], object] | None = None
 
 
 class PinnedFit(NamedTuple):

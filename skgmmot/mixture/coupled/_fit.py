@@ -106,8 +106,8 @@ def run_coupled(
             return CoupledFit(former, bounds, True)
         bounds.append(state.objective)
         previous = state.objective
-        if control.report is not None:
-            control.report(iteration, change)
+        if control.report is not None and control.report(iteration, change, state):
+            break
         following, coupling = _step(problem, state)
         settled = abs(change) < control.tol and not leapt
         former = state
