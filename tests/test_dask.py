@@ -356,8 +356,8 @@ def test_a_pass_is_one_task_a_chunk_and_a_tree():
     with Callback(start=graphs.append):
         total = parts.reduce(lambda part: len(part.x), np.add)
     assert total == 400
-    chunks, tasks, sums, parameters = 100, 100, 7 + 1, 1
-    assert len(graphs[0]) == chunks + tasks + sums + parameters
+    tasks, sums, parameters = 100, 7 + 1, 1
+    assert len(graphs[0]) == tasks + sums + parameters
 
 
 # What is refused

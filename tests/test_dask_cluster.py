@@ -100,14 +100,15 @@ def test_coupled_domains_on_a_cluster(client):
 def test_chunks_that_lie_on_a_worker_are_one_task(client):
     rows = made_by_workers(persisted=True).rechunk((50, 3)).persist()
     distributed.wait(rows)
-    graph, raws = parts_of(rows)[0]._stored
-    bundles = _dask._bundles(graph, raws)
-    assert len(raws) == 120
+    stored = parts_of(rows)[0]._stored
+    bundles = _dask._bundles(stored, range(120))
+    assert len(stored.raws) == 120
     assert len(bundles) <= 2 * (_dask._BUNDLES + 1)
-    assert sorted(raw[3] for bundle in bundles for raw in bundle) == list(range(120))
-    held = client.who_has([graph[raw[0]] for raw in raws])
+    assert sorted(raw[2] for bundle in bundles for raw in bundle) == list(range(120))
+    futures = [stored.graph[key] for key in stored.keys]
+    held = client.who_has(futures)
     for bundle in bundles:
-        assert len({held[graph[raw[0]].key] for raw in bundle}) == 1
+        assert len({held[futures[raw[2]].key] for raw in bundle}) == 1
 
 
 def kill_one(client, after):

@@ -2,12 +2,16 @@
 
 Whichever scheduler Dask is set to does the work. Nothing is held on the workers: what
 a pass needs travels in its graph by value, so that whatever is lost is made again.
+
+A chunk that is read at every pass is read and summed in one task, where it shares
+nothing large with other chunks. Of two tasks, a scheduler may run many of the first
+before the second of any, and their chunks fill the memory.
 """
 
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -17,6 +21,7 @@ from skgmmot._checks import message, naming
 
 _FAN_IN = 16  # sums that are added in one task
 _BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
+_SMALL = 2**20  # bytes that may go to every worker
 
 
 class _Pass:
@@ -26,10 +31,41 @@ class _Pass:
         self.work, self.add, self.reading = work, add, reading
 
 
+class _Recipe:
+    """How a task makes the arrays of a chunk by itself; opaque to schedulers."""
+
+    def __init__(
+        self, graph: dict[Any, Any], keys: list[Any], inputs: list[Any]
+    ) -> None:
+        self.graph, self.keys, self.inputs = graph, keys, inputs
+
+    def made(self, values: list[Any]) -> list[Any]:
+        """The chunk's rows, weights and labels, from the values of the inputs."""
+        from dask.core import get
+
+        given = dict(zip(self.inputs, values, strict=True))
+        keys = [key for key in self.keys if key in self.graph]
+        found = dict(zip(keys, get(self.graph, keys, dict(given)), strict=True))
+        found.update(given)
+        return [found.get(key) for key in self.keys]
+
+
+class _Stored(NamedTuple):
+    """The rows and columns as Dask has them."""
+
+    graph: dict[Any, Any]  # without what is in recipes
+    keys: list[Any]  # of each chunk's rows
+    raws: list[list[Any]]  # of each chunk: a recipe or None, keys, number
+
+
+def _raw(recipe: _Recipe | None, values: list[Any], number: int) -> Raw:
+    return Raw(*(values if recipe is None else recipe.made(values)), number)
+
+
 def _work_on(over: _Pass, raws: list[list[Any]]) -> Any:
-    """The sum over the chunks of a bundle: what one task does."""
-    parts = (read(Raw(*raw), over.reading) for raw in raws)
-    return add_up(over.add, (over.work(part) for part in parts))
+    """The sum over the chunks of a bundle, one after another: what one task does."""
+    values = (over.work(read(_raw(*raw), over.reading)) for raw in raws)
+    return add_up(over.add, values)
 
 
 def _sum_of(over: _Pass, values: list[Any]) -> Any:
@@ -53,8 +89,9 @@ class DaskParts(Parts):
 
     def column(self, values: Any, name: str) -> Any:
         """A Dask array with the chunks of the rows."""
-        values = _real_column(values, name)
-        own, rows = values.chunks[0], self._x.chunks[0]
+        rows = self._x.chunks[0]
+        values = _real_column(values, name, rows)
+        own = values.chunks[0]
         if own == rows:
             return values
         unknown = any(math.isnan(length) for length in (*own, *rows))
@@ -70,8 +107,7 @@ class DaskParts(Parts):
         return values.rechunk((rows,))
 
     @cached_property
-    def _stored(self) -> tuple[dict, list[list[Any]]]:
-        """The graph of the rows and columns, and the keys of each chunk."""
+    def _stored(self) -> _Stored:
         graph: dict[Any, Any] = {}
         columns = []
         for array in (self._x, self.weights, self.labels):
@@ -86,10 +122,7 @@ class DaskParts(Parts):
             )
             graph.update(array.__dask_optimize__(whole, keys))
             columns.append(_flat(keys))
-        return graph, [
-            [x, weights, labels, number]
-            for number, (x, weights, labels) in enumerate(zip(*columns, strict=True))
-        ]
+        return _fused(graph, [list(keys) for keys in zip(*columns, strict=True)])
 
     def changed(self, **attributes: Any) -> "DaskParts":
         """The same rows with other attributes."""
@@ -102,13 +135,13 @@ class DaskParts(Parts):
         """The sum of work(part) over chunks, by the scheduler that Dask is set to."""
         from dask.delayed import Delayed
 
-        stored, raws = self._stored
-        if numbers is not None:
-            raws = [raws[number] for number in numbers]
+        stored = self._stored
+        if numbers is None:
+            numbers = range(len(stored.raws))
         name = f"skgmmot-{uuid4().hex}"
-        graph = {**stored, name: _Pass(work, add, self.reading)}
+        graph = {**stored.graph, name: _Pass(work, add, self.reading)}
         keys: list[Any] = []
-        for bundle in _bundles(stored, raws):
+        for bundle in _bundles(stored, numbers):
             keys.append((f"{name}-part", len(keys)))
             graph[keys[-1]] = (_work_on, name, bundle)
         level = 0
@@ -153,20 +186,71 @@ def _is_held(value: Any) -> bool:
     return hasattr(value, "client")
 
 
-def _bundles(graph: dict[Any, Any], raws: list[list[Any]]) -> list[list[list[Any]]]:
+def _fused(graph: dict[Any, Any], chunks: list[list[Any]]) -> _Stored:
+    """The graph with a recipe for each chunk whose making is its own affair."""
+    from dask.core import get_deps
+
+    dependencies, dependents = get_deps(graph)
+    common = {key for key in graph if len(dependents[key]) > 1}
+    common = {key for key in common if _is_small(graph[key], dependencies[key])}
+    left, raws = dict(graph), []
+    for number, keys in enumerate(chunks):
+        own, inputs = _ancestors(graph, keys, dependencies, common)
+        inside = own | inputs - common
+        alone = all(dependents[key] <= own for key in inside)
+        if own and alone:
+            recipe = _Recipe({key: left.pop(key) for key in own}, keys, list(inputs))
+            raws.append([recipe, recipe.inputs, number])
+        else:
+            raws.append([None, keys, number])
+    return _Stored(left, [keys[0] for keys in chunks], raws)
+
+
+def _ancestors(
+    graph: dict[Any, Any],
+    keys: list[Any],
+    dependencies: dict[Any, set[Any]],
+    common: set[Any],
+) -> tuple[set[Any], set[Any]]:
+    """What arrays are made by, and what of: common values and futures."""
+    own: set[Any] = set()
+    inputs: set[Any] = set()
+    waiting = [key for key in keys if key is not None]
+    while waiting:
+        key = waiting.pop()
+        if key in common or _is_held(graph[key]):
+            inputs.add(key)
+        elif key not in own:
+            own.add(key)
+            waiting += dependencies[key]
+    return own, inputs
+
+
+def _is_small(value: Any, dependencies: set[Any]) -> bool:
+    """Whether it is a small value, as a file that is open; no task, whose is unknown."""
+    from dask.core import istask
+    from dask.sizeof import sizeof
+
+    if dependencies or istask(value) or _is_held(value):
+        return False
+    return sizeof(value) <= _SMALL
+
+
+def _bundles(stored: _Stored, numbers: Sequence[int]) -> list[list[list[Any]]]:
     """Chunks that one task works on: those which lie on the same worker, or one.
 
     A chunk that is not there yet is a bundle of its own, so that a worker holds no more
     than it works on.
     """
-    stored = [graph[raw[0]] for raw in raws]
-    if not all(map(_is_held, stored)):
+    raws = [stored.raws[number] for number in numbers]
+    held = [stored.graph.get(stored.keys[number]) for number in numbers]
+    if not all(map(_is_held, held)):
         return [[raw] for raw in raws]
-    client = stored[0].client
-    holders = client.who_has(stored)
+    client = held[0].client
+    holders = client.who_has(held)
     threads = client.nthreads()
     lying: dict[Any, list[list[Any]]] = {}
-    for raw, value in zip(raws, stored, strict=True):
+    for raw, value in zip(raws, held, strict=True):
         workers = holders.get(value.key) or (None,)
         lying.setdefault(min(workers, key=str), []).append(raw)
     bundles = []
@@ -189,12 +273,15 @@ def _array_of(x: Any) -> Any:
     return x.values if hasattr(x, "to_dask_array") else x
 
 
-def _real_column(values: Any, name: str) -> Any:
+def _real_column(values: Any, name: str, rows: tuple[float, ...]) -> Any:
+    """One number for each row; of values in memory, in the chunks of the rows."""
     import dask.array as da
 
     if not is_dask(values):
         with naming(name, "real numbers"):
-            values = da.from_array(np.asarray(values), chunks=-1)
+            values = np.asarray(values)
+        fits = values.ndim > 0 and sum(rows) == len(values)
+        values = da.from_array(values, chunks={0: rows} if fits else -1)
     values = _array_of(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
