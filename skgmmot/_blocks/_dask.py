@@ -5,7 +5,8 @@ a pass needs travels in its graph by value, so that whatever is lost is made aga
 
 A chunk that is read at every pass is read and summed in one task, where it shares
 nothing large with other chunks. Of two tasks, a scheduler may run many of the first
-before the second of any, and their chunks fill the memory.
+before the second of any, and their chunks fill the memory. A task of a cluster, which
+costs as much as a small chunk, does so with several chunks.
 """
 
 import math
@@ -21,6 +22,7 @@ from skgmmot._checks import message, naming
 
 _FAN_IN = 16  # sums that are added in one task
 _BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
+_FREE_BUNDLES = 16  # for each thread of a cluster, of chunks that lie nowhere
 _SMALL = 2**20  # bytes that may go to every worker
 
 
@@ -147,7 +149,7 @@ class DaskParts(Parts):
         level = 0
         while len(keys) > 1:
             level += 1
-            groups = [keys[i : i + _FAN_IN] for i in range(0, len(keys), _FAN_IN)]
+            groups = _cut(keys, _FAN_IN)
             keys = [(f"{name}-sum-{level}", i) for i in range(len(groups))]
             for key, group in zip(keys, groups, strict=True):
                 graph[key] = (_sum_of, name, group)
@@ -198,7 +200,7 @@ def _fused(graph: dict[Any, Any], chunks: list[list[Any]]) -> _Stored:
         own, inputs = _ancestors(graph, keys, dependencies, common)
         inside = own | inputs - common
         alone = all(dependents[key] <= own for key in inside)
-        if own and alone:
+        if own and alone and not any(_is_bound(graph[key], graph) for key in own):
             recipe = _Recipe({key: left.pop(key) for key in own}, keys, list(inputs))
             raws.append([recipe, recipe.inputs, number])
         else:
@@ -226,6 +228,17 @@ def _ancestors(
     return own, inputs
 
 
+def _is_bound(value: Any, graph: dict[Any, Any]) -> bool:
+    """Whether it has futures that are not in the graph: a scheduler must see these."""
+    if isinstance(value, (tuple, list)):
+        return any(_is_bound(inner, graph) for inner in value)
+    if isinstance(value, dict):
+        return any(_is_bound(inner, graph) for inner in value.values())
+    if hasattr(value, "dsk"):  # many tasks in one, before Dask 2024.12
+        return _is_bound(value.dsk, graph)
+    return _is_held(value) or not set(getattr(value, "dependencies", ())) <= set(graph)
+
+
 def _is_small(value: Any, dependencies: set[Any]) -> bool:
     """Whether it is a small value, as a file that is open; no task, whose is unknown."""
     from dask.core import istask
@@ -237,15 +250,24 @@ def _is_small(value: Any, dependencies: set[Any]) -> bool:
 
 
 def _bundles(stored: _Stored, numbers: Sequence[int]) -> list[list[list[Any]]]:
-    """Chunks that one task works on: those which lie on the same worker, or one.
+    """Chunks that one task works on, one after another.
 
-    A chunk that is not there yet is a bundle of its own, so that a worker holds no more
-    than it works on.
+    Those which lie on the same worker; those that a task of a cluster makes by itself;
+    others are bundles of their own.
     """
     raws = [stored.raws[number] for number in numbers]
     held = [stored.graph.get(stored.keys[number]) for number in numbers]
-    if not all(map(_is_held, held)):
-        return [[raw] for raw in raws]
+    if held and all(map(_is_held, held)):
+        return _lying_together(raws, held)
+    free = [raw for raw in raws if _is_free(raw, stored.graph)]
+    client = _client()
+    threads = 0 if client is None else sum(client.nthreads().values())
+    size = max(1, len(free) // (_FREE_BUNDLES * threads)) if threads else 1
+    alone = [[raw] for raw in raws if not _is_free(raw, stored.graph)]
+    return alone + _cut(free, size)
+
+
+def _lying_together(raws: list[list[Any]], held: list[Any]) -> list[list[list[Any]]]:
     client = held[0].client
     holders = client.who_has(held)
     threads = client.nthreads()
@@ -256,8 +278,26 @@ def _bundles(stored: _Stored, numbers: Sequence[int]) -> list[list[list[Any]]]:
     bundles = []
     for worker, own in lying.items():
         size = math.ceil(len(own) / (_BUNDLES * threads.get(worker, len(own))))
-        bundles += [own[i : i + size] for i in range(0, len(own), size)]
+        bundles += _cut(own, size)
     return bundles
+
+
+def _cut(values: list[Any], size: int) -> list[list[Any]]:
+    return [values[i : i + size] for i in range(0, len(values), size)]
+
+
+def _is_free(raw: list[Any], graph: dict[Any, Any]) -> bool:
+    """Whether any worker may make the chunk as well as another."""
+    recipe, inputs, _ = raw
+    return recipe is not None and not any(_is_held(graph[key]) for key in inputs)
+
+
+def _client() -> Any:
+    """The client of the cluster that Dask is set to, or None."""
+    from dask.base import get_scheduler
+
+    owner = getattr(get_scheduler(), "__self__", None)
+    return owner if hasattr(owner, "nthreads") else None
 
 
 # What users give
