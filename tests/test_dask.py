@@ -1,5 +1,7 @@
 """Rows of Dask: the same fit as in memory however they are cut, and lazy results."""
 
+import threading
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -358,6 +360,93 @@ def test_a_pass_is_one_task_a_chunk_and_a_tree():
     assert total == 400
     tasks, sums, parameters = 100, 7 + 1, 1
     assert len(graphs[0]) == tasks + sums + parameters
+
+
+class Source:
+    """Rows that are made when they are sliced; counts slices, and those in memory."""
+
+    shape, ndim, dtype = X.shape, 2, X.dtype
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.n_read = self.alive = self.most = 0
+
+    def __getitem__(self, index):
+        with self.lock:
+            self.n_read += 1
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+        rows = X[index].copy()
+        weakref.finalize(rows, self.left)
+        return rows
+
+    def left(self):
+        with self.lock:
+            self.alive -= 1
+
+    def cut(self, length):
+        return da.from_array(self, chunks=(length, 3), meta=X[:0])
+
+
+def number_of_tasks(rows, weights=None):
+    """Tasks that make and sum the chunks of some rows, whose sum must be right."""
+    parts = parts_of(rows)[0]
+    parts = parts.changed(weights=weights)
+    graphs = []
+    with Callback(start=graphs.append):
+        total = parts.reduce(lambda part: part.x.sum(axis=0), np.add)
+    np.testing.assert_allclose(total, np.asarray(rows.compute()).sum(axis=0))
+    return sum(
+        bool(dask.core.istask(task)) and "-sum-" not in str(key)
+        for key, task in graphs[0].items()
+    )
+
+
+def test_a_chunk_that_shares_nothing_large_is_read_and_summed_in_one_task():
+    rows = cut(X, 40)
+    weights = da.ones(len(X), chunks=40)
+    assert number_of_tasks(rows) == 6
+    assert number_of_tasks(Source().cut(40)) == 6
+    assert number_of_tasks(rows + 2.0 * Source().cut(40)) == 6
+    assert number_of_tasks(Source().cut(20).rechunk((40, 3))) == 6
+    assert number_of_tasks(rows, weights) == 6
+    assert number_of_tasks(rows, abs(Source().cut(40)[:, 0]) + 1.0) == 6
+
+
+def test_what_chunks_share_is_made_once():
+    source = Source()
+    parts = parts_of(source.cut(80).rechunk((20, 3)))[0]
+    total = parts.reduce(lambda part: part.x.sum(axis=0), np.add)
+    np.testing.assert_allclose(total, X.sum(axis=0))
+    assert source.n_read == 3
+
+    source = Source()
+    rows = source.cut(40)
+    parts = parts_of(rows - rows.mean(axis=0))[0]
+    total = parts.reduce(lambda part: (part.x**2).sum(axis=0), np.add)
+    np.testing.assert_allclose(total, ((X - X.mean(axis=0)) ** 2).sum(axis=0))
+    assert source.n_read == 6
+
+
+def test_columns_made_of_the_rows_read_these_once():
+    source = Source()
+    rows = source.cut(40).map_blocks(np.copy)
+    weights = da.map_blocks(lambda x: x[:, 0] ** 2, rows, drop_axis=1, dtype=float)
+    parts = parts_of(rows)[0]
+    parts = parts.changed(weights=parts.column(weights, "sample_weight"))
+    total = parts.reduce(lambda part: part.weights @ part.x, np.add)
+    np.testing.assert_allclose(total, X[:, 0] ** 2 @ X)
+    assert source.n_read == 6
+
+
+def test_a_thread_has_one_chunk_in_memory():
+    source = Source()
+    parts = parts_of(source.cut(2))[0]
+    with dask.config.set(scheduler="threads", num_workers=2):
+        total = parts.reduce(lambda part: part.x.sum(axis=0), np.add)
+    np.testing.assert_allclose(total, X.sum(axis=0))
+    assert source.n_read == len(X) // 2
+    assert source.most <= 2
 
 
 # What is refused

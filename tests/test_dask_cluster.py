@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from skgmmot import CoupledGaussianMixture, SparseGaussianMixture, _threads
 from skgmmot._blocks import _dask, _many, parts_of
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
@@ -109,6 +110,35 @@ def test_chunks_that_lie_on_a_worker_are_one_task(client):
     held = client.who_has(futures)
     for bundle in bundles:
         assert len({held[futures[raw[2]].key] for raw in bundle}) == 1
+
+
+def test_chunks_that_are_read_are_few_tasks(client):
+    rows = made_by_workers().rechunk((5, 3))  # of which many share what they are cut of
+    stored = parts_of(rows)[0]._stored
+    assert max(map(len, _dask._bundles(stored, range(1200)))) == 1
+    rows = da.random.default_rng(0).normal(size=(6000, 3), chunks=(5, 3))
+    stored = parts_of(rows)[0]._stored
+    assert stored.graph == {}
+    bundles = _dask._bundles(stored, range(1200))
+    assert 2 * _dask._FREE_BUNDLES <= len(bundles) <= 2 * _dask._FREE_BUNDLES + 2
+    assert [raw[2] for bundle in bundles for raw in bundle] == list(range(1200))
+
+
+def test_rows_may_be_made_with_futures(client):
+    factor = client.submit(float, 3)
+    for given in ({"by": factor}, {"by": dask.delayed(factor)}):
+        rows = made_by_workers()
+        rows = rows.map_blocks(lambda x, by: by * x, meta=X[:0], **given)
+        total = parts_of(rows)[0].reduce(lambda part: part.x.sum(axis=0), np.add)
+        np.testing.assert_allclose(total, 3.0 * X.sum(axis=0))
+
+
+def test_what_is_made_of_persisted_rows_is_right(client):
+    rows = made_by_workers(persisted=True)
+    for made, expected in ((2.0 * rows, 2.0 * X), (rows.rechunk((300, 3)), X)):
+        parts = parts_of(made)[0]
+        total = parts.reduce(lambda part: part.x.sum(axis=0), np.add)
+        np.testing.assert_allclose(total, expected.sum(axis=0))
 
 
 def kill_one(client, after):

@@ -61,7 +61,8 @@ class _Stored(NamedTuple):
 
 
 def _raw(recipe: _Recipe | None, values: list[Any], number: int) -> Raw:
-    return Raw(*(values if recipe is None else recipe.made(values)), number)
+    x, weights, labels = values if recipe is None else recipe.made(values)
+    return Raw(x, weights, labels, number)
 
 
 def _work_on(over: _Pass, raws: list[list[Any]]) -> Any:
@@ -110,21 +111,21 @@ class DaskParts(Parts):
 
     @cached_property
     def _stored(self) -> _Stored:
-        graph: dict[Any, Any] = {}
-        columns = []
-        for array in (self._x, self.weights, self.labels):
-            if array is None:
-                columns.append([None] * len(self._x.chunks[0]))
-                continue
-            keys = array.__dask_keys__()
-            whole = array.__dask_graph__()
-            # Optimised graphs lack what already lies on a cluster.
-            graph.update(
-                {key: value for key, value in whole.items() if _is_held(value)}
-            )
-            graph.update(array.__dask_optimize__(whole, keys))
-            columns.append(_flat(keys))
-        return _fused(graph, [list(keys) for keys in zip(*columns, strict=True)])
+        from dask.highlevelgraph import HighLevelGraph
+
+        columns = (self._x, self.weights, self.labels)
+        arrays = [array for array in columns if array is not None]
+        whole = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
+        wanted = [array.__dask_keys__() for array in arrays]
+        # Optimised graphs lack what already lies on a cluster.
+        graph = {key: value for key, value in whole.items() if _is_held(value)}
+        graph.update(self._x.__dask_optimize__(whole, wanted))
+        nothing = [None] * len(self._x.chunks[0])
+        keys = [
+            nothing if array is None else _flat(array.__dask_keys__())
+            for array in columns
+        ]
+        return _fused(graph, [list(chunk) for chunk in zip(*keys, strict=True)])
 
     def changed(self, **attributes: Any) -> "DaskParts":
         """The same rows with other attributes."""
@@ -236,11 +237,13 @@ def _is_bound(value: Any, graph: dict[Any, Any]) -> bool:
         return any(_is_bound(inner, graph) for inner in value.values())
     if hasattr(value, "dsk"):  # many tasks in one, before Dask 2024.12
         return _is_bound(value.dsk, graph)
-    return _is_held(value) or not set(getattr(value, "dependencies", ())) <= set(graph)
+    needed = getattr(value, "dependencies", None)
+    missing = isinstance(needed, (set, frozenset)) and not needed <= graph.keys()
+    return missing or _is_held(value)
 
 
 def _is_small(value: Any, dependencies: set[Any]) -> bool:
-    """Whether it is a small value, as a file that is open; no task, whose is unknown."""
+    """Whether it is a small value, as a file that is open; of tasks none is known."""
     from dask.core import istask
     from dask.sizeof import sizeof
 
