@@ -1,195 +1,144 @@
 """Accuracy on target rows without labels, beside maps followed by a classifier.
 
-    python -m benchmarks.adaptation FOLDER [--groups FILE=GROUP,...] [--json PATH]
+    python -m benchmarks.adaptation [FOLDER] [--groups FILE=GROUP,...] [--json PATH]
+        [--from PATH] [--fast] [--only PEER ...] [--thin DRAWS]
 
 FOLDER holds tasks NAME.npz with arrays X_DOMAIN and y_DOMAIN; all ordered pairs of
 domains are taken (of more than six domains, i to i + 1 and i + 4, cyclically). Without
-a folder the pairs are those that packages ship: pixels of digits at two sizes of
-strokes, and skada's simulated shifts if it is installed. Features are standardised on
-both domains together, and reduced to 50 principal components where there are more.
-Times are CPU times of a fit and a prediction, one thread.
+a folder the pairs are those that packages ship, see _adaptation_data. Features are
+standardised on both domains together, and reduced to 50 principal components where
+there are more. Peers are those of _adaptation_peers; where one fails on a pair (it
+gives NaN, or raises) its rows stay as they were, and the failures are counted. Times
+are CPU times of a fit and a prediction, one thread. --fast leaves out the slow peers,
+--only all but some; --thin makes half of the classes rare in the target, anew for each
+of so many draws; --from prints a table that was measured before.
 """
 
 import argparse
 import json
 import time
 import warnings
-from importlib.util import find_spec
-from itertools import permutations
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
+from benchmarks._adaptation_data import pairs_of_file, shipped_pairs, thinned
+from benchmarks._adaptation_peers import (
+    by_joint_transport,
+    classifiers_after,
+    failed,
+    labels_of,
+    moves,
+    unmoved,
+)
 from benchmarks._machine import git
 from skgmmot import GMMOTClassifier
 from skgmmot.datasets import stack_domains
 
-_MOST_DOMAINS, _MOST_FEATURES = 6, 50
-_SHIFTS = ("conditional_shift", "covariate_shift", "target_shift")
-
-
-class Pair(NamedTuple):
-    """Source rows with labels, target rows, and target labels to judge by."""
-
-    group: str
-    name: str
-    X_source: np.ndarray
-    y_source: np.ndarray
-    X_target: np.ndarray
-    y_target: np.ndarray
-
-
-# Pairs
-
-
-def prepared(X_source, X_target):
-    """Both domains, standardised together and reduced where they are wide."""
-    both = StandardScaler().fit_transform(np.vstack([X_source, X_target]))
-    if both.shape[1] > _MOST_FEATURES:
-        reduction = PCA(_MOST_FEATURES, svd_solver="full", random_state=0)
-        both = reduction.fit_transform(both)
-    return both[: len(X_source)], both[len(X_source) :]
-
-
-def _number(name):
-    digits = "".join(c for c in name if c.isdigit())
-    return (int(digits) if digits else 0, name)
-
-
-def ordered_pairs(names):
-    """Ordered pairs of domains; of many domains, near ones in cyclical order."""
-    if len(names) <= _MOST_DOMAINS:
-        return list(permutations(names, 2))
-    names, n = sorted(names, key=_number), len(names)
-    return [(names[i], names[(i + k) % n]) for k in (1, 4) for i in range(n)]
-
-
-def pairs_of_file(path, group):
-    """The pairs of one task."""
-    with np.load(path, allow_pickle=True) as data:
-        names = [key[2:] for key in data.files if key.startswith("X_")]
-        rows = {n: data[f"X_{n}"].astype(float) for n in names}
-        labels = {n: data[f"y_{n}"] for n in names}
-    for a, b in ordered_pairs(names):
-        sides = prepared(rows[a], rows[b])
-        yield Pair(group, f"{a} to {b}", sides[0], labels[a], sides[1], labels[b])
-
-
-def shipped_pairs():
-    """Pairs made of what packages ship."""
-    digits = load_digits()
-    thin, bold = digits.images[::2], digits.images[1::2]
-    bold = np.maximum(bold, np.roll(bold, 1, axis=2))  # strokes one pixel wider
-    sides = [part.reshape(len(part), -1)[:400] for part in (thin, bold)]
-    labels = digits.target[::2][:400], digits.target[1::2][:400]
-    for a, b in ((0, 1), (1, 0)):
-        X_source, X_target = prepared(sides[a], sides[b])
-        yield Pair("digits", f"{a} to {b}", X_source, labels[a], X_target, labels[b])
-    if find_spec("skada") is not None:
-        yield from simulated_pairs()
-
-
-def simulated_pairs():
-    """Shifts of skada's make_shifted_datasets, eight seeds each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from skada.datasets import make_shifted_datasets
-    for shift in _SHIFTS:
-        for seed in range(8):
-            X, y, domain = make_shifted_datasets(
-                20, 20, shift=shift, noise=0.5, random_state=seed
-            )
-            s = domain >= 0
-            yield Pair(shift, f"seed {seed}", X[s], y[s], X[~s], y[~s])
-
-
-# Methods: functions of a pair that return labels
-
-
-def discriminant():
-    """Linear discriminant analysis with Ledoit and Wolf's shrinkage."""
-    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-
-
-CLASSIFIERS = {
-    "LDA": discriminant,
-    "logistic": lambda: LogisticRegression(max_iter=2000),
-    "1-NN": lambda: KNeighborsClassifier(1),
+_SLOW = ("SinkhornTransport", "EMDLaplaceTransport")
+OURS = {
+    "GMMOTClassifier": {},
+    'GMMOTClassifier("bic")': {"n_components_per_class": "bic"},
+    "GMMOTClassifier(reg_m=1)": {"reg_m": 1.0},
+    "GMMOTClassifier(align=None, reg_m=0)": {"align": None, "reg_m": 0.0},
 }
 
 
-def ours(**parameters):
-    """The classifier of this package."""
-
-    def labels_of(pair):
-        X, domain = stack_domains(pair.X_source, pair.X_target)
-        classes, y = np.unique(pair.y_source, return_inverse=True)
-        y = np.concatenate([y, np.full(len(pair.X_target), -1)])
-        model = GMMOTClassifier(n_jobs=1, **parameters)
-        model.fit(X, y, sample_domain=domain)
-        return classes[model.predict(pair.X_target)]
-
-    return labels_of
+def ours(pair, parameters):
+    """Labels by the classifier of this package."""
+    X, domain = stack_domains(pair.X_source, pair.X_target)
+    classes, y = np.unique(pair.y_source, return_inverse=True)
+    y = np.concatenate([y, np.full(len(pair.X_target), -1)])
+    model = GMMOTClassifier(n_jobs=1, **parameters)
+    model.fit(X, y, sample_domain=domain)
+    return classes[model.predict(pair.X_target)]
 
 
-def moved(make_map, make_classifier):
-    """A classifier of source rows that a map of POT has moved, or not moved."""
-
-    def labels_of(pair):
-        X = pair.X_source
-        if make_map is not None:
-            mapping = make_map().fit(Xs=X, Xt=pair.X_target)
-            X = mapping.transform(X)
-        return make_classifier().fit(X, pair.y_source).predict(pair.X_target)
-
-    return labels_of
+def timed(call):
+    """What a call returns, and its CPU seconds."""
+    began = time.process_time()
+    found = call()
+    return found, time.process_time() - began
 
 
-def methods():
-    """All methods by name; those of POT where it is installed."""
-    found = {
-        "GMMOTClassifier": ours(),
-        'GMMOTClassifier("bic")': ours(n_components_per_class="bic"),
-        "GMMOTClassifier(align=None, reg_m=0)": ours(align=None, reg_m=0.0),
+def rows_of(move, pair):
+    """Moved rows, their seconds, and whether the peer failed."""
+    rows, seconds = None, 0.0
+    with suppress(ValueError, np.linalg.LinAlgError):
+        rows, seconds = timed(lambda: move(pair))
+    if rows is None or failed(rows):
+        return unmoved(pair), seconds, True
+    return rows, seconds, False
+
+
+def runs_of(pair, found, joint):
+    """Records of all methods on a pair."""
+    runs = []
+
+    def keep(method, labels, seconds, is_failed=False):
+        accuracy = float(np.mean(labels == pair.y_target))
+        runs.append(
+            {"group": pair.group, "pair": pair.name, "method": method,
+             "accuracy": accuracy, "seconds": seconds, "failed": is_failed}
+        )  # fmt: skip
+
+    for name, parameters in OURS.items():
+        keep(name, *timed(lambda p=parameters: ours(pair, p)))
+    for name, move in found.items():
+        rows, before, is_failed = rows_of(move, pair)
+        for classifier, make in classifiers_after(name).items():
+            labels, after = timed(lambda r=rows, m=make: labels_of(r, m, pair.y_source))
+            keep(f"{name} + {classifier}", labels, before + after, is_failed)
+    if joint:
+        keep("skada JDOTClassifier", *timed(lambda: by_joint_transport(pair)))
+    return runs
+
+
+def measured(pairs, fast=False, only=()):
+    """Records of all methods on all pairs."""
+    found = moves()
+    joint = any(name.startswith("skada") for name in found)
+    if fast:
+        found = {n: m for n, m in found.items() if not n.endswith(_SLOW)}
+    if only:
+        found = {n: m for n, m in found.items() if n in only}
+        joint = joint and "skada JDOTClassifier" in only
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of peers that did not converge
+        runs_of(pairs[0], found, joint)  # compiles and loads
+        return [run for pair in pairs for run in runs_of(pair, found, joint)]
+
+
+# Keeping and printing
+
+
+def record_of(runs):
+    """Runs as a table: the pairs once, then a list for each method."""
+    methods = list(dict.fromkeys(run["method"] for run in runs))
+    first = [run for run in runs if run["method"] == methods[0]]
+    digits = {"accuracy": 4, "seconds": 5, "failed": 0}
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "pairs": [[run["group"], run["pair"]] for run in first],
+        "methods": {
+            method: {
+                key: np.round(column(runs, method, key).astype(float), n).tolist()
+                for key, n in digits.items()
+            }
+            for method in methods
+        },
     }
-    maps = {"none": None}
-    if find_spec("ot") is not None:
-        from ot import da
-
-        maps["POT linear"] = lambda: da.LinearTransport(reg=1e-8)
-        maps["POT EMD"] = da.EMDTransport
-    for name, make_map in maps.items():
-        for classifier, make in CLASSIFIERS.items():
-            found[f"{name} + {classifier}"] = moved(make_map, make)
-    return found
 
 
-# Measuring and printing
-
-
-def measured(pairs, found):
-    """Accuracy and CPU seconds, by method: arrays over the pairs."""
-    accuracy = {name: [] for name in found}
-    seconds = {name: [] for name in found}
-    for labels_of in found.values():  # compiles and loads
-        labels_of(pairs[0])
-    for pair in pairs:
-        for name, labels_of in found.items():
-            began = time.process_time()
-            labels = labels_of(pair)
-            seconds[name].append(time.process_time() - began)
-            accuracy[name].append(float(np.mean(labels == pair.y_target)))
-    return (
-        {name: np.array(values) for name, values in accuracy.items()},
-        {name: np.array(values) for name, values in seconds.items()},
-    )
+def runs_from(record):
+    """Runs of a table that was kept."""
+    return [
+        {"group": group, "pair": pair, "method": method,
+         **{key: values[i] for key, values in table.items()}}
+        for method, table in record["methods"].items()
+        for i, (group, pair) in enumerate(record["pairs"])
+    ]  # fmt: skip
 
 
 def difference(first, second):
@@ -200,24 +149,42 @@ def difference(first, second):
     return float(gaps.mean()), float(error), wins, losses
 
 
-def report(pairs, accuracy, seconds):
+def column(runs, method, key):
+    """A value of all pairs, in their order."""
+    return np.array([run[key] for run in runs if run["method"] == method])
+
+
+def report(runs):
     """Print groups, their mean, times, and wins and losses of the default."""
-    groups = np.array([pair.group for pair in pairs])
+    methods = list(dict.fromkeys(run["method"] for run in runs))
+    base, width = methods[0], max(map(len, methods))
+    groups = column(runs, base, "group")
     names = list(dict.fromkeys(groups))
-    width = max(map(len, accuracy))
-    print(" " * width, *(f"{n[:10]:>10}" for n in names), "      mean        ms")
-    for method, values in accuracy.items():
+    print(
+        " " * width, *(f"{n[:8]:>8}" for n in names), "    mean      ms   beside ours"
+    )
+    own = column(runs, base, "accuracy")
+    for method in methods:
+        values = column(runs, method, "accuracy")
         means = [100.0 * values[groups == name].mean() for name in names]
-        lapse = 1e3 * np.median(seconds[method])
-        cells = (f"{m:10.1f}" for m in [*means, np.mean(means), lapse])
-        print(f"{method:{width}}", *cells)
-    base = next(iter(accuracy))
-    print(f"\n{base} beside, over all pairs:")
-    for method, values in accuracy.items():
-        if method == base:
-            continue
-        mean, error, wins, losses = difference(accuracy[base], values)
-        print(f"{method:{width}} {mean:+.2f} ± {error:.2f}, {wins} won, {losses} lost")
+        lapse = 1e3 * np.median(column(runs, method, "seconds"))
+        cells = [f"{m:8.1f}" for m in [*means, np.mean(means)]]
+        mean, error, wins, losses = difference(own, values)
+        beside = f"{mean:+6.2f} ± {error:.2f}, {wins} won, {losses} lost"
+        n_failed = int(column(runs, method, "failed").sum())
+        beside += f", {n_failed} failed" if n_failed else ""
+        print(
+            f"{method:{width}}",
+            *cells,
+            f"{lapse:7.1f}",
+            "" if method == base else beside,
+        )
+    pair = [f"POT {name}Transport + LDA" for name in ("Linear", "EMD")]
+    if set(pair) <= set(methods):
+        best = np.maximum(*(column(runs, method, "accuracy") for method in pair))
+        mean, error, wins, losses = difference(own, best)
+        print(f"{base} beside the better of {pair[0]} and {pair[1]} on each pair: "
+              f"{mean:+.2f} ± {error:.2f}, {wins} won, {losses} lost")  # fmt: skip
 
 
 def main():
@@ -226,7 +193,14 @@ def main():
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--groups", default="", help="FILE=GROUP,... joins files")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--from", dest="former", type=Path)
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--only", nargs="+", default=(), metavar="PEER")
+    parser.add_argument("--thin", type=int, default=0, metavar="DRAWS")
     options = parser.parse_args()
+    if options.former is not None:
+        report(runs_from(json.loads(options.former.read_text(encoding="utf-8"))))
+        return
     joined = dict(item.split("=") for item in options.groups.split(",") if item)
     if options.folder is None:
         pairs = list(shipped_pairs())
@@ -236,16 +210,13 @@ def main():
             for path in sorted(options.folder.glob("*.npz"))
             for pair in pairs_of_file(path, joined.get(path.stem, path.stem))
         ]
-    accuracy, seconds = measured(pairs, methods())
-    report(pairs, accuracy, seconds)
+    if options.thin:
+        pairs = [thinned(pair, draw) for pair in pairs for draw in range(options.thin)]
+    runs = measured(pairs, options.fast, options.only)
+    report(runs)
     if options.json is not None:
-        runs = [
-            {"group": pair.group, "pair": pair.name, "method": name,
-             "accuracy": accuracy[name][i], "seconds": seconds[name][i]}
-            for i, pair in enumerate(pairs) for name in accuracy
-        ]  # fmt: skip
-        record = {"commit": git("rev-parse", "HEAD"), "runs": runs}
-        options.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        text = json.dumps(record_of(runs)).replace('}, "', '},\n"')
+        options.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

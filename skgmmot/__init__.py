@@ -2,12 +2,15 @@
 
 from skgmmot.display import (
     CouplingDisplay,
+    LinksDisplay,
     MixtureDisplay,
     ObjectiveDisplay,
     PathDisplay,
 )
+from skgmmot.estimators._batch_report import batch_report
 from skgmmot.estimators._classifier import GMMOTClassifier
 from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.estimators._link_selection import cross_validate_links
 from skgmmot.estimators._linked import LinkedGaussianMixture
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._transformer import GMMOTTransformer
@@ -20,8 +23,11 @@ __all__ = [
     "GMMOTClassifier",
     "GMMOTTransformer",
     "LinkedGaussianMixture",
+    "LinksDisplay",
     "MixtureDisplay",
     "ObjectiveDisplay",
     "PathDisplay",
     "SparseGaussianMixture",
+    "batch_report",
+    "cross_validate_links",
 ]

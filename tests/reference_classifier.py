@@ -93,46 +93,97 @@ def weighted_ledoit_wolf(centred, weights):
     return (1.0 - share) * S + share * target
 
 
-def pinned_em(X, anchors, f, w, reg_m, n_rounds):
-    """Tied components after so many rounds: weights, means, covariance, R."""
-    weights, anchor_means, anchor_covariance = anchors
-    n, n_components = len(X), len(weights)
-    means, covariance = anchor_means.copy(), anchor_covariance.copy()
+def neighbour_average(X, weights, part, size=6.0, n_others=5):
+    """Rows (1 - part) e_i + part (mean over the neighbourhood of row i)."""
+    n = len(X)
+    size = min(size, np.sqrt(weights.sum()))
+    average = np.zeros((n, n))
+    for i in range(n):
+        gaps = np.sum((X - X[i]) ** 2, axis=1)
+        gaps[i] = -1.0  # itself first
+        left, held = size, {}
+        for j in np.argsort(gaps, kind="stable")[: n_others + 1]:
+            held[j] = min(weights[j], left)
+            left -= held[j]
+        for j, mass in held.items():
+            average[i, j] = part * mass / sum(held.values())
+        average[i, i] += 1.0 - part
+    return average
+
+
+def own_scatters(X, R, means):
+    """Σ_i r_ik (x_i - m_k)(x_i - m_k)ᵀ for each k."""
+    scatters = np.zeros((len(means), X.shape[1], X.shape[1]))
+    for i in range(len(X)):
+        for k in range(len(means)):
+            gap = X[i] - means[k]
+            scatters[k] += R[i, k] * np.outer(gap, gap)
+    return scatters
+
+
+def pinned_em(X, anchors, f, w, reg_m, n_rounds, average=None):
+    """Components after so many rounds: weights, means, covariances, R.
+
+    Anchors with one covariance give components with one, those with one each likewise.
+    """
+    weights, anchor_means, anchor_covariances = anchors
+    n, n_components, d = len(X), len(weights), X.shape[1]
+    tied = np.ndim(anchor_covariances) == 2
+    means, covariances = anchor_means.copy(), anchor_covariances.copy()
     for round_number, power in enumerate(powers(n_rounds)):
-        logs = power * log_likelihoods(X, means, [covariance] * n_components)
-        v = relaxed_weights(logs, weights, reg_m)
+        dense = [covariances] * n_components if tied else covariances
+        logs = power * log_likelihoods(X, means, dense)
+        last = round_number == n_rounds - 1
+        v = relaxed_weights(logs, weights, min(reg_m, 1.0) if last else reg_m)
         R = posteriors(logs, v)
-        if round_number == n_rounds - 1:
-            return v, means, covariance, R
-        scatter = w * n * anchor_covariance
+        if last:
+            return v, means, covariances, R
+        R = R if average is None else average @ R
+        counts = R.sum(axis=0)
         means = np.array(
             [
                 (R[:, k] @ X + f * n * weights[k] * anchor_means[k])
-                / (R[:, k].sum() + f * n * weights[k])
+                / (counts[k] + f * n * weights[k])
                 for k in range(n_components)
             ]
         )
-        for i in range(n):
-            for k in range(n_components):
-                gap = X[i] - means[k]
-                scatter = scatter + R[i, k] * np.outer(gap, gap)
-        covariance = scatter / (n + w * n)
+        scatters = own_scatters(X, R, means)
+        if tied:
+            covariances = scatters.sum(axis=0) + w * n * anchor_covariances
+            covariances = covariances / (n + w * n)
+            continue
+        for k in range(n_components):
+            scatters[k] += w * n * weights[k] * anchor_covariances[k]
+        pool = scatters.sum(axis=0) / (n + w * n)
+        covariances = np.array(
+            [
+                (scatters[k] + 10.0 * d * pool)
+                / (counts[k] + w * n * weights[k] + 10.0 * d)
+                for k in range(n_components)
+            ]
+        )
     raise ValueError("n_rounds: expected at least 1")
 
 
-def class_anchors(Z, y, ridge=0.0):
-    """Shares, means and the shrunk pooled covariance of classes 0, 1, ..."""
-    n_classes = y.max() + 1
+def class_anchors(Z, y, tied):
+    """Shares, means, and the shrunk pooled covariance of classes or one each."""
+    n_classes, d = y.max() + 1, Z.shape[1]
     means = np.array([Z[y == k].mean(axis=0) for k in range(n_classes)])
-    shares = np.bincount(y) / len(y)
+    counts = np.bincount(y)
     pooled = ledoit_wolf(Z - means[y], assume_centered=True)[0]
-    return shares, means, pooled + ridge * np.eye(Z.shape[1])
+    if tied:
+        return counts / len(y), means, pooled
+    one_hot = np.eye(n_classes)[y]
+    scatters = own_scatters(Z, one_hot, means) + 10.0 * d * pooled
+    return counts / len(y), means, scatters / (counts + 10.0 * d)[:, None, None]
 
 
-def classifier(X_source, y, X_target, f=0.5, w=0.5, reg_m=3.0, n_rounds=30):
-    """Class probabilities of the target rows, with the alignment made twice."""
-    anchors = class_anchors(aligned(X_source, X_target), y)
-    first = pinned_em(X_target, anchors, f, w, min(reg_m, 1.0), min(12, n_rounds))
-    ratios = np.maximum(first[3].mean(axis=0) / anchors[0], 0.1)
-    anchors = class_anchors(aligned(X_source, X_target, ratios[y]), y)
-    return pinned_em(X_target, anchors, f, w, reg_m, n_rounds)[3]
+def classifier(X_source, y, X_target, *, f, w, reg_m, part, n_rounds, tied):
+    """Posteriors of the target rows, with the alignment made twice."""
+    average = neighbour_average(X_target, np.ones(len(X_target)), part)
+    anchors = class_anchors(aligned(X_source, X_target), y, True)
+    first = min(12, n_rounds)
+    R = pinned_em(X_target, anchors, f, w, min(reg_m, 1.0), first, average)[3]
+    ratios = np.maximum(R.mean(axis=0) / anchors[0], 0.1)
+    anchors = class_anchors(aligned(X_source, X_target, ratios[y]), y, tied)
+    return pinned_em(X_target, anchors, f, w, reg_m, n_rounds, average)[3]

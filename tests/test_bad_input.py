@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skgmmot import (
     CoupledGaussianMixture,
+    GMMOTClassifier,
     GMMOTTransformer,
     LinkedGaussianMixture,
     SparseGaussianMixture,
@@ -27,6 +28,7 @@ from skgmmot import (
 NAN, INF = float("nan"), float("inf")
 ROWS = np.random.default_rng(0).normal(size=(60, 2))
 DOMAIN = np.repeat([1, -1], 30)
+CLASSES = np.arange(60) % 2
 
 BAD_STARTS = [start for start in bad_mixtures().values() if start is not None]
 BAD_STARTS += [good_mixture(3), good_mixture(2, 3)]
@@ -99,11 +101,26 @@ TRANSFORMER = {
     "strength": (-0.1, 1.1, NAN, "1", None),
     "random_state": NOT_SEEDS,
 }
+CLASSIFIER = {
+    "n_components_per_class": (*NOT_POSITIVE_INTEGERS, "aic", [2], INF),
+    "covariance_type": ("spherical", None, 3),
+    "align": ("mean", True, 1),
+    "transport_weight": (*NOT_REALS_FROM_0, None),
+    "reg_m": (*NOT_REALS_FROM_0, (1.0, 1.0)),
+    "shrinkage": (*NOT_REALS_FROM_0, None),
+    "neighbor_weight": (-0.1, 1.1, NAN, "1", None),
+    "max_iter": NOT_POSITIVE_INTEGERS,
+    **{
+        name: COMMON[name]
+        for name in ("tol", "reg_covar", "random_state", "n_jobs", "verbose")
+    },
+}
 TABLES = {
     "sparse": (SparseGaussianMixture(2), SPARSE),
     "coupled": (CoupledGaussianMixture(2), COUPLED),
     "linked": (LinkedGaussianMixture(2), LINKED),
     "transformer": (GMMOTTransformer(SparseGaussianMixture(2)), TRANSFORMER),
+    "classifier": (GMMOTClassifier(), CLASSIFIER),
 }
 PARAMETERS = [
     pytest.param(kind, name, value, id=f"{kind}-{name}-{number}")
@@ -152,13 +169,16 @@ BAD_DOMAINS = {
 def fitted(kind):
     """A fitted estimator of a kind."""
     estimator = TABLES[kind][0]
-    keywords = {} if kind == "sparse" else {"sample_domain": DOMAIN}
-    return type(estimator)(**estimator.get_params(deep=False)).fit(ROWS, **keywords)
+    estimator = type(estimator)(**estimator.get_params(deep=False))
+    return estimator.fit(ROWS, **fit_keywords(kind))
 
 
 def fit_keywords(kind, **keywords):
-    """Keywords of fit: labels of the domains for those who read them."""
-    return keywords if kind == "sparse" else {"sample_domain": DOMAIN, **keywords}
+    """Keywords of fit: labels of domains and of classes for those who read them."""
+    if kind == "sparse":
+        return keywords
+    labels = {"y": CLASSES} if kind == "classifier" else {}
+    return {"sample_domain": DOMAIN, **labels, **keywords}
 
 
 FITTED = {}
@@ -203,6 +223,7 @@ def test_rows_that_are_no_table_of_numbers(kind, rows):
         "coupled": ("predict", "predict_proba", "score_samples", "score"),
         "linked": ("predict", "predict_proba", "score_samples", "score"),
         "transformer": ("transform", "inverse_transform", "transport_weights"),
+        "classifier": ("predict", "predict_proba", "transform"),
     }  # fmt: skip
     refused_by(estimator, "fit", "X", rows, **fit_keywords(kind))
     for method in methods[kind]:
@@ -216,6 +237,7 @@ def test_rows_of_another_number_of_features(kind):
         "coupled": ("predict", "predict_proba", "score_samples", "score"),
         "linked": ("predict", "predict_proba", "score_samples", "score"),
         "transformer": ("transform", "inverse_transform", "transport_weights"),
+        "classifier": ("predict", "predict_proba", "transform"),
     }
     for method in methods[kind]:
         refused_by(former(kind), method, "X", np.zeros((60, 3)))
@@ -234,23 +256,46 @@ def test_sample_weights_that_are_no_frequencies(kind, weights):
 
 
 @pytest.mark.parametrize("labels", BAD_DOMAINS.values(), ids=BAD_DOMAINS)
-@pytest.mark.parametrize("kind", ["coupled", "transformer"])
+@pytest.mark.parametrize("kind", ["coupled", "transformer", "classifier"])
 def test_labels_that_are_no_domains(kind, labels):
     methods = {
         "coupled": ("fit", "fit_predict", "predict", "predict_proba", "score"),
         "transformer": ("fit", "fit_transform", "transform", "inverse_transform"),
+        "classifier": ("fit", "fit_transform", "predict", "predict_proba", "transform"),
     }
     for method in methods[kind]:
-        refused_by(former(kind), method, "sample_domain", ROWS, sample_domain=labels)
+        keywords = {"sample_domain": labels}
+        if method.startswith("fit"):
+            keywords = fit_keywords(kind, **keywords)
+        refused_by(former(kind), method, "sample_domain", ROWS, **keywords)
 
 
-@pytest.mark.parametrize("kind", ["coupled", "transformer"])
+@pytest.mark.parametrize("kind", ["coupled", "transformer", "classifier"])
 def test_one_domain_alone(kind):
     for labels in (np.ones(60), -np.ones(60)):
-        refused_by(former(kind), "fit", "sample_domain", ROWS, sample_domain=labels)
-    weights = (DOMAIN > 0).astype(float)
-    refused_by(former(kind), "fit", "sample_weight", ROWS, sample_domain=DOMAIN,
-               sample_weight=weights)  # fmt: skip
+        keywords = fit_keywords(kind, sample_domain=labels)
+        refused_by(former(kind), "fit", "sample_domain", ROWS, **keywords)
+    keywords = fit_keywords(kind, sample_weight=(DOMAIN > 0).astype(float))
+    refused_by(former(kind), "fit", "sample_weight", ROWS, **keywords)
+
+
+BAD_CLASSES = {
+    "too few": CLASSES[:-1],
+    "two axes": np.ones((60, 2)),
+    "NaN": np.where(np.arange(60) == 3, NAN, 1.0),
+    "infinite": np.where(np.arange(60) == 3, INF, 1.0),
+    "not whole": np.linspace(0.0, 1.0, 60),
+    "None": None,
+    "a word": "y",
+}
+
+
+@pytest.mark.parametrize("labels", BAD_CLASSES.values(), ids=BAD_CLASSES)
+def test_labels_that_are_no_classes(labels):
+    for method in ("fit", "fit_transform"):
+        keywords = {"y": labels, "sample_domain": DOMAIN}
+        with no_work(), pytest.raises(ValueError, match=r"[yY]|label"):
+            getattr(former("classifier"), method)(ROWS, **keywords)
 
 
 @pytest.mark.parametrize("n_components", [61, (2, 31), (31, 2)])
@@ -281,7 +326,7 @@ def test_methods_before_fit(kind):
     for name in names:
         if hasattr(estimator, name):
             with pytest.raises(NotFittedError, match="not fitted"):
-                getattr(estimator, name)(ROWS)
+                getattr(estimator, name)(ROWS, *([CLASSES] if name == "score" else []))
     if hasattr(estimator, "sample"):
         with pytest.raises(NotFittedError, match="not fitted"):
             estimator.sample()

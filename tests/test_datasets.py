@@ -10,6 +10,7 @@ from skgmmot.datasets import (
     make_mixture,
     make_shifted_mixtures,
     make_spiral,
+    make_time_course,
     stack_domains,
 )
 
@@ -270,3 +271,34 @@ def test_stack_refuses_sparse():
 def test_stack_says_what_it_expected(X_source, X_target, message):
     with pytest.raises(ValueError, match=message):
         stack_domains(X_source, X_target)
+
+
+@pytest.mark.parametrize("kind", ["stable", "growing", "replaced"])
+def test_time_course_follows_its_truth(kind):
+    course = make_time_course(4000, n_features=3, kind=kind, random_state=1)
+    assert_allclose(course.shares.sum(axis=1), 1.0)
+    for t in range(5):
+        rows = course.sample_domain == t
+        counts = np.bincount(course.lineage[rows], minlength=5) / 4000
+        assert_allclose(counts, course.shares[t], atol=0.03)
+        for k in np.flatnonzero(course.shares[t] > 0.05):
+            own = course.X[rows & (course.lineage == k)]
+            assert_allclose(own.mean(axis=0), course.means[t, k], atol=0.25)
+        present = {k for group in course.populations[t] for k in group}
+        assert present == set(np.flatnonzero(course.shares[t]).tolist())
+        # Lineages of a population are where it is, others are not.
+        for group in course.populations[t]:
+            assert_allclose(
+                np.ptp(course.means[t, list(group)], axis=0), 0.0, atol=1e-12
+            )
+    firsts = [course.means[4, group[0]] for group in course.populations[4]]
+    assert (
+        min(np.linalg.norm(a - b) for a in firsts for b in firsts if a is not b) > 1.0
+    )
+
+
+def test_time_course_says_what_it_expected():
+    with pytest.raises(ValueError, match="kind: expected one of 'stable'"):
+        make_time_course(kind="shrinking")
+    with pytest.raises(ValueError, match="n_samples: expected an integer"):
+        make_time_course(0)

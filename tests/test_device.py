@@ -16,6 +16,8 @@ from skgmmot import (
     SparseGaussianMixture,
 )
 from skgmmot.datasets import stack_domains
+from skgmmot.kernels import to_host
+from skgmmot.mixture import _neighbours
 
 DTYPES = [np.float64, np.float32]
 CENTERS = np.array([[0.0, 0.0, 0.0], [4.0, 1.0, 0.0], [-3.0, 3.0, 1.0]])
@@ -247,6 +249,24 @@ def test_classifier(kind, dtype, parameters, small_samples, transfers):
     other = expected.score(X, y, sample_domain=labels, sample_weight=weights)
     assert score == pytest.approx(other, abs=2e-3)
     assert all_small(transfers, len(X))
+
+
+@all_kinds
+@pytest.mark.parametrize("most", [50, 400])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_neighbours(kind, dtype, most, weighted, monkeypatch, transfers):
+    monkeypatch.setattr(_neighbours, "_MOST_CANDIDATES", most)
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((300, 4)) + 100.0).astype(dtype)
+    weights = rng.uniform(0.1, 3.0, 300) if weighted else None
+    others, up = rng.random((300, 3)), KINDS[kind]
+    like, w = up(X), None if weights is None else up(weights)
+    expected = _neighbours.neighbour_average(X, weights, 0.4)
+    found = _neighbours.neighbour_average(like, w, 0.4)
+    np.testing.assert_array_equal(to_host(found.index), expected.index)
+    assert len(np.unique(expected.index[:, 1:])) <= most
+    assert_like(found @ up(others), expected @ others, up(others), 1e-10)
+    assert set(transfers) == {1}
 
 
 def test_dispatch_of_scikit_learn_may_be_on():

@@ -139,6 +139,17 @@ def test_coupling_display_writes_the_masses(pyplot, fitted):
     assert display.ax_.get_ylabel() == "source component"
 
 
+def test_coupling_display_writes_intervals(pyplot, fitted):
+    intervals = fitted.coupling_ * np.array([0.8, 1.1])[:, None, None]
+    intervals[1, 0, 1] = 0.04
+    display = CouplingDisplay.from_estimator(fitted, intervals=intervals)
+    assert display.text_[0, 0].get_text() == "0.50\n(0.40, 0.55)"
+    assert display.text_[0, 1].get_text() == "0.00\n(0.00, 0.04)"
+    assert display.text_[0, 2] is None
+    with pytest.raises(ValueError, match=r"intervals: expected shape \(2, 3, 3\)"):
+        CouplingDisplay(np.eye(3), intervals=np.eye(3))
+
+
 def test_coupling_display_text_contrasts_with_its_cell(pyplot):
     display = CouplingDisplay([[0.01, 0.99]]).plot()
     assert display.text_[0, 0].get_color() == "black"

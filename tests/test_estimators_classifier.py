@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import reference_classifier
 from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skgmmot import GMMOTClassifier
 from skgmmot.datasets import stack_domains
+from skgmmot.mixture._neighbours import nearest_others, neighbour_average
 from skgmmot.mixture._pinned import power_of_round, relaxed_tilts
 
 N_CLASSES = 3
@@ -62,21 +66,60 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
 @pytest.mark.parametrize("reg_m", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("n_rounds", [1, 3, 14])
-def test_probabilities_are_those_of_the_reference(reg_m, n_rounds):
+def test_probabilities_are_those_of_the_reference(reg_m, n_rounds, covariance_type):
     X_source, y, X_target, _ = moved_problem(3, (12, 8, 5))
     model = fitted(
-        X_source, y, X_target, reg_m=reg_m, max_iter=n_rounds, tol=0.0, reg_covar=0.0
-    )
+        X_source, y, X_target, covariance_type=covariance_type, reg_m=reg_m,
+        max_iter=n_rounds, tol=0.0, reg_covar=0.0, transport_weight=0.8,
+        shrinkage=0.6, neighbor_weight=0.4,
+    )  # fmt: skip
     expected = reference_classifier.classifier(
-        X_source, y, X_target, reg_m=reg_m, n_rounds=n_rounds
-    )
+        X_source, y, X_target, f=0.8, w=0.6, reg_m=reg_m, part=0.4,
+        n_rounds=n_rounds, tied=covariance_type == "tied",
+    )  # fmt: skip
     found = model.target_.predict_proba(X_target)  # one component a class
     np.testing.assert_allclose(found, expected, atol=2e-4)
-    tempered = expected**0.3
+    tempered = expected ** (1.5 / np.sqrt(3.0))
     tempered /= tempered.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X_target), tempered, atol=2e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 60])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_averages_over_neighbours_are_those_of_the_reference(n, weighted):
+    rng = np.random.default_rng(n)
+    X = rng.standard_normal((n, 3)) + 1e3
+    weights = rng.integers(1, 4, n).astype(float) if weighted else None
+    found = neighbour_average(X, weights, 0.3)
+    counts = np.ones(n) if weights is None else weights
+    expected = reference_classifier.neighbour_average(X, counts, 0.3)
+    np.testing.assert_allclose(found @ np.eye(n), expected, atol=1e-12)
+    np.testing.assert_allclose(found.values.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("factor", [2.0**-600, 2.0**500])
+def test_neighbours_do_not_depend_on_units(factor):
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    np.testing.assert_array_equal(nearest_others(factor * X), nearest_others(X))
+    assert nearest_others(np.ones((3, 2))).shape == (3, 2)
+
+
+def test_of_many_rows_neighbours_come_from_an_even_sample():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((5000, 2))
+    found = nearest_others(X)
+    rows = np.arange(len(X))
+    assert not (found == rows[:, None]).any()
+    candidates = np.unique(found)
+    assert 1900 < len(candidates) <= 2000
+    gaps = np.linalg.norm(X[:, None, :] - X[candidates], axis=2)[:200]
+    gaps[candidates[None] == rows[:200, None]] = np.inf
+    np.testing.assert_array_equal(found[:200], candidates[np.argsort(gaps)[:, :5]])
+    order = rng.permutation(len(X))
+    np.testing.assert_array_equal(order[nearest_others(X[order])], found[order])
 
 
 @pytest.mark.parametrize("reg_m", [0.0, 0.4, 1.0, 2.5])
@@ -101,6 +144,16 @@ def test_kept_shares_are_those_of_the_source(problem):
     X_source, y, X_target, _ = problem
     model = fitted(X_source, y, X_target, reg_m=None)
     np.testing.assert_allclose(model.class_shares_, np.bincount(y) / len(y), atol=1e-3)
+
+
+def test_firmly_held_shares_are_a_prior_in_the_end(problem):
+    X_source, y, X_target, _ = problem
+    shares = np.bincount(y) / len(y)
+    for reg_m in (1.0, 3.0):
+        model = fitted(X_source, y, X_target, reg_m=reg_m)
+        np.testing.assert_allclose(model.target_.weights_, shares, rtol=1e-12)
+    free = fitted(X_source, y, X_target, reg_m=0.0)
+    np.testing.assert_allclose(free.target_.weights_, free.class_shares_, atol=1e-3)
 
 
 def test_smaller_reg_m_follows_changed_shares_further():
@@ -138,7 +191,7 @@ def test_without_alignment_and_pulls_it_is_a_discriminant_of_the_source(problem)
     theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(X_source, y)
     assert np.mean(model.predict(X_source) == theirs.predict(X_source)) > 0.97
     sure = model.predict_proba(X_source, sample_domain=np.ones(len(X_source)))
-    sure **= 0.3
+    sure **= 1.5 / np.sqrt(3.0)
     np.testing.assert_allclose(
         model.predict_proba(X_source),
         sure / sure.sum(axis=1, keepdims=True),
@@ -153,6 +206,7 @@ def test_own_covariances_by_their_formula(problem, covariance_type):
     model = fitted(
         X_source, y, X_target, covariance_type=covariance_type, align=None,
         transport_weight=f, shrinkage=w, max_iter=2, reg_m=1.0, reg_covar=0.0,
+        neighbor_weight=0.0,
     )  # fmt: skip
     first = fitted(
         X_source, y, X_target, covariance_type=covariance_type, align=None,
@@ -416,6 +470,51 @@ def test_names_of_features_are_checked(problem):
     model = GMMOTClassifier().fit(frame, labels, sample_domain=sample_domain)
     assert list(model.feature_names_in_) == ["a", "b", "c"]
     assert model.score(frame[len(y) :], y_target) > 0.8
+
+
+def test_frames_of_polars(problem):
+    polars = pytest.importorskip("polars")
+    X_source, y, X_target, y_target = problem
+    X, sample_domain = stack_domains(X_source, X_target)
+    names = ["a", "b", "c"]
+    frame = polars.DataFrame(X, schema=names)
+    labels = polars.Series(np.concatenate([y, np.full(len(X_target), -1)]))
+    model = GMMOTClassifier().fit(frame, labels, sample_domain=sample_domain)
+    assert list(model.feature_names_in_) == names
+    expected = fitted(X_source, y, X_target).predict_proba(X_target)
+    found = model.predict_proba(frame[len(y) :])
+    np.testing.assert_array_equal(found, expected)
+    assert model.score(frame[len(y) :], polars.Series(y_target)) > 0.8
+    moved = model.set_output(transform="polars").transform(frame[: len(y)], y)
+    assert moved.columns == names
+
+
+def test_probabilities_lose_less_than_those_of_a_discriminant_of_moved_rows():
+    digits = load_digits()
+    images = PCA(40, random_state=0).fit_transform(digits.data)
+    X_source, y = images[:500], digits.target[:500]
+    X_target, y_target = 0.6 * images[900:1300] + 3.0, digits.target[900:1300]
+    model = fitted(X_source, y, X_target)
+    plain = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    plain.fit(model.transform(X_source, y), y)
+    loss = log_loss(y_target, model.predict_proba(X_target))
+    assert loss < 0.8 * log_loss(y_target, plain.predict_proba(X_target))
+    assert loss < 0.5
+
+
+@pytest.mark.parametrize("n_components", [1, "bic"])
+@pytest.mark.parametrize("covariance_type", ["tied", "full", "diag"])
+def test_more_features_than_rows_in_both_domains(covariance_type, n_components):
+    rng = np.random.default_rng(0)
+    y, d = np.repeat([0, 1, 2], 8), 80
+    corners = 4.0 * np.eye(3, d)
+    X_source = corners[y] + rng.standard_normal((24, d))
+    X_target = corners[y] + rng.standard_normal((24, d)) + 2.0
+    model = fitted(
+        X_source, y, X_target, covariance_type=covariance_type, align="shift",
+        n_components_per_class=n_components,
+    )  # fmt: skip
+    assert model.score(X_target, y) > 0.7
 
 
 def test_a_fit_that_fails_changes_nothing(problem):

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from skgmmot import (
     CoupledGaussianMixture,
+    GMMOTClassifier,
     GMMOTTransformer,
     LinkedGaussianMixture,
     SparseGaussianMixture,
@@ -56,6 +57,7 @@ def makers(**common):
         "linked": LinkedGaussianMixture(3, reg_m=1.0, **common),
         "mover": GMMOTTransformer(coupled, method="random", random_state=1),
         "mover by EM": GMMOTTransformer(random, map_to="source"),
+        "classifier": GMMOTClassifier(2, **common),
     }
 
 
@@ -68,7 +70,15 @@ def fitted(name, dtype=np.float64, n=6000, **common):
     estimator = makers(**common)[name]
     if isinstance(estimator, SparseGaussianMixture):
         return estimator.fit(X)
-    return estimator.fit(X, sample_domain=sample_domain)
+    return estimator.fit(X, **fit_keywords(estimator, X, sample_domain))
+
+
+def fit_keywords(estimator, X, sample_domain):
+    """What fit needs beside X where there are domains."""
+    if isinstance(estimator, GMMOTClassifier):
+        y = (np.asarray(X).sum(axis=1) > 12.0).astype(int)
+        return {"y": y, "sample_domain": sample_domain}
+    return {"sample_domain": sample_domain}
 
 
 def answers(estimator, dtype=np.float64):
@@ -144,7 +154,10 @@ def test_fitted_state_is_arrays_and_plain_values(name):
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, np.float64) for name in NAMES]
-    + [(name, np.float32) for name in ("em full", "adam diag", "coupled", "mover")],
+    + [
+        (name, np.float32)
+        for name in ("em full", "adam diag", "coupled", "mover", "classifier")
+    ],
 )
 def test_any_number_of_threads_and_any_run_give_the_same_bits(name, dtype):
     expected = None
@@ -157,7 +170,7 @@ def test_any_number_of_threads_and_any_run_give_the_same_bits(name, dtype):
 @pytest.mark.parametrize("name", NAMES)
 def test_order_and_layout_of_the_data_in_memory_do_not_matter(name):
     X, sample_domain = data(2000)
-    keywords = {"sample_domain": sample_domain}
+    keywords = fit_keywords(makers()[name], X, sample_domain)
     if isinstance(makers()[name], SparseGaussianMixture):
         keywords = {}
     wide = np.zeros((2000, 6))

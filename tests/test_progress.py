@@ -59,7 +59,8 @@ def test_callbacks_see_every_start_and_iteration(X):
     assert seen.names[-1] == "fit"
     assert seen.ended == ["setup", "teardown"]
     bare = SparseGaussianMixture(6, sparsity=0.0, n_init=2, random_state=0).fit(X)
-    np.testing.assert_array_equal(mixture.means_, bare.means_)
+    # Steps that nobody watches are one compiled loop, with sums in another order.
+    np.testing.assert_allclose(mixture.means_, bare.means_, rtol=1e-8)
     assert vars(mixture).keys() - {"_skl_callbacks"} == vars(bare).keys()
 
 
@@ -131,7 +132,8 @@ def test_pieces_of_a_warm_start_outlive_an_interrupt(X, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("skgmmot.mixture._fit.m_step", interrupt)
+        for step in ("m_step", "small_steps"):
+            patch.setattr(f"skgmmot.mixture._fit.{step}", interrupt)
         with pytest.raises(KeyboardInterrupt):
             mixture.fit(X)
     assert mixture.lower_bound_ == kept

@@ -5,6 +5,7 @@ import pytest
 
 from skgmmot import (
     CoupledGaussianMixture,
+    GMMOTClassifier,
     GMMOTTransformer,
     SparseGaussianMixture,
 )
@@ -40,6 +41,19 @@ def test_rows_without_squares_are_refused_to_fits_and_answered_to(size):
         coupled.fit(far, sample_domain=np.repeat([1, -1], 30))
     assert np.isfinite(fitted.score_samples(far)).all()
     np.testing.assert_allclose(fitted.predict_proba(far).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("size", [1e71, 1e300])
+def test_rows_without_fourth_powers_are_refused_to_the_classifier(size):
+    y, domain = np.arange(60) % 3 % 2, np.repeat([1, -1], 30)
+    far = np.where(np.arange(60)[:, None] == 7, size, ROWS)
+    with pytest.raises(ValueError, match="X: expected values within 1e"):
+        GMMOTClassifier().fit(far, y, sample_domain=domain)
+    near = GMMOTClassifier(reg_covar=0.0).fit(ROWS, y, sample_domain=domain)
+    scaled = GMMOTClassifier(reg_covar=0.0)
+    scaled.fit(2.0**220 * ROWS, y, sample_domain=domain)
+    found = scaled.predict_proba(2.0**220 * ROWS)
+    np.testing.assert_allclose(found, near.predict_proba(ROWS), atol=1e-10)
 
 
 def test_variances_beyond_float32_are_refused():

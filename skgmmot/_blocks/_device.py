@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 
 from skgmmot import _rows
 from skgmmot._blocks._memory import MemoryBlocks
-from skgmmot._blocks._row_arrays import narrowed_like
+from skgmmot._blocks._row_arrays import canonical_order, narrowed_like
 from skgmmot.kernels import Gaussians, to_device, to_host
 
 
@@ -71,7 +71,7 @@ class DeviceBlocks(MemoryBlocks):
     ) -> tuple[np.ndarray, np.ndarray]:
         """As of rows in memory; the sample alone comes to the host."""
         size, n_rows = _rows.sample_size(n_components, least), self.n_rows
-        order = self._canonical_order()
+        order = canonical_order(self._x)
         weights = self._sample_weight
         if max(n_rows, self.mass) <= size:
             rows = to_host(self._xp.take(self._x, order, axis=0))
@@ -93,22 +93,9 @@ class DeviceBlocks(MemoryBlocks):
 
     def in_canonical_order(self) -> "DeviceBlocks":
         """The same rows in the order of their values, where they are."""
-        order, weights = self._canonical_order(), self._sample_weight
+        order, weights = canonical_order(self._x), self._sample_weight
         if weights is not None:
             weights = self._xp.take(weights, order)
         return DeviceBlocks(
             self._xp.take(self._x, order, axis=0), weights, self.n_threads
         )
-
-    def _canonical_order(self) -> Any:
-        """An order of the rows by the first feature, ties by the next and so on."""
-        xp, x = self._xp, self._x
-        order = xp.argsort(x[:, 0], stable=True)
-        column = xp.take(x[:, 0], order)
-        if not bool(xp.any(column[1:] == column[:-1])):
-            return order
-        order = xp.argsort(x[:, -1], stable=True)
-        for j in range(x.shape[1] - 2, -1, -1):
-            again = xp.argsort(xp.take(x[:, j], order), stable=True)
-            order = xp.take(order, again)
-        return order

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
+from skgmmot import _rows
 from skgmmot._checks import check_size, message
 from skgmmot.kernels import (
     chunks,
@@ -80,6 +81,22 @@ def merged(mask: Any, inside: Any, outside: Any) -> Any:
 def copied(values: Any) -> Any:
     """A copy, where the values are."""
     return array_namespace(values).asarray(values, copy=True)
+
+
+def canonical_order(x: Rows) -> Any:
+    """An order of the rows by the first feature, ties by the next and so on."""
+    if is_numpy_array(x):
+        return _rows.canonical_order(x)
+    xp = array_namespace(x)
+    order = xp.argsort(x[:, 0], stable=True)
+    column = xp.take(x[:, 0], order)
+    if not has_any(column[1:] == column[:-1]):
+        return order
+    order = xp.argsort(x[:, -1], stable=True)
+    for j in range(x.shape[1] - 2, -1, -1):
+        again = xp.argsort(xp.take(x[:, j], order), stable=True)
+        order = xp.take(order, again)
+    return order
 
 
 def slices(x: Rows, n_rows: int) -> Iterator[slice]:

@@ -30,6 +30,10 @@ class CouplingDisplay:
         Shares in the target mixture. None: no strokes above the columns.
     mixtures : pair of mixture-likes, default=None
         Source and target, for :meth:`plot_arcs`.
+    intervals : array-like of shape (2, n_source_components, n_target_components), \
+            default=None
+        Lower and upper ends, such as ``bootstrap(...).intervals["coupling"]``, written
+        below the masses. None: no such line.
 
     Attributes
     ----------
@@ -65,6 +69,7 @@ class CouplingDisplay:
         source_weights: Any = None,
         target_weights: Any = None,
         mixtures: Any = None,
+        intervals: Any = None,
     ) -> None:
         self.coupling = real_array(coupling, "coupling")
         if self.coupling.ndim != 2:
@@ -79,10 +84,20 @@ class CouplingDisplay:
             if getattr(self, name) is not None:
                 setattr(self, name, real_array(getattr(self, name), name))
                 check_shape(getattr(self, name), name, (self.coupling.shape[axis],))
+        self.intervals = intervals
+        if intervals is not None:
+            self.intervals = real_array(intervals, "intervals")
+            check_shape(self.intervals, "intervals", (2, *self.coupling.shape))
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, ax: Any = None, kind: str = "heatmap", **kwargs: Any
+        cls,
+        estimator: Any,
+        *,
+        intervals: Any = None,
+        ax: Any = None,
+        kind: str = "heatmap",
+        **kwargs: Any,
     ) -> Self:
         """Draw the coupling of a fitted estimator.
 
@@ -93,6 +108,8 @@ class CouplingDisplay:
             :class:`~skgmmot.GMMOTTransformer`, or another object with that
             attribute. Its ``source_`` and ``target_``, where it has them, give
             the shares.
+        intervals : array-like, default=None
+            As for the class.
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure.
         kind : {"heatmap", "arcs"}, default="heatmap"
@@ -127,7 +144,7 @@ class CouplingDisplay:
         }
         shares = {f"{side}_weights": known.weights for side, known in sides.items()}
         both = tuple(sides.values()) if len(sides) == 2 else None
-        display = cls(estimator.coupling_, mixtures=both, **shares)
+        display = cls(estimator.coupling_, mixtures=both, intervals=intervals, **shares)
         draw = display.plot if kind == "heatmap" else display.plot_arcs
         return draw(ax=ax, **kwargs)
 
@@ -243,9 +260,10 @@ class CouplingDisplay:
         """Write masses in black or white, whichever is read better."""
         cells = np.full(self.coupling.shape, None, dtype=object)
         nothing = format(0.0, values_format)
-        size = np.clip(80 / max(self.coupling.shape), 5, 10)
+        widest = 80 if self.intervals is None else 40
+        size = np.clip(widest / max(self.coupling.shape), 5, 10)
         for (k, column), mass in np.ndenumerate(self.coupling):
-            label = format(mass, values_format)
+            label = self._label(k, column, values_format)
             if label == nothing:
                 continue
             *rgb, _ = self.image_.cmap(self.image_.norm(mass))
@@ -254,6 +272,15 @@ class CouplingDisplay:
             style = {"ha": "center", "va": "center", "fontsize": size, "color": color}
             cells[k, column] = ax.text(column, k, label, **style)
         return cells
+
+    def _label(self, k: int, column: int, values_format: str) -> str:
+        """The number of a cell, with its interval on a second line."""
+        label = format(self.coupling[k, column], values_format)
+        if self.intervals is None:
+            return label
+        low, high = (format(end, values_format) for end in self.intervals[:, k, column])
+        nothing = format(0.0, values_format)
+        return label if high == nothing == label else f"{label}\n({low}, {high})"
 
     def _plot_margins(self, ax: Any) -> tuple[Any, Any]:
         """Bars of what is moved, strokes of the weights, on both sides."""

@@ -27,7 +27,6 @@ from skgmmot.linalg._spd import diagonals
 from skgmmot.mixture._pinned import Anchors, pooled_rows
 
 _MOST_PER_CLASS = 10  # components that "bic" offers a class
-_PATIENCE = 2  # numbers of components in a row that "bic" does not like
 _SMALLEST_VARIANCE = 1e-12  # part of the mean variance that a covariance keeps
 
 
@@ -55,6 +54,15 @@ class Subclasses(NamedTuple):
     reg_covar: float
     random_state: np.random.RandomState
     n_jobs: int | None
+
+
+class _OfOneClass(SparseGaussianMixture):
+    """Components of one class; that it has few rows is ordinary."""
+
+    def _warn_of_small_mass(
+        self, problem: Any, sample_weight: Any, n_free: int
+    ) -> None:
+        """Say nothing."""
 
 
 def domain_moments(X: Rows, weights: Any, n_threads: int | None) -> DomainMoments:
@@ -111,54 +119,31 @@ def components_of(
 
 def _parts_of_class(X: Rows, weights: Any, subclasses: Subclasses) -> Any:
     """Component of each row of one class."""
-    n_components = subclasses.n_components
-    blocks = blocks_of(X, weights, subclasses.n_jobs)
-    if isinstance(n_components, str):
-        fit = _least_bic(X, weights, blocks.mass, subclasses)
-    else:
-        n_distinct = _n_distinct(blocks.in_canonical_order().rows())
-        fit = None
-        if n_distinct > 1:
-            fit = _fit(X, weights, min(n_components, n_distinct), subclasses)
-    return everywhere(X, 0) if fit is None else fit.predict(X)
-
-
-def _n_distinct(ordered: Rows) -> int:
-    """How many rows differ, of some in canonical order."""
-    xp = array_namespace(ordered)
-    new = xp.any(ordered[1:, :] != ordered[:-1, :], axis=1)
-    return 1 + int(xp.sum(xp.astype(new, xp.int64)))
-
-
-def _least_bic(
-    X: Rows, weights: Any, mass: float, subclasses: Subclasses
-) -> SparseGaussianMixture | None:
-    """Of all numbers of components that the rows can bear, the one of least BIC."""
-    most = min(_MOST_PER_CLASS, int(mass // (2 * (X.shape[1] + 1))))
-    best, least, worse = None, np.inf, 0
-    for n_components in range(1, most + 1):
-        fit = _fit(X, weights, n_components, subclasses)
-        value = fit.bic(X, sample_weight=weights)
-        if value < least:
-            best, least, worse = fit, value, 0
-        else:
-            worse += 1
-        if worse > _PATIENCE:
-            break
-    return best
-
-
-def _fit(X: Rows, weights: Any, n_components: int, subclasses: Subclasses) -> Any:
-    fit = SparseGaussianMixture(
-        n_components,
-        sparsity=0.0,
+    sparsity: float | str = subclasses.n_components
+    offer, n_init = _MOST_PER_CLASS, 1
+    if not isinstance(sparsity, str):
+        offer, sparsity, n_init = int(sparsity), 0.0, 5
+    offer = min(offer, _n_distinct(X))
+    if offer == 1:
+        return everywhere(X, 0)
+    fit = _OfOneClass(
+        offer,
+        sparsity=sparsity,
         covariance_type=subclasses.covariance_type,
         reg_covar=subclasses.reg_covar,
-        n_init=1 if n_components == 1 else 5,
+        n_init=n_init,
         random_state=subclasses.random_state,
         n_jobs=subclasses.n_jobs,
     )
-    return fit.fit(X, sample_weight=weights)
+    return fit.fit(X, sample_weight=weights).predict(X)
+
+
+def _n_distinct(X: Rows) -> int:
+    """How many rows differ."""
+    ordered = blocks_of(X).in_canonical_order().rows()
+    xp = array_namespace(ordered)
+    new = xp.any(ordered[1:, :] != ordered[:-1, :], axis=1)
+    return 1 + int(xp.sum(xp.astype(new, xp.int64)))
 
 
 def anchors_of(rows: Labelled, kind: CovarianceType, reg_covar: float) -> Anchors:

@@ -3,12 +3,12 @@
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-from skgmmot.estimators._coupled_fit import CoupledEstimator
+from skgmmot.estimators._coupled_bootstrap import BootstrapsCoupled
 from skgmmot.estimators._sklearn_private import Interval, StrOptions
 from skgmmot.estimators._validation import N_JOBS
 
 
-class CoupledGaussianMixture(CoupledEstimator):
+class CoupledGaussianMixture(BootstrapsCoupled):
     r"""Two Gaussian mixtures fitted to two samples so that components correspond.
 
     Maximises, both domains counting alike whatever their sizes,

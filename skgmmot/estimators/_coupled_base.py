@@ -1,14 +1,13 @@
-"""What a fitted coupled mixture can do: two domains, by the signs of their labels."""
+"""What a fitted coupled mixture can do: densities, labels, draws."""
 
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import blocks_of
-from skgmmot._blocks._row_arrays import everywhere, has_all, has_any, merged, widened
+from skgmmot._blocks._row_arrays import everywhere
 from skgmmot._checks import is_real, message
-from skgmmot.estimators._domain_predictions import DomainPredictions, PartSum
+from skgmmot.estimators._domain_predictions import DomainMixture, DomainPredictions
 from skgmmot.estimators._domains import sides_of, source_rows
 
 
@@ -20,35 +19,22 @@ class CoupledPredictions(DomainPredictions):
     coupling_: np.ndarray
     frozen: str | None
 
-    def _width(self) -> int:
-        return max(self.coupling_.shape)
+    def _domain_mixtures(self) -> list[DomainMixture]:
+        return [
+            DomainMixture(self.source_, self.frozen != "source"),
+            DomainMixture(self.target_, self.frozen != "target"),
+        ]
 
-    def _by_domain(
-        self, X: Any, sample_domain: Any, method: str, width: int | None = None
-    ) -> Any:
+    def _domain_masks(self, sample_domain: Any, X: Any) -> tuple[Any, Any]:
         mask = source_rows(sample_domain, X)
         if mask is None:
             mask = everywhere(X, True)
+        return mask, ~mask
 
-        def found(side: Any, rows: Any) -> Any:
-            values = getattr(side, method)(rows)
-            return values if width is None else widened(values, width)
-
-        if has_all(mask) or not has_any(mask):
-            return found(self.source_ if has_all(mask) else self.target_, X)
-        inside, outside = found(self.source_, X[mask]), found(self.target_, X[~mask])
-        return merged(mask, inside, outside)
-
-    def _sums(self, X: Any, sample_domain: Any, weights: Any) -> list[PartSum]:
-        sums = []
-        sides = sides_of(sample_domain, X, weights)
-        ends = ("source", self.source_), ("target", self.target_)
-        for (name, mixture), side in zip(ends, sides, strict=True):
-            if side is not None:
-                blocks = blocks_of(*side, mixture.n_jobs)
-                value = blocks.log_likelihood(mixture._gaussians())
-                sums.append(PartSum(mixture, self.frozen != name, *value))
-        return sums
+    def _domain_sides(
+        self, sample_domain: Any, X: Any, weights: Any
+    ) -> list[tuple[Any, Any] | None]:
+        return sides_of(sample_domain, X, weights)
 
     def sample(
         self, n_samples: int = 1, sample_domain: float = 1

@@ -1,29 +1,45 @@
 """What fitted mixtures of several domains can do: densities, labels, criteria."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace, device
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import has_all, has_any, widened
 from skgmmot._checks import message
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._domains import DomainAware
 from skgmmot.estimators._validation import check_rows, check_weights
 
 
-class PartSum(NamedTuple):
-    """What the rows of a domain add up to under its mixture."""
+class DomainMixture(NamedTuple):
+    """A domain's mixture."""
 
     mixture: Any
     free: bool  # whether it was fitted
+
+
+class DomainSum(NamedTuple):
+    """What the rows of a domain add up to."""
+
+    domain: DomainMixture
     log_likelihood: float
     mass: float
 
 
+def _width(estimator: Any) -> int:
+    """The largest number of components of a domain."""
+    known = estimator._domain_mixtures()
+    return max(len(domain.mixture.weights_) for domain in known)
+
+
 def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
     """What posteriors are like."""
-    return (estimator._width(),), dtype
+    return (_width(estimator),), dtype
 
 
 class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
@@ -31,25 +47,41 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
 
     _has_domains: bool  # whether fit was given labels
 
-    def _width(self) -> int:
-        """The largest number of components."""
+    def _domain_mixtures(self) -> Sequence[DomainMixture]:
+        """The domains in order."""
         raise NotImplementedError
 
-    def _by_domain(
-        self, X: Any, sample_domain: Any, method: str, width: int | None = None
-    ) -> Any:
+    def _domain_masks(self, sample_domain: Any, X: Any) -> Sequence[Any]:
+        """Which rows are of each domain, in order; every row is in one of them."""
+        raise NotImplementedError
+
+    def _domain_sides(
+        self, sample_domain: Any, X: Any, weights: Any
+    ) -> Sequence[tuple[Any, Any] | None]:
+        """Rows of each domain with their weights, in order; None where it has none."""
+        raise NotImplementedError
+
+    def _predicted(self, X: Any, sample_domain: Any, method: str) -> Any:
         """Apply a method of the mixtures to the rows of their domains."""
-        raise NotImplementedError
-
-    def _sums(self, X: Any, sample_domain: Any, weights: Any) -> list[PartSum]:
-        """Log-likelihoods of the domains that have rows."""
-        raise NotImplementedError
-
-    def _predicted(
-        self, X: Any, sample_domain: Any, method: str, width: int | None = None
-    ) -> Any:
         check_is_fitted(self)
-        return self._by_domain(check_rows(self, X), sample_domain, method, width)
+        X = check_rows(self, X)
+        out: Any = None
+        for domain, mask in zip(
+            self._domain_mixtures(), self._domain_masks(sample_domain, X), strict=True
+        ):
+            if not has_any(mask):
+                continue
+            alone = has_all(mask)
+            values = getattr(domain.mixture, method)(X if alone else X[mask])
+            if values.ndim > 1:
+                values = widened(values, _width(self))
+            if alone:
+                return values
+            if out is None:
+                xp, shape = array_namespace(values), (X.shape[0], *values.shape[1:])
+                out = xp.empty(shape, dtype=values.dtype, device=device(values))
+            out[mask] = values
+        return out
 
     @by_parts(like_labels)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -114,8 +146,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         posteriors : ndarray of shape (n_samples, max(n_components))
             Rows sum to 1; columns that a domain does not have are 0.
         """
-        check_is_fitted(self)
-        return self._predicted(X, sample_domain, "_posteriors", self._width())
+        return self._predicted(X, sample_domain, "_posteriors")
 
     @by_parts(like_numbers)
     def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
@@ -168,11 +199,11 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
             scored under one mixture.
         """
         sums = self._log_likelihoods(X, sample_domain, sample_weight, "score")
-        return float(np.mean([found.log_likelihood / found.mass for found in sums]))
+        return float(np.mean([total / mass for _, total, mass in sums]))
 
     def _log_likelihoods(
         self, X: Any, sample_domain: Any, sample_weight: Any, method: str
-    ) -> list[PartSum]:
+    ) -> list[DomainSum]:
         """Of the domains that have rows."""
         check_is_fitted(self)
         X = check_rows(self, X)
@@ -184,7 +215,17 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
                 "hands them on"
             )
             raise ValueError(message("sample_domain", expected, None, mend))
-        sums = self._sums(X, sample_domain, check_weights(sample_weight, X))
+        sides = self._domain_sides(sample_domain, X, check_weights(sample_weight, X))
+        sums = [
+            DomainSum(
+                domain,
+                *blocks_of(*side, domain.mixture.n_jobs).log_likelihood(
+                    domain.mixture._gaussians()
+                ),
+            )
+            for domain, side in zip(self._domain_mixtures(), sides, strict=True)
+            if side is not None
+        ]
         return [found for found in sums if found.mass > 0.0]
 
     def _information(
@@ -192,11 +233,12 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
     ) -> float:
         """Sum over the domains, but frozen ones, of their criteria."""
         total = 0.0
-        for found in self._log_likelihoods(X, sample_domain, sample_weight, criterion):
-            if found.free:
-                price = np.log(found.mass) if criterion == "bic" else 2.0
-                total += found.mixture._n_parameters() * price
-                total -= 2.0 * found.log_likelihood
+        for domain, value, mass in self._log_likelihoods(
+            X, sample_domain, sample_weight, criterion
+        ):
+            if domain.free:
+                price = np.log(mass) if criterion == "bic" else 2.0
+                total += domain.mixture._n_parameters() * price - 2.0 * value
         return float(total)
 
     def bic(

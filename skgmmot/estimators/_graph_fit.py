@@ -91,10 +91,7 @@ class GraphEstimator(CallbackSupportMixin, DomainPredictions):
     """What CoupledGaussianMixture and LinkedGaussianMixture have in common."""
 
     def _fitted(self, samples: Samples, X: Any) -> FittedLinks:
-        """Fit the samples, and keep what is told of the fit as a whole.
-
-        X are all rows, for callbacks.
-        """
+        """Fit the samples of X, and keep what is told of the fit as a whole."""
         setting = self._setting(samples)
         for blocks, size in zip(setting.problem.blocks, setting.sizes, strict=True):
             if blocks is not None:

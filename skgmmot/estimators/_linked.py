@@ -4,12 +4,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-from skgmmot.estimators._linked_fit import LinkedEstimator
+from skgmmot.estimators._linked_batches import LinkedBatches
+from skgmmot.estimators._linked_bootstrap import BootstrapsLinked
 from skgmmot.estimators._sklearn_private import Interval, StrOptions
 from skgmmot.estimators._validation import N_JOBS
 
 
-class LinkedGaussianMixture(LinkedEstimator):
+class LinkedGaussianMixture(BootstrapsLinked, LinkedBatches):
     r"""A Gaussian mixture for each of several samples, coupled along links.
 
     Time points, batches around a reference, or samples linked in any way. Maximises,

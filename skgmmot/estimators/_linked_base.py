@@ -3,13 +3,12 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import Parts, blocks_of
-from skgmmot._blocks._row_arrays import like_rows_of, widened
+from skgmmot._blocks import Parts
+from skgmmot._blocks._row_arrays import everywhere, has_any, like_rows_of
 from skgmmot._checks import message
-from skgmmot.estimators._domain_predictions import DomainPredictions, PartSum
+from skgmmot.estimators._domain_predictions import DomainMixture, DomainPredictions
 from skgmmot.estimators._linked_graph import Label, labelled_rows, place_of
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.mixture.coupled._records import Link
@@ -34,50 +33,39 @@ class LinkedPredictions(DomainPredictions):
     _links: list[Link]  # indices of domains
     _frozen: list[bool]
 
-    def _width(self) -> int:
-        return max(len(mixture.weights_) for mixture in self.mixtures_)
+    def _domain_mixtures(self) -> list[DomainMixture]:
+        return [
+            DomainMixture(mixture, not frozen)
+            for mixture, frozen in zip(self.mixtures_, self._frozen, strict=True)
+        ]
 
-    def _first(self) -> int:
-        """The domain that rows without labels are of."""
-        return self._frozen.index(False)
-
-    def _rows_of(self, X: Any, sample_domain: Any) -> list[tuple[int, Any]]:
-        """The domains that have rows, and indices of these; all rows are in one."""
+    def _domain_masks(self, sample_domain: Any, X: Any) -> list[Any]:
+        masks = [everywhere(X, False) for _ in self.mixtures_]
         if sample_domain is None:
             if self._has_domains:
                 expected = f"a label for each row, of {self.domains_}"
                 raise ValueError(message("sample_domain", expected, None))
-            return [(self._first(), np.arange(X.shape[0]))]
+            masks[self._frozen.index(False)] = everywhere(X, True)
+            return masks
         found = labelled_rows(sample_domain, X.shape[0])
-        return [
-            (self._place(label, "sample_domain"), found.rows(i))
-            for i, label in enumerate(found.labels)
-        ]
+        for i, label in enumerate(found.labels):
+            mask = np.zeros(X.shape[0], dtype=bool)
+            mask[found.rows(i)] = True
+            masks[self._place(label, "sample_domain")] = like_rows_of(X, mask)
+        return masks
 
-    def _by_domain(
-        self, X: Any, sample_domain: Any, method: str, width: int | None = None
-    ) -> Any:
-        parts, order = [], []
-        for t, rows in self._rows_of(X, sample_domain):
-            values = getattr(self.mixtures_[t], method)(X[like_rows_of(X, rows)])
-            parts.append(values if width is None else widened(values, width))
-            order.append(rows)
-        back = np.argsort(np.concatenate(order), kind="stable")
-        xp = array_namespace(parts[0])
-        return xp.concat(parts, axis=0)[like_rows_of(X, back)]
-
-    def _sums(self, X: Any, sample_domain: Any, weights: Any) -> list[PartSum]:
+    def _domain_sides(
+        self, sample_domain: Any, X: Any, weights: Any
+    ) -> list[tuple[Any, Any] | None]:
         if isinstance(X, Parts):
             got = "rows that are read in parts"
             raise ValueError(message("X", "rows in memory", got))
-        sums = []
-        for t, rows in self._rows_of(X, sample_domain):
-            mixture, chosen = self.mixtures_[t], like_rows_of(X, rows)
-            part = None if weights is None else weights[chosen]
-            blocks = blocks_of(X[chosen], part, mixture.n_jobs)
-            value = blocks.log_likelihood(mixture._gaussians())
-            sums.append(PartSum(mixture, not self._frozen[t], *value))
-        return sums
+        return [
+            (X[mask], None if weights is None else weights[mask])
+            if has_any(mask)
+            else None
+            for mask in self._domain_masks(sample_domain, X)
+        ]
 
     def _place(self, label: Any, name: str) -> int:
         return place_of(label, self.domains_, name)
@@ -158,6 +146,6 @@ class LinkedPredictions(DomainPredictions):
         """
         check_is_fitted(self)
         if sample_domain is None and not self._has_domains:
-            return self.mixtures_[self._first()].sample(n_samples)
+            return self.mixtures_[self._frozen.index(False)].sample(n_samples)
         place = self._place(sample_domain, "sample_domain")
         return self.mixtures_[place].sample(n_samples)

@@ -95,6 +95,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             self.links_ = [(labels[link.first], labels[link.second]) for link in links]
             self._links, self._order = list(links), order
             self._frozen = [domain.frozen for domain in domains]
+            self._masses = [_mass(domain.rows) for domain in domains]
             self._store(found, numpy_type(X))
         return self
 
@@ -281,6 +282,13 @@ def _rows_of(
         expected = "rows of a domain that is not frozen"
         raise ValueError(message("sample_domain", expected, repr(found.labels)))
     return parts
+
+
+def _mass(rows: Rows | None) -> float:
+    """Weight of the rows behind a mixture; infinite where it is known."""
+    if rows is None:
+        return float("inf")
+    return float(rows[0].shape[0] if rows[1] is None else rows[1].sum())
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -74,6 +74,11 @@ class Progress:
         self.callbacks = callbacks
         self.stopped = False
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anyone listens to single steps."""
+        return self.verbose > 0 or self.callbacks is not None
+
     @contextmanager
     def telling(self) -> Iterator[None]:
         """Say so when kernels have to be compiled; end the callbacks' task."""

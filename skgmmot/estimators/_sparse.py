@@ -7,7 +7,7 @@ import numpy as np
 
 from skgmmot.estimators._covariance_choice import AUTO
 from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
-from skgmmot.estimators._sparse_fit import SparseFit
+from skgmmot.estimators._sparse_bootstrap import BootstrapsNumber
 from skgmmot.estimators._validation import N_JOBS, check_parameters, unchanged_on_error
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.mixture._criteria import CRITERIA
@@ -15,7 +15,7 @@ from skgmmot.mixture._em import Parameters
 from skgmmot.mixture._starts import METHODS
 
 
-class SparseGaussianMixture(SparseFit):
+class SparseGaussianMixture(BootstrapsNumber):
     r"""Gaussian mixture that finds its number of components.
 
     With sparsity "bic", "icl" or "aic" it goes down from all components that are

@@ -293,7 +293,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     ) -> Any:
         automatic = self.accelerate == "auto"
         accelerate = self._price > 0.0 if automatic else bool(self.accelerate)
-        report = progress.step if self.verbose else None
+        report = progress.step if progress.is_watched else None
         control = Control(self.tol, self.max_iter, accelerate, report, previous)
         if self.solver == "adam":
             rate = self.learning_rate

@@ -3,11 +3,11 @@
 Each component has an anchor: where the source, moved, expects it. A transport term
 holds it there, a prior its covariance, and a relaxed marginal its share of the rows.
 Early rounds are soft (likelihoods to a power below 1), so that the anchors' first
-mistakes can be taken back.
+mistakes can be taken back, and rows listen to their neighbours.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,10 +61,18 @@ class PinnedFit(NamedTuple):
     converged: bool
 
 
+class Target(NamedTuple):
+    """The target rows, and how posteriors listen to those of neighbours."""
+
+    blocks: MemoryBlocks
+    average: Any = None  # (n, n) sparse, rows of sum 1; None: not at all
+
+
 class _Target(NamedTuple):
     """The target rows, and what of them does not change during a fit."""
 
     blocks: MemoryBlocks
+    average: Any
     kind: CovarianceType
     center: np.ndarray  # (d,)
     scatter: np.ndarray  # (d, d) about the center; empty where it is not needed
@@ -94,7 +102,7 @@ def pooled_rows(kind: CovarianceType, n_features: int) -> float:
 
 
 def run_pinned(
-    blocks: MemoryBlocks,
+    rows: Target,
     kind: CovarianceType,
     anchors: Anchors,
     pins: Pins,
@@ -112,12 +120,12 @@ def run_pinned(
         {\sum_i r_{ik} + w n \pi_k}
 
     summed over k where the covariance is tied; full and diagonal ones are shrunk
-    towards that sum.
+    towards that sum. In all rounds but the last r is averaged over neighbours; the
+    posteriors of the last are those of the mixture that is returned, with ρ at most 1.
 
     Parameters
     ----------
-    blocks : MemoryBlocks
-        The target rows.
+    rows : Target
     kind : CovarianceType
     anchors : Anchors
     pins : Pins
@@ -127,20 +135,25 @@ def run_pinned(
     -------
     fit : PinnedFit
     """
-    target = _measured(blocks, kind)
+    target = _measured(rows, kind)
     parameters = Parameters(*anchors, kind.precisions_cholesky(anchors.covariances))
     shares, change, iteration = anchors.weights, np.inf, 0
     for iteration in range(1, rounds.max_iter + 1):
         power = power_of_round(iteration - 1)
         converged = power == 1.0 and change < rounds.tol
         last = converged or iteration == rounds.max_iter
-        expected = _expect(target, parameters, anchors, pins, 1.0 if last else power)
+        if last:
+            power, pins = 1.0, _predicting(pins)
+        expected = _expect(target, parameters, anchors, pins, power)
         change = max(change, float(np.abs(expected.shares - shares).max()))
         shares = expected.shares
         if rounds.report is not None:
             rounds.report(iteration, change)
         if last:
             break
+        if target.average is not None:
+            averaged = target.average @ expected.posteriors
+            expected = expected._replace(posteriors=averaged)
         following = _maximise(target, expected, anchors, pins)
         change = _change(kind, parameters, following)
         parameters = following
@@ -148,12 +161,21 @@ def run_pinned(
     return PinnedFit(parameters, shares, iteration, converged)
 
 
-def _measured(blocks: MemoryBlocks, kind: CovarianceType) -> _Target:
+def _predicting(pins: Pins) -> Pins:
+    """Pins of the last round: shares that are held firmly while classes move, so that
+    none takes all rows, are no better known than a prior when they have moved."""
+    if pins.reg_m is None:
+        return pins
+    return pins._replace(reg_m=min(pins.reg_m, 1.0))
+
+
+def _measured(rows: Target, kind: CovarianceType) -> _Target:
+    blocks = rows.blocks
     center = blocks.mean_and_variances()[0]
     scatter = np.empty((0, 0))
     if kind.name == "tied":
         scatter = blocks.scatter(center)
-    return _Target(blocks, kind, center, scatter)
+    return _Target(blocks, rows.average, kind, center, scatter)
 
 
 def _expect(

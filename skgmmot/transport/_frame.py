@@ -56,7 +56,7 @@ class Passage(NamedTuple):
 def passages(frame: Frame) -> tuple[Passage, Passage]:
     """The ways from the source to the target and back."""
     (linear, shift), scales = frame.alignment, frame.scales
-    inverse = _inverse(linear)
+    inverse = inverse_linear(linear)
     if linear.ndim == 2:
         aligned, undone = scales[:, None] * linear, inverse / scales
         home = Affine(inverse, -inverse @ shift)
@@ -67,7 +67,8 @@ def passages(frame: Frame) -> tuple[Passage, Passage]:
     return there, Passage(scales, aligned, undone, home)
 
 
-def _inverse(linear: np.ndarray) -> np.ndarray:
+def inverse_linear(linear: np.ndarray) -> np.ndarray:
+    """The inverse of the matrix of an alignment, in its own form."""
     if linear.ndim == 1:
         return 1.0 / linear
     try:

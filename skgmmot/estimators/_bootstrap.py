@@ -1,0 +1,124 @@
+"""The Bayesian bootstrap: other weights of the rows, and what the draws say."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skgmmot._checks import check_integer, message
+
+
+class CoupledBootstrap(NamedTuple):
+    """What a coupled fit finds under other weights of the rows, draw by draw.
+
+    Parameters
+    ----------
+    source_weights : ndarray of shape (n_bootstraps, n_source_components)
+        Shares of the source's components.
+    target_weights : ndarray of shape (n_bootstraps, n_target_components)
+        Shares of the target's.
+    coupling : ndarray of shape (n_bootstraps, n_source_components, n_target_components)
+        Masses that go from component to component.
+    source_reweighting : ndarray of shape (n_bootstraps, n_source_components)
+        What leaving does to the weight of a point.
+    target_reweighting : ndarray of shape (n_bootstraps, n_target_components)
+        What arriving does to it.
+    source_means : ndarray of shape (n_bootstraps, n_source_components, n_features)
+        Means of the source's components.
+    target_means : ndarray of shape (n_bootstraps, n_target_components, n_features)
+        Means of the target's.
+    transport_cost : ndarray of shape (n_bootstraps,)
+        The transport term, in the units of the objective.
+    mw2 : ndarray of shape (n_bootstraps,)
+        MW2 distance between the two mixtures, in the units of the data, alignment and
+        all.
+    intervals : dict of str to ndarray of shape (2, ...)
+        Lower and upper end for each name above.
+    debiased : CoupledBootstrap or None
+        The same draws without what regularises the fit: weights and means as the rows
+        alone would have them, the plan between such mixtures without entropy. Its own
+        `debiased` is None.
+    """
+
+    source_weights: np.ndarray
+    target_weights: np.ndarray
+    coupling: np.ndarray
+    source_reweighting: np.ndarray
+    target_reweighting: np.ndarray
+    source_means: np.ndarray
+    target_means: np.ndarray
+    transport_cost: np.ndarray
+    mw2: np.ndarray
+    intervals: dict[str, np.ndarray]
+    debiased: Any = None
+
+
+class NumberBootstrap(NamedTuple):
+    """How often each number of components was chosen.
+
+    Parameters
+    ----------
+    n_components : ndarray of shape (n_bootstraps,)
+        The number of each draw.
+    counts : dict of int to int
+        How many draws chose a number, from the smallest number up.
+    """
+
+    n_components: np.ndarray
+    counts: dict[int, int]
+
+
+class Draw(NamedTuple):
+    """One draw: the arrays of `CoupledBootstrap` without their first axis."""
+
+    source_weights: np.ndarray
+    target_weights: np.ndarray
+    coupling: np.ndarray
+    source_reweighting: np.ndarray
+    target_reweighting: np.ndarray
+    source_means: np.ndarray
+    target_means: np.ndarray
+    transport_cost: float
+    mw2: float
+
+
+def row_weights(
+    n_rows: int, weights: np.ndarray | None, rng: np.random.RandomState
+) -> np.ndarray:
+    """Weights of a Bayesian bootstrap, of the same sum as those that were given.
+
+    A row of weight w counts as w rows: its draw is gamma distributed with shape w, as
+    the sum of w exponential ones is (Rubin 1981, doi 10.1214/aos/1176345338).
+    """
+    shapes = np.ones(n_rows) if weights is None else weights
+    drawn = rng.standard_gamma(shapes)
+    if not drawn.sum() > 0.0:  # weights so small that all draws are 0
+        drawn = shapes
+    return drawn * (shapes.sum() / drawn.sum())
+
+
+def checked_draws(n_bootstraps: Any, confidence_level: Any) -> tuple[int, float]:
+    """The number of draws and the level of the intervals."""
+    number = check_integer(n_bootstraps, "n_bootstraps", 2)
+    if not isinstance(confidence_level, int | float | np.floating) or not (
+        0.0 < confidence_level < 1.0
+    ):
+        expected = "a number between 0 and 1, neither included"
+        raise ValueError(message("confidence_level", expected, repr(confidence_level)))
+    return number, float(confidence_level)
+
+
+def interval(draws: np.ndarray, level: float) -> np.ndarray:
+    """Quantiles of draws (B, ...) that hold the middle `level`, (2, ...)."""
+    ends = 0.5 - 0.5 * level, 0.5 + 0.5 * level
+    # (B + 1) p: what the ends leave out on average is right for few draws as well.
+    return np.quantile(draws, ends, axis=0, method="weibull").astype(draws.dtype)
+
+
+def gathered(draws: list[Draw], level: float, debiased: Any = None) -> CoupledBootstrap:
+    """Draws one above the other, with their intervals."""
+    stacked = {
+        name: np.stack([np.asarray(getattr(draw, name)) for draw in draws])
+        for name in Draw._fields
+    }
+    intervals = {name: interval(values, level) for name, values in stacked.items()}
+    return CoupledBootstrap(**stacked, intervals=intervals, debiased=debiased)

@@ -1,0 +1,143 @@
+"""Settings of linked fits, chosen by samples that were left out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
+from sklearn.utils.validation import check_array, column_or_1d
+
+from skgmmot._checks import check_choice, check_shape, message
+from skgmmot.estimators._holdout import METRICS
+from skgmmot.estimators._linked import LinkedGaussianMixture
+from skgmmot.estimators._linked_paths import is_time
+
+# What is tried where the user says nothing.
+_GRID = {"transport_weight": [0.03, 0.1, 0.3], "reg_m": [None, 0.3, 1.0, 3.0]}
+
+
+class LinkSelection(NamedTuple):
+    """Scores of settings on samples that were left out.
+
+    Parameters
+    ----------
+    settings : list of dict
+        What was tried.
+    left_out : list
+        Labels of the samples that were left out, one after the other.
+    scores : ndarray of shape (n_settings, n_left_out)
+        The larger the better; nan where a fit failed.
+    best : dict
+        The setting with the best mean score.
+    """
+
+    settings: list[dict[str, Any]]
+    left_out: list[Any]
+    scores: np.ndarray
+    best: dict[str, Any]
+
+
+def cross_validate_links(
+    estimator: LinkedGaussianMixture,
+    X: Any,
+    sample_domain: Any,
+    *,
+    param_grid: Any = None,
+    metric: str = "sliced",
+    left_out: Sequence[Any] | None = None,
+) -> LinkSelection:
+    """Leave out one time after the other and score what is interpolated there.
+
+    Parameters
+    ----------
+    estimator : LinkedGaussianMixture
+        With links='chain'; cloned for each fit. Numbers of components by label may
+        name the samples that are left out.
+    X : array-like of shape (n_samples, n_features)
+        Rows of all samples.
+    sample_domain : array-like of shape (n_samples,)
+        Their times.
+    param_grid : dict of str to list or list of such dicts, default=None
+        As for `ParameterGrid` of scikit-learn: values of parameters of the estimator,
+        and of `max_growth` of `interpolate`.
+        None: transport_weight .03, .1, .3 with reg_m None, .3, 1, 3.
+    metric : {'sliced', 'likelihood'}, default='sliced'
+        As in `LinkedGaussianMixture.score_holdout`. 'likelihood' also weighs how well
+        the neighbours' own mixtures fit, 'sliced' where the mass is.
+    left_out : list of labels, default=None
+        Times between the first and the last; None: all of them.
+
+    Returns
+    -------
+    selection : LinkSelection
+        Settings, scores and the best setting.
+
+    Raises
+    ------
+    ValueError
+        Where labels are no numbers, there are fewer than three, or links are no chain.
+
+    Examples
+    --------
+    >>> from skgmmot import LinkedGaussianMixture, cross_validate_links
+    >>> from skgmmot.datasets import make_time_course
+    >>> course = make_time_course(100, kind="growing", random_state=0)
+    >>> selection = cross_validate_links(
+    ...     LinkedGaussianMixture(3, random_state=0), course.X, course.sample_domain,
+    ...     param_grid={"reg_m": [None, 1.0]}, left_out=[2])
+    >>> selection.scores.shape
+    (2, 1)
+    """
+    check_choice(metric, "metric", METRICS)
+    if not isinstance(estimator, LinkedGaussianMixture) or estimator.links != "chain":
+        expected = "a LinkedGaussianMixture with links='chain'"
+        raise ValueError(message("estimator", expected, repr(estimator)))
+    X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+    labels = column_or_1d(np.asarray(sample_domain))
+    check_shape(labels, "sample_domain", (len(X),))
+    times = np.unique(labels).tolist()
+    if len(times) < 3 or not all(map(is_time, times)):
+        expected = "at least three labels, all numbers"
+        raise ValueError(message("sample_domain", expected, times))
+    omitted = times[1:-1] if left_out is None else list(left_out)
+    for time in omitted:
+        if time not in times[1:-1]:
+            raise ValueError(message("left_out", f"some of {times[1:-1]}", repr(time)))
+    settings = list(ParameterGrid(_GRID if param_grid is None else param_grid))
+    scores = np.array(
+        [
+            [_score(estimator, X, labels, (time, metric), setting) for time in omitted]
+            for setting in settings
+        ]
+    )
+    means = np.where(np.isnan(scores).any(axis=1), -np.inf, scores.mean(axis=1))
+    return LinkSelection(settings, omitted, scores, settings[int(means.argmax())])
+
+
+def _score(
+    estimator: LinkedGaussianMixture,
+    X: np.ndarray,
+    labels: np.ndarray,
+    left_out: tuple[float, str],
+    setting: Mapping[str, Any],
+) -> float:
+    """The score of one setting where one time is left out."""
+    time, metric = left_out
+    parameters = dict(setting)
+    how = (
+        {"max_growth": parameters.pop("max_growth")}
+        if "max_growth" in parameters
+        else {}
+    )
+    kept = labels != time
+    fit = clone(estimator).set_params(**parameters)
+    for name in ("n_components", "reg_m", "inits"):
+        value = getattr(fit, name)
+        if isinstance(value, Mapping):
+            fit.set_params(**{name: {k: v for k, v in value.items() if k != time}})
+    try:
+        fit.fit(X[kept], sample_domain=labels[kept])
+    except ValueError:  # a component collapsed
+        return float("nan")
+    return fit.score_holdout(X[~kept], time, metric=metric, **how)

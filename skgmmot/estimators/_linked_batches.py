@@ -1,0 +1,189 @@
+"""Batches around a reference: rows moved onto it, a new batch without a new fit."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from skgmmot._checks import check_real, message
+from skgmmot.estimators._linked_graph import Label, labelled_rows
+from skgmmot.estimators._linked_paths import LinkedPaths
+from skgmmot.estimators._validation import check_rows, check_weights, unchanged_on_error
+from skgmmot.linalg._mixture import as_mixture
+from skgmmot.mixture.coupled._records import Link
+from skgmmot.transport._map import check_movable
+
+# One entry a link.
+_OF_LINKS = (
+    "couplings_", "costs_", "alignments_", "cost_scales_", "transport_costs_",
+    "transported_masses_", "source_reweightings_", "target_reweightings_", "births_",
+    "deaths_", "growths_", "_potentials",
+)  # fmt: skip
+
+
+class LinkedBatches(LinkedPaths):
+    """Methods for batches of an estimator of linked samples."""
+
+    links: Any
+    reference: Any
+    reg_m: Any
+    _order: list[int]
+
+    def _reference_place(self, reference: Any) -> int:
+        """The sample that others go to: the one that was given, or the star's."""
+        if reference is not None:
+            return self._place(reference, "reference")
+        centres = {link.second for link in self._links}
+        if self.links != "star" or len(centres) != 1:
+            expected = f"one of {self.domains_}, since links={self.links!r}"
+            raise ValueError(message("reference", expected, None))
+        return centres.pop()
+
+    def to_reference(
+        self,
+        X: Any,
+        sample_domain: Any,
+        *,
+        reference: Any = None,
+        min_events: float = 50.0,
+        method: str = "barycentric",
+    ) -> np.ndarray:
+        """Bring the rows of all samples to the reference.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, those of the fit or others of the same samples: where links were
+            fitted to control samples, the rows of patients that were measured along
+            with them.
+        sample_domain : array-like of shape (n_samples,)
+            Their labels; rows of the reference stay as they are.
+        reference : label, default=None
+            None: the reference of a star. Samples that no link joins with it go along
+            several links, as through a control that two of them share.
+        min_events : float, default=50
+            A population of which X holds fewer rows of a sample than this, by
+            posterior probability, is not trusted with a map of its own: its rows keep
+            the map of the sample as a whole.
+        method : {'barycentric', 'most_likely'}, default='barycentric'
+            As in `mw2_map`.
+
+        Returns
+        -------
+        moved : ndarray of shape (n_samples, n_features)
+            Of the floating type of X.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            Where a label is unknown or no links join it with the reference.
+        """
+        check_is_fitted(self)
+        if method not in ("barycentric", "most_likely"):
+            expected = "'barycentric' or 'most_likely'"
+            raise ValueError(message("method", expected, repr(method)))
+        least = check_real(min_events, "min_events")
+        centre = self._reference_place(reference)
+        X = check_movable(check_rows(self, X))
+        found = labelled_rows(sample_domain, len(X))
+        moved = X.copy()
+        for i, label in enumerate(found.labels):
+            rows = found.rows(i)
+            moved[rows] = self._brought(X[rows], label, centre, (least, method))
+        return moved
+
+    def _brought(
+        self, X: np.ndarray, label: Label, centre: int, how: tuple[float, str]
+    ) -> np.ndarray:
+        """Rows of one sample at the reference."""
+        least, method = how
+        for step in self._way(self._place(label, "sample_domain"), centre):
+            posteriors = self.mixtures_[step.source]._posteriors(X)
+            coupling = self.couplings_[step.link].copy()
+            leaving = coupling if step.forward else coupling.T
+            leaving[posteriors.sum(axis=0, dtype=np.float64) < least] = 0.0
+            maps = self._link_map(step.link, step.forward, coupling)
+            X = maps.move(X, method)
+        return X
+
+    def add_sample(
+        self, X: Any, label: Label, *, reference: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Link a new sample to the reference; nothing that was fitted changes.
+
+        The new sample's mixture is fitted as `fit` would, with the reference frozen: a
+        new batch on a new day, without the rows of the old ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows of the new sample.
+        label : label
+            Its label, a new one.
+        reference : label, default=None
+            The sample that it is linked with; None: the reference of a star.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies of the rows.
+
+        Returns
+        -------
+        self : LinkedGaussianMixture
+            With the new sample last in `domains_` and its link last in `links_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            Where the label is taken, or X is not as expected.
+        """
+        check_is_fitted(self)
+        centre = self._reference_place(reference)
+        X = check_rows(self, X, fitting=True, ensure_min_samples=2)
+        weights = check_weights(sample_weight, X)
+        if label in self.domains_:
+            expected = f"a label other than {self.domains_}"
+            raise ValueError(message("label", expected, repr(label)))
+        pair = clone(self).set_params(
+            n_components="bic",  # the number of the reference
+            links=[(0, 1)],
+            reference=None,
+            reg_m=self._pair_penalty(),
+            inits={1: as_mixture(self.mixtures_[centre])},
+            frozen=[1],
+            warm_start=False,
+        )
+        pair.fit(X, sample_weight=weights)
+        with unchanged_on_error(self):
+            self._append(pair, label, centre)
+        return self
+
+    def _pair_penalty(self) -> float | None:
+        """`reg_m` of a new link: the mean of those that there are."""
+        if self.reg_m is None:
+            return None
+        given = self.reg_m.values() if isinstance(self.reg_m, Mapping) else self.reg_m
+        return float(np.mean(list(given) if np.iterable(given) else given))
+
+    def _append(self, pair: Any, label: Label, centre: int) -> None:
+        """Take over the sample and the link of a fit of one link."""
+        new = len(self.domains_)
+        side = pair.mixtures_[0]
+        if hasattr(self, "feature_names_in_"):
+            side.feature_names_in_ = self.feature_names_in_
+        self.mixtures_ = [*self.mixtures_, side]
+        self.links_ = [*self.links_, (label, self.domains_[centre])]
+        self.domains_ = [*self.domains_, label]
+        self._links = [*self._links, Link(new, centre)]
+        self._order, self._frozen = [*self._order, new], [*self._frozen, False]
+        self._masses = [*self._masses, pair._masses[0]]
+        for name in _OF_LINKS:
+            former, added = getattr(self, name), getattr(pair, name)
+            if isinstance(former, np.ndarray):
+                setattr(self, name, np.concatenate([former, added]))
+            else:
+                setattr(self, name, [*former, *added])
