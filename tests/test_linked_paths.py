@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from refusals import assert_refused
+from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 
 from skgmmot import (
     CoupledGaussianMixture,
     GMMOTTransformer,
     LinkedGaussianMixture,
+    SparseGaussianMixture,
     cross_validate_links,
 )
 from skgmmot.datasets import make_shifted_mixtures, make_time_course, stack_domains
@@ -267,3 +270,39 @@ def test_selection_says_what_it_expected(course):
         lambda: cross_validate_links(fit, X, times, left_out=[0]), "left_out"
     )
     assert_refused(lambda: cross_validate_links(fit, X, times, metric="r2"), "metric")
+    for left_out in ([], 1, ["late"]):
+        assert_refused(
+            lambda: cross_validate_links(fit, X, times, left_out=left_out),  # noqa: B023
+            "left_out",
+        )
+
+
+def test_selection_tells_of_fits_that_failed(course):
+    fit = LinkedGaussianMixture(2, max_iter=2, tol=1.0, random_state=0)
+
+    def select(fit, grid):
+        X, times = course.X, course.sample_domain
+        return cross_validate_links(fit, X, times, param_grid=grid, left_out=[2])
+
+    with pytest.warns(FitFailedWarning, match="1 of 2 fits failed.*transport_weight"):
+        selection = select(fit, {"transport_weight": [-1.0, 0.1]})
+    assert_array_equal(np.isnan(selection.scores), [[True], [False]])
+    assert selection.best == {"transport_weight": 0.1}
+    # A list has a value for the sample that is left out too: no fit can take it.
+    listed = LinkedGaussianMixture([2] * len(SIZES), random_state=0)
+    text = assert_refused(lambda: select(listed, {"reg": [0.1]}), "param_grid")
+    assert f"{len(SIZES)} values for the domains" in text
+
+
+def test_selection_leaves_out_a_frozen_sample(course):
+    kept = course.sample_domain == 2
+    start = SparseGaussianMixture(2, sparsity=0, random_state=0).fit(course.X[kept])
+    fit = LinkedGaussianMixture(2, random_state=0)
+    inits, scores = {2: FrozenEstimator(start)}, []
+    for settings in ({}, {"inits": inits, "frozen": [2]}):
+        selection = cross_validate_links(
+            fit.set_params(**settings), course.X, course.sample_domain,
+            param_grid={"reg": [0.1]}, left_out=[2],
+        )  # fmt: skip
+        scores.append(selection.scores)
+    assert_array_equal(*scores)
