@@ -180,6 +180,13 @@ def test_rows_move_along_the_links(linked, course):
     assert linked.move(rows.astype(np.float32), 0, 1).dtype == np.float32
 
 
+def test_rows_that_stay_are_copied(linked, course):
+    rows = course.X[:5].copy()
+    moved = linked.move(rows, 0, 0)
+    assert_array_equal(moved, rows)
+    assert not np.shares_memory(moved, rows)
+
+
 def test_velocity_is_displacement_by_time(linked, course):
     rows = course.X[course.sample_domain == 0]
     assert_allclose(linked.velocity(rows, 0), linked.move(rows, 0, 1) - rows)
@@ -235,6 +242,10 @@ def test_bad_input(linked, course):
     assert_refused(lambda: linked.move(rows[:, :1], 0, 1), "X")
     assert_refused(lambda: linked.velocity(rows, "day 1"), "domain")
     assert_refused(lambda: linked.score_holdout(rows, 1.0, metric="r2"), "metric")
+    for between in (3, (0, 1, 2), (0, 17), (), "01"):
+        assert_refused(lambda: linked.locate(rows, between=between), "between")  # noqa: B023
+    for least in (None, "a", -1.0):
+        assert_refused(lambda: linked.to_networkx(min_mass=least), "min_mass")  # noqa: B023
     words = LinkedGaussianMixture(2, random_state=0)
     words.fit(course.X, sample_domain=[f"t{t:.0f}" for t in course.sample_domain])
     assert_refused(lambda: words.interpolate(0.5), "t")
