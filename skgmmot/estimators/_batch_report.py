@@ -8,6 +8,7 @@ from scipy.stats import wasserstein_distance
 
 from skgmmot._checks import check_shape, message, naming, real_array
 from skgmmot.estimators._linked_graph import labelled_rows
+from skgmmot.kernels import is_device_array, to_host
 
 
 class BatchReport(NamedTuple):
@@ -118,7 +119,7 @@ def batch_report(
 
 
 def _finite(values: Any, name: str) -> np.ndarray:
-    rows = real_array(values, name)
+    rows = real_array(to_host(values) if is_device_array(values) else values, name)
     if not np.isfinite(rows).all():
         raise ValueError(message(name, "finite numbers", "NaN or infinity"))
     return rows

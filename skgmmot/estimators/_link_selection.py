@@ -9,10 +9,14 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_array, column_or_1d
 
+from skgmmot._blocks._device_checks import checked_device_rows, is_foreign
+from skgmmot._blocks._row_arrays import like_rows_of
 from skgmmot._checks import check_choice, check_shape, message, warn_caller
 from skgmmot.estimators._holdout import METRICS
 from skgmmot.estimators._linked import LinkedGaussianMixture
 from skgmmot.estimators._linked_paths import is_time
+from skgmmot.estimators._validation import check_at_hand
+from skgmmot.kernels import is_device_array, to_host
 
 # What is tried where the user says nothing.
 _GRID = {"transport_weight": [0.03, 0.1, 0.3], "reg_m": [None, 0.3, 1.0, 3.0]}
@@ -100,9 +104,15 @@ def cross_validate_links(
     if not isinstance(estimator, LinkedGaussianMixture) or estimator.links != "chain":
         expected = "a LinkedGaussianMixture with links='chain'"
         raise ValueError(message("estimator", expected, repr(estimator)))
-    X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+    check_at_hand(X)
+    if is_foreign(X):
+        X = checked_device_rows(X, fitting=True, least_rows=2)
+    else:
+        X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+    if is_device_array(sample_domain):
+        sample_domain = to_host(sample_domain)
     labels = column_or_1d(np.asarray(sample_domain))
-    check_shape(labels, "sample_domain", (len(X),))
+    check_shape(labels, "sample_domain", (X.shape[0],))
     times = np.unique(labels).tolist()
     if len(times) < 3 or not all(map(is_time, times)):
         expected = "at least three labels, all numbers"
@@ -147,7 +157,7 @@ def _omitted(left_out: Any, inner: list[Any]) -> list[Any]:
 
 def _score(
     estimator: LinkedGaussianMixture,
-    X: np.ndarray,
+    X: Any,
     labels: np.ndarray,
     left_out: tuple[float, str],
     setting: Mapping[str, Any],
@@ -170,8 +180,9 @@ def _score(
     if isinstance(fit.frozen, list | tuple):
         fit.set_params(frozen=[label for label in fit.frozen if label != time])
     try:
-        fit.fit(X[kept], sample_domain=labels[kept])
+        fit.fit(X[like_rows_of(X, kept)], sample_domain=labels[kept])
     except ValueError as error:  # a component collapsed, or a setting is not allowed
         failures.append(error)
         return float("nan")
-    return fit.score_holdout(X[~kept], time, metric=metric, **how)
+    rest = X[like_rows_of(X, ~kept)]
+    return fit.score_holdout(rest, time, metric=metric, **how)
