@@ -480,7 +480,7 @@ def test_messages_tell_how_it_goes(small, capsys):
     )
     said = capsys.readouterr().out
     assert "Initialization 0" in said
-    assert "bound change" in said
+    assert "objective" in said
 
 
 # Surface
