@@ -155,7 +155,7 @@ def fitted_pair(
         raise TypeError(message("estimator", expected, got, mend))
     source, target = (fit_mixture(clone(estimator), *side) for side in sides)
     if not all(hasattr(source, name) for name in _OF_A_MIXTURE):
-        expected = f"a mixture with {', '.join(_OF_A_MIXTURE)}"
+        expected = "a mixture with weights_, means_ and covariances_"
         raise TypeError(message("estimator", expected, type(estimator).__name__))
     return (source, target), row_moments(*(blocks_of(*side) for side in sides))
 
