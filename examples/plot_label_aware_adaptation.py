@@ -17,6 +17,8 @@ Digits are those that scikit-learn ships, 8 x 8 pixels.
 # Each digit goes through one of the scanners, never through both. Pixels are reduced
 # to 40 principal components of all images.
 
+from pathlib import Path
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -137,7 +139,11 @@ axes.bar(list(scores), list(scores.values()), color=["0.7", "0.5", "C0"])
 axes.set_title("accuracy")
 axes.set_ylim(0.0, 1.0)
 axes.tick_params(axis="x", rotation=30)
-figure.savefig("label_aware_adaptation.png", dpi=110)
+here = Path(__file__).parent if "__file__" in globals() else Path()
+picture = here / "drawn" / "label_aware_adaptation.png"
+picture.parent.mkdir(exist_ok=True)
+figure.savefig(picture, dpi=110)
+print(f"picture: {picture.name}")
 
 # %%
 # When shares change

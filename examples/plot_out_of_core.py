@@ -122,7 +122,8 @@ MixtureDisplay.from_estimator(mixture, some, features=(0, 1), ax=ax)
 ax.set_title(f"{counts.sum():,} rows from {len(paths)} files")
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
-picture = here / "out_of_core.png"
+picture = here / "drawn" / "out_of_core.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"picture: {picture.name}")
 folder.cleanup()

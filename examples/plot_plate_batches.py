@@ -137,6 +137,7 @@ axes[0].set_title("populations along the plate (share in %)")
 display.plot_components(ax=axes[1])
 axes[1].set(xlabel="Y2-A (arcsinh)", ylabel="B1-A (arcsinh)", title="where they are")
 
-picture = here / "plate_batches.png"
+picture = here / "drawn" / "plate_batches.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"\npicture: {picture.name}")

@@ -146,6 +146,7 @@ for weight, mean, covariance in zip(*between, strict=True):
         axes[1].plot(*outline, "k--", linewidth=1)
 axes[1].set_title("components over time; dashed: time 2 interpolated")
 
-picture = here / "time_course.png"
+picture = here / "drawn" / "time_course.png"
+picture.parent.mkdir(exist_ok=True)
 figure.savefig(picture, dpi=80)
 print(f"\npicture: {picture.name}")

@@ -480,7 +480,7 @@ def test_messages_tell_how_it_goes(small, capsys):
     )
     said = capsys.readouterr().out
     assert "Initialization 0" in said
-    assert "bound change" in said
+    assert "objective" in said
 
 
 # Surface
@@ -590,6 +590,7 @@ REFUSED = [
     ({"reg_m": [1.0, -1.0, 1.0, 1.0]}, "reg_m"),
     ({"reg_m": {0: 1.0}}, "reg_m"),
     ({"frozen": [0]}, "inits: expected a mixture for 0, since it is frozen"),
+    ({"frozen": [[0]]}, r"inits: expected a mixture for \[0\], since it is frozen"),
     ({"inits": {3: ([1.0], [[0.0, 0.0]], [np.eye(2)])}}, "inits.*got 3"),
     ({"inits": {0: ([1.0], [[0.0]], [[[1.0]]])}}, r"inits\[0\]: expected 2 features"),
     (

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import reference_linked
-from scipy.optimize import check_grad
 from test_estimators_coupled_reference import _lattice_points
 
 from skgmmot import LinkedGaussianMixture
@@ -78,14 +77,19 @@ def fitted(graph):
 
 
 def test_the_slow_gradient_is_that_of_its_value():
+    step = 1e-5
     for seed in range(6):
+        rng = np.random.default_rng(seed)
         slow = random_graph(seed).slow()
-        x = slow.start(np.random.default_rng(0))
-        size = np.abs(slow.loss(x)[1]).max()
-        error = check_grad(
-            lambda x, f=slow.loss: f(x)[0], lambda x, f=slow.loss: f(x)[1], x
-        )
-        assert error < 1e-3 * size
+        x = slow.start(rng)
+        gradient = slow.loss(x)[1]
+        for _ in range(5):
+            way = rng.standard_normal(len(x))
+            ahead, behind = (slow.loss(x + sign * step * way)[0] for sign in (1, -1))
+            slope = (ahead - behind) / (2.0 * step)
+            size = np.linalg.norm(gradient) * np.linalg.norm(way)
+            # Inner plans end a little before their optimum, where it is not the slope.
+            assert abs(slope - gradient @ way) < 5e-4 * size
 
 
 # Samples of one component, linked with one of three by free shifts: which of the three

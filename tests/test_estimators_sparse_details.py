@@ -5,7 +5,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skgmmot import SparseGaussianMixture
-from skgmmot.estimators import _base as base
+from skgmmot.estimators import _progress
 
 
 def blobs(seed=0, n=200, centers=((-6.0, 0.0), (0.0, 6.0), (6.0, 0.0))):
@@ -57,7 +57,7 @@ def test_no_iterations_return_the_random_start_itself():
 
 def test_verbose_2_prints_the_numbers_of_the_fit(capsys, monkeypatch):
     clock = iter(np.arange(0.0, 100.0, 0.25))
-    monkeypatch.setattr(base, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(_progress, "perf_counter", lambda: next(clock))
     mixture = SparseGaussianMixture(
         3, sparsity=0.0, max_iter=5, tol=0.0, random_state=0, verbose=2,
         verbose_interval=2, means_init=[[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]],
@@ -68,10 +68,15 @@ def test_verbose_2_prints_the_numbers_of_the_fit(capsys, monkeypatch):
     assert changes[[0, 2]].min() > 1e-3
     assert capsys.readouterr().out.splitlines() == [
         "Initialization 0",
-        f"  Iteration 2\t time lapse 0.25000s\t bound change {changes[0]:.5f}",
-        f"  Iteration 4\t time lapse 0.25000s\t bound change {changes[2]:.5f}",
-        "Initialization did not converge. time lapse 0.75000s\t lower bound "
-        f"{mixture.lower_bound_:.5f}.",
+        "  start found\t time lapse 0.250s",
+        *(
+            f"  Iteration {i}\t objective {mixture.lower_bounds_[i - 1]:.10f}"
+            f"\t components 3\t bound change {changes[i - 2]:.5e}"
+            f"\t time lapse {lapse}s"
+            for i, lapse in ((2, "0.500"), (4, "0.750"))
+        ),
+        "Initialization did not converge. time lapse 1.000s\t lower bound "
+        f"{mixture.lower_bound_:.10f}.",
     ]
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from refusals import assert_refused
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.preprocessing import StandardScaler
 
-from skgmmot import GMMOTTransformer
+from skgmmot import GMMOTTransformer, LinkedGaussianMixture
 from skgmmot.datasets import stack_domains
 
 
@@ -43,3 +45,15 @@ def test_a_component_without_mass_changes_no_weights(reg_m, map_to):
     )
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert (np.ptp(expected) > 0.1) == (reg_m is not None)
+
+
+def test_estimators_that_are_no_mixture_of_a_domain():
+    X, sample_domain = stack_domains(np.zeros((5, 1)), np.ones((5, 1)))
+    X += np.arange(10.0)[:, None]
+    for estimator in (LinkedGaussianMixture(1), StandardScaler()):
+        moves = GMMOTTransformer(estimator)
+        text = assert_refused(
+            lambda: moves.fit(X, sample_domain=sample_domain),  # noqa: B023
+            "estimator",
+        )
+        assert type(estimator).__name__ in text

@@ -121,11 +121,22 @@ def test_new_batches_that_are_refused(star, data):
     assert_refused(lambda: star.add_sample(X[:50], "b"), "label")
     assert_refused(lambda: star.add_sample(X[:50, :1], "d"), "X")
     assert_refused(lambda: star.add_sample(X[:50], "d", reference="z"), "reference")
+    for label in (None, 3, np.nan, ["d"], np.array(["d", "e"])):
+        assert_refused(lambda: star.add_sample(X[:50], label), "label")  # noqa: B023
     assert_refused(lambda: star.to_reference(X, labels[:9]), "sample_domain")
     assert_refused(lambda: star.to_reference(X, ["z"] * len(X)), "sample_domain")
     assert_refused(lambda: star.to_reference(X, labels, min_events=-1), "min_events")
     assert_refused(lambda: star.to_reference(X, labels, method="random"), "method")
     assert_unchanged(star, before)
+
+
+def test_a_star_keeps_its_reference(data):
+    X, labels, _ = data
+    star = LinkedGaussianMixture(3, links="star", reference="a", random_state=0)
+    star.fit(X[labels != "c"], sample_domain=labels[labels != "c"])
+    before = star.to_reference(X[labels == "b"], ["b"] * 300)
+    star.add_sample(X[labels == "c"], "c", reference="b")
+    assert_array_equal(star.to_reference(X[labels == "b"], ["b"] * 300), before)
 
 
 # The report
@@ -161,6 +172,14 @@ def test_report_says_what_it_expected(data):
     assert_refused(lambda: batch_report(X, X, labels[:9]), "sample_domain")
     assert_refused(lambda: batch_report(X, X, labels, reference="z"), "reference")
     assert_refused(lambda: batch_report(X, X, labels, gates=lambda rows: 1), "gates")
+    assert_refused(lambda: batch_report(X, X, labels, gates=3), "gates")
+    mixed = np.array([None] + ["x"] * (len(X) - 1), dtype=object)
+    assert_refused(lambda: batch_report(X, X, labels, gates=lambda _: mixed), "gates")
+    assert_refused(lambda: batch_report(X, X, mixed), "sample_domain")
+    assert_refused(lambda: batch_report(X[:0], X[:0], labels[:0]), "before")
+    assert_refused(lambda: batch_report(X, np.full_like(X, np.nan), labels), "after")
+    missing = np.where(labels == "a", np.nan, 1.0)
+    assert_refused(lambda: batch_report(X, X, missing), "sample_domain")
 
 
 # Bootstrap

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from refusals import assert_refused
+from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 
 from skgmmot import (
     CoupledGaussianMixture,
     GMMOTTransformer,
     LinkedGaussianMixture,
+    SparseGaussianMixture,
     cross_validate_links,
 )
 from skgmmot.datasets import make_shifted_mixtures, make_time_course, stack_domains
@@ -177,6 +180,13 @@ def test_rows_move_along_the_links(linked, course):
     assert linked.move(rows.astype(np.float32), 0, 1).dtype == np.float32
 
 
+def test_rows_that_stay_are_copied(linked, course):
+    rows = course.X[:5].copy()
+    moved = linked.move(rows, 0, 0)
+    assert_array_equal(moved, rows)
+    assert not np.shares_memory(moved, rows)
+
+
 def test_velocity_is_displacement_by_time(linked, course):
     rows = course.X[course.sample_domain == 0]
     assert_allclose(linked.velocity(rows, 0), linked.move(rows, 0, 1) - rows)
@@ -232,6 +242,10 @@ def test_bad_input(linked, course):
     assert_refused(lambda: linked.move(rows[:, :1], 0, 1), "X")
     assert_refused(lambda: linked.velocity(rows, "day 1"), "domain")
     assert_refused(lambda: linked.score_holdout(rows, 1.0, metric="r2"), "metric")
+    for between in (3, (0, 1, 2), (0, 17), (), "01"):
+        assert_refused(lambda: linked.locate(rows, between=between), "between")  # noqa: B023
+    for least in (None, "a", -1.0):
+        assert_refused(lambda: linked.to_networkx(min_mass=least), "min_mass")  # noqa: B023
     words = LinkedGaussianMixture(2, random_state=0)
     words.fit(course.X, sample_domain=[f"t{t:.0f}" for t in course.sample_domain])
     assert_refused(lambda: words.interpolate(0.5), "t")
@@ -267,3 +281,39 @@ def test_selection_says_what_it_expected(course):
         lambda: cross_validate_links(fit, X, times, left_out=[0]), "left_out"
     )
     assert_refused(lambda: cross_validate_links(fit, X, times, metric="r2"), "metric")
+    for left_out in ([], 1, ["late"]):
+        assert_refused(
+            lambda: cross_validate_links(fit, X, times, left_out=left_out),  # noqa: B023
+            "left_out",
+        )
+
+
+def test_selection_tells_of_fits_that_failed(course):
+    fit = LinkedGaussianMixture(2, random_state=0)
+
+    def select(fit, grid):
+        X, times = course.X, course.sample_domain
+        return cross_validate_links(fit, X, times, param_grid=grid, left_out=[2])
+
+    with pytest.warns(FitFailedWarning, match="1 of 2 fits failed.*transport_weight"):
+        selection = select(fit, {"transport_weight": [-1.0, 0.1]})
+    assert_array_equal(np.isnan(selection.scores), [[True], [False]])
+    assert selection.best == {"transport_weight": 0.1}
+    # A list has a value for the sample that is left out too: no fit can take it.
+    listed = LinkedGaussianMixture([2] * len(SIZES), random_state=0)
+    text = assert_refused(lambda: select(listed, {"reg": [0.1]}), "param_grid")
+    assert f"{len(SIZES)} values for the domains" in text
+
+
+def test_selection_leaves_out_a_frozen_sample(course):
+    kept = course.sample_domain == 2
+    start = SparseGaussianMixture(2, sparsity=0, random_state=0).fit(course.X[kept])
+    fit = LinkedGaussianMixture(2, random_state=0)
+    inits, scores = {2: FrozenEstimator(start)}, []
+    for settings in ({}, {"inits": inits, "frozen": [2]}):
+        selection = cross_validate_links(
+            fit.set_params(**settings), course.X, course.sample_domain,
+            param_grid={"reg": [0.1]}, left_out=[2],
+        )  # fmt: skip
+        scores.append(selection.scores)
+    assert_array_equal(*scores)

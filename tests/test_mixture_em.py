@@ -147,7 +147,7 @@ def test_compiled_steps_of_few_rows_are_those_of_the_loop(name, dtype):
     for sample_weight in (None, weights):
         ridge = np.array([1e-3, 2e-3])
         problem = Problem(blocks_of(X, sample_weight), kind, reg_covar=ridge)
-        watched = Control(1e-9, 150, report=lambda iteration, change: None)
+        watched = Control(1e-9, 150, report=lambda *told: False)
         expected = run(problem, start, watched)
         fit = run(problem, start, watched._replace(report=None))
         assert (len(fit.bounds), fit.converged) == (
@@ -186,11 +186,12 @@ def test_the_run_stops_by_tol_and_says_so():
 def test_every_iteration_is_reported():
     X, kind, start = make_start("full", 1)
     seen = []
-    control = Control(0.0, 5, report=lambda *given: seen.append(given))
+    control = Control(0.0, 5, report=lambda *told: bool(seen.append(told)))
     fit = run(Problem(blocks_of(X), kind), start, control)
-    assert [iteration for iteration, _ in seen] == [1, 2, 3, 4, 5]
+    assert [iteration for iteration, _, _ in seen] == [1, 2, 3, 4, 5]
     assert seen[0][1] == np.inf
-    np.testing.assert_allclose([c for _, c in seen[1:]], np.diff(fit.bounds))
+    assert [state.objective for _, _, state in seen] == fit.bounds
+    np.testing.assert_allclose([c for _, c, _ in seen[1:]], np.diff(fit.bounds))
 
 
 def test_starved_components_go_one_at_a_time_and_one_is_always_left():

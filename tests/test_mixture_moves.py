@@ -229,3 +229,16 @@ def test_splits_by_a_components_own_rows_gain_what_they_promise(name, weights):
     _, m, c = dense(problem, start)
     whole = reference.log_densities(rows, (np.ones(1), m[:1], c[:1]))
     assert gained[0] >= own @ (pair - whole) / mass - 1e-9
+
+
+def test_no_split_along_a_constant_feature():
+    rng = np.random.default_rng(0)
+    rows = np.c_[rng.normal(size=(200, 2)), np.full(200, 7.0)]
+    problem = Problem(blocks_of(rows), TYPES["spherical"], reg_covar=0.0)
+    ones = np.ones(2)
+    start = Parameters(np.full(2, 0.5), rows[:2].copy(), ones, ones)
+    found = splits(problem, evaluate(problem, start), 0.0)
+    assert len(found) == 2
+    for candidate in found:
+        np.testing.assert_allclose(candidate.means[:, 2], 7.0, rtol=1e-14)
+        assert np.ptp(candidate.means[:, :2], axis=0).max() > 0.1

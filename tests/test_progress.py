@@ -64,6 +64,16 @@ def test_callbacks_see_every_start_and_iteration(X):
     assert vars(mixture).keys() - {"_skl_callbacks"} == vars(bare).keys()
 
 
+def test_callbacks_see_the_fit_of_every_covariance_type(X):
+    seen = Recorder()
+    mixture = watched(seen, covariance_type="auto").fit(X)
+    assert seen.names.count("fit") == seen.names.count("start") == 4
+    assert seen.ended == ["setup", "teardown"] * 4
+    bare = SparseGaussianMixture(6, covariance_type="auto", random_state=0).fit(X)
+    np.testing.assert_allclose(mixture.means_, bare.means_, rtol=1e-8)
+    assert vars(mixture).keys() - {"_skl_callbacks"} == vars(bare).keys()
+
+
 def test_callbacks_are_offered_a_fitted_estimator(X):
     seen = Recorder()
     mixture = watched(seen, sparsity=0.0, accelerate=False).fit(X)

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-from skgmmot._checks import check_shape, message, real_array
+from skgmmot._checks import check_shape, message, naming, real_array
+from skgmmot.estimators._linked_graph import labelled_rows
+from skgmmot.kernels import is_device_array, to_host
 
 
 class BatchReport(NamedTuple):
@@ -71,7 +73,7 @@ def batch_report(
     Raises
     ------
     ValueError
-        Where shapes do not agree, or the reference is no label.
+        Where shapes do not agree, rows are not finite, or the reference is no label.
 
     Examples
     --------
@@ -83,36 +85,44 @@ def batch_report(
     >>> report.distance_before[1], report.distance_after[1]
     (array([3.]), array([0.]))
     """
-    stages = [real_array(before, "before"), real_array(after, "after")]
-    if stages[0].ndim != 2:
+    stages = [_finite(before, "before"), _finite(after, "after")]
+    if stages[0].ndim != 2 or len(stages[0]) == 0:
         got = f"shape {stages[0].shape}"
-        raise ValueError(message("before", "two dimensions", got))
+        raise ValueError(message("before", "two dimensions, and rows", got))
     check_shape(stages[1], "after", stages[0].shape)
-    labels = np.asarray(sample_domain)
-    check_shape(labels, "sample_domain", (len(stages[0]),))
-    batches = np.unique(labels).tolist()
+    sorted_rows = labelled_rows(sample_domain, len(stages[0]))
+    batches = sorted_rows.labels
+    rows_of = [sorted_rows.rows(i) for i in range(len(batches))]
     if reference is not None and reference not in batches:
         expected = f"one of {', '.join(map(str, batches))}"
         raise ValueError(message("reference", expected, repr(reference)))
-    against = np.ones(len(labels), bool) if reference is None else labels == reference
+    against: Any = slice(None)
+    if reference is not None:
+        against = rows_of[batches.index(reference)]
     distances = [
-        np.array([_distances(rows[labels == b], rows[against]) for b in batches])
+        np.array([_distances(rows[own], rows[against]) for own in rows_of])
         for rows in stages
     ]
     populations: list[Any] = []
     shares = [np.zeros((len(batches), 0))] * 2
     if gates is not None:
         found = [_gated(gates, rows) for rows in stages]
-        populations = np.unique(np.concatenate(found)).tolist()
+        with naming("gates", "populations of one kind, numbers or strings"):
+            populations = np.unique(np.concatenate(found)).tolist()
         shares = [
-            np.array(
-                [[(f[labels == b] == p).mean() for p in populations] for b in batches]
-            )
+            np.array([[(f[own] == p).mean() for p in populations] for own in rows_of])
             for f in found
         ]
     return BatchReport(
         batches, distances[0], distances[1], populations, shares[0], shares[1]
     )
+
+
+def _finite(values: Any, name: str) -> np.ndarray:
+    rows = real_array(to_host(values) if is_device_array(values) else values, name)
+    if not np.isfinite(rows).all():
+        raise ValueError(message(name, "finite numbers", "NaN or infinity"))
+    return rows
 
 
 def _distances(rows: np.ndarray, others: np.ndarray) -> list[float]:
@@ -121,5 +131,7 @@ def _distances(rows: np.ndarray, others: np.ndarray) -> list[float]:
 
 
 def _gated(gates: Callable[[np.ndarray], Any], rows: np.ndarray) -> np.ndarray:
+    if not callable(gates):
+        raise TypeError(message("gates", "a function or None", repr(gates)))
     found = np.asarray(gates(rows))
     return check_shape(found, "gates", (len(rows),), "give one population for each row")

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._checks import check_integer, message
+from skgmmot._blocks._row_arrays import like_rows_of
+from skgmmot._checks import check_integer, is_integer, message
+from skgmmot.kernels import to_host
 
 
 class CoupledBootstrap(NamedTuple):
@@ -94,6 +96,19 @@ def row_weights(
     if not drawn.sum() > 0.0:  # weights so small that all draws are 0
         drawn = shapes
     return drawn * (shapes.sum() / drawn.sum())
+
+
+def row_weights_beside(X: Any, weights: Any, rng: np.random.RandomState) -> Any:
+    """`row_weights` of the kind of the rows, and where these are."""
+    shapes = None if weights is None else to_host(weights)
+    return like_rows_of(X, row_weights(X.shape[0], shapes, rng))
+
+
+def check_n_jobs(n_jobs: Any) -> int | None:
+    """Threads in joblib's sense: None, or an integer other than 0."""
+    if n_jobs is not None and (not is_integer(n_jobs, -(2**31)) or n_jobs == 0):
+        raise ValueError(message("n_jobs", "None or an integer but 0", repr(n_jobs)))
+    return n_jobs
 
 
 def checked_draws(n_bootstraps: Any, confidence_level: Any) -> tuple[int, float]:

@@ -90,7 +90,8 @@ class CoupledGaussianMixture(BootstrapsCoupled):
         The fitted mixtures, with sparsity 0.
     coupling_ : ndarray of shape (n_source_components, n_target_components)
         Mass that goes from component to component. Where both sides have as many
-        components and none was given, label j is the same population on both.
+        components, label j is the same population on both; a side that was given
+        keeps its labels, and with two given ones nothing is reordered.
     costs_ : ndarray of shape (n_source_components, n_target_components)
         Costs C between components.
     transport_cost_ : float

@@ -5,6 +5,7 @@ from typing import Any
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import message
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._bootstrap import (
@@ -17,7 +18,7 @@ from skgmmot.estimators._coupled_fit import CoupledEstimator
 from skgmmot.estimators._graph_fit import Samples, ratio
 from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._resampling import Outcome, Resampling
-from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.estimators._validation import check_rows_at_hand, check_weights
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture.coupled._domains import dense_mixture
@@ -91,7 +92,7 @@ class BootstrapsCoupled(CoupledEstimator):
         """
         check_is_fitted(self)
         number, level = checked_draws(n_bootstraps, confidence_level)
-        X = check_rows(self, X)
+        X = check_rows_at_hand(self, X)
         weights = check_weights(sample_weight, X)
         if sample_domain is None and self.frozen is None:
             expected = "the labels that fit was given"
@@ -102,12 +103,12 @@ class BootstrapsCoupled(CoupledEstimator):
         progress = Progress(verbose, 10)
         draws: list[tuple[Draw, Draw]] = []
         progress.begin(0)
-        kind = TYPES[self.covariance_type]
+        kind, dtype = TYPES[self.covariance_type], numpy_type(X)
         with one_blas_thread():
             fit = Resampling(self, samples, n_jobs)
             for i in range(number):
                 plain, debiased = fit.draw(rng)
-                pair = _told(plain, kind, X.dtype), _told(debiased, kind, X.dtype)
+                pair = _told(plain, kind, dtype), _told(debiased, kind, dtype)
                 draws.append(pair)
                 progress.step(i + 1, 0.0)
         return gathered(

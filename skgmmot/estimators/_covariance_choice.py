@@ -25,7 +25,7 @@ def adopt_best_type(estimator: Any, method: str, X: Any, sample_weight: Any) -> 
     ----------
     estimator : SparseGaussianMixture
     method : str
-        The one that fits, `_fit_rows` or `_partial_fit`.
+        The one that fits, `_fit` or `_partial_fit`.
     X, sample_weight
         As it takes them.
 
@@ -43,9 +43,16 @@ def adopt_best_type(estimator: Any, method: str, X: Any, sample_weight: Any) -> 
         expected = "a type where precisions are given"
         raise ValueError(message("covariance_type", expected, AUTO, mend))
     settings = estimator.get_params(deep=False)
+    # Each type is a fit of its own to those who watch. A meta-estimator's callbacks
+    # know of one fit only.
+    watching: Any = ()
+    if not hasattr(estimator, "_parent_callback_ctx"):
+        watching = getattr(estimator, "_skl_callbacks", ())
     fits = []
     for name in TYPES:
         candidate = type(estimator)(**{**settings, "covariance_type": name})
+        if watching:
+            candidate.set_callbacks(*watching)
         getattr(candidate, method)(X, sample_weight)
         fits.append(candidate)
     best = min(fits, key=lambda fit: (fit.path_.criterion.min(), fit._n_parameters()))

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skgmmot._blocks import blocks_of
+from skgmmot.kernels import to_host
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._component_maps import mixture_gaussians
 
@@ -18,7 +19,7 @@ _DRAWS = 20_000
 def mean_log_likelihood(X: np.ndarray, mixture: Mixture) -> float:
     """Mean log density of rows under a mixture, in nats."""
     log_density = blocks_of(X).log_density(mixture_gaussians(mixture))
-    return float(np.mean(log_density, dtype=np.float64))
+    return float(np.mean(to_host(log_density), dtype=np.float64))
 
 
 def sliced_distance(first: np.ndarray, second: np.ndarray, rng: Any) -> float:
@@ -49,7 +50,7 @@ def holdout_score(
     """
     if metric == "likelihood":
         return mean_log_likelihood(X, mixture)
-    rng = check_random_state(random_state)
+    X, rng = to_host(X), check_random_state(random_state)
     drawn = mixture.sample(max(len(X), _DRAWS), random_state=rng)[0]
     deviations = X.std(axis=0, dtype=np.float64)
     units = np.where(deviations > 0.0, deviations, 1.0)

@@ -5,13 +5,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_array, column_or_1d
 
-from skgmmot._checks import check_choice, check_shape, message
+from skgmmot._blocks._device_checks import checked_device_rows, is_foreign
+from skgmmot._blocks._row_arrays import like_rows_of
+from skgmmot._checks import check_choice, check_shape, message, warn_caller
 from skgmmot.estimators._holdout import METRICS
 from skgmmot.estimators._linked import LinkedGaussianMixture
 from skgmmot.estimators._linked_paths import is_time
+from skgmmot.estimators._validation import check_at_hand
+from skgmmot.kernels import is_device_array, to_host
 
 # What is tried where the user says nothing.
 _GRID = {"transport_weight": [0.03, 0.1, 0.3], "reg_m": [None, 0.3, 1.0, 3.0]}
@@ -52,8 +57,8 @@ def cross_validate_links(
     Parameters
     ----------
     estimator : LinkedGaussianMixture
-        With links='chain'; cloned for each fit. Numbers of components by label may
-        name the samples that are left out.
+        With links='chain'; cloned for each fit. Dicts by label, and `frozen`, may name
+        the samples that are left out.
     X : array-like of shape (n_samples, n_features)
         Rows of all samples.
     sample_domain : array-like of shape (n_samples,)
@@ -76,7 +81,13 @@ def cross_validate_links(
     Raises
     ------
     ValueError
-        Where labels are no numbers, there are fewer than three, or links are no chain.
+        Where labels are no numbers, there are fewer than three, links are no chain, or
+        with every setting a fit failed.
+
+    Warns
+    -----
+    FitFailedWarning
+        Where fits with some of the settings failed.
 
     Examples
     --------
@@ -93,36 +104,66 @@ def cross_validate_links(
     if not isinstance(estimator, LinkedGaussianMixture) or estimator.links != "chain":
         expected = "a LinkedGaussianMixture with links='chain'"
         raise ValueError(message("estimator", expected, repr(estimator)))
-    X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+    check_at_hand(X)
+    if is_foreign(X):
+        X = checked_device_rows(X, fitting=True, least_rows=2)
+    else:
+        X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+    if is_device_array(sample_domain):
+        sample_domain = to_host(sample_domain)
     labels = column_or_1d(np.asarray(sample_domain))
-    check_shape(labels, "sample_domain", (len(X),))
+    check_shape(labels, "sample_domain", (X.shape[0],))
     times = np.unique(labels).tolist()
     if len(times) < 3 or not all(map(is_time, times)):
         expected = "at least three labels, all numbers"
         raise ValueError(message("sample_domain", expected, times))
-    omitted = times[1:-1] if left_out is None else list(left_out)
-    for time in omitted:
-        if time not in times[1:-1]:
-            raise ValueError(message("left_out", f"some of {times[1:-1]}", repr(time)))
+    omitted = _omitted(left_out, times[1:-1])
     settings = list(ParameterGrid(_GRID if param_grid is None else param_grid))
+    failures: list[ValueError] = []
     scores = np.array(
         [
-            [_score(estimator, X, labels, (time, metric), setting) for time in omitted]
+            [
+                _score(estimator, X, labels, (time, metric), setting, failures)
+                for time in omitted
+            ]
             for setting in settings
         ]
     )
-    means = np.where(np.isnan(scores).any(axis=1), -np.inf, scores.mean(axis=1))
+    failed = np.isnan(scores).any(axis=1)
+    if failed.all():
+        expected, got = "a setting with which all fits succeed", "none"
+        mend = f"the first failure: {failures[0]}"
+        raise ValueError(message("param_grid", expected, got, mend)) from failures[0]
+    if failures:
+        warn_caller(
+            f"{len(failures)} of {scores.size} fits failed; their scores are nan. The "
+            f"first failure: {failures[0]}",
+            FitFailedWarning,
+        )
+    means = np.where(failed, -np.inf, scores.mean(axis=1))
     return LinkSelection(settings, omitted, scores, settings[int(means.argmax())])
+
+
+def _omitted(left_out: Any, inner: list[Any]) -> list[Any]:
+    """The times to leave out, one after the other."""
+    if left_out is None:
+        return inner
+    omitted = list(left_out) if np.iterable(left_out) else []
+    if not omitted or not all(time in inner for time in omitted):
+        expected = f"a list of some of {inner}"
+        raise ValueError(message("left_out", expected, repr(left_out)))
+    return omitted
 
 
 def _score(
     estimator: LinkedGaussianMixture,
-    X: np.ndarray,
+    X: Any,
     labels: np.ndarray,
     left_out: tuple[float, str],
     setting: Mapping[str, Any],
+    failures: list[ValueError],
 ) -> float:
-    """The score of one setting where one time is left out."""
+    """The score of one setting where one time is left out; nan where the fit failed."""
     time, metric = left_out
     parameters = dict(setting)
     how = (
@@ -136,8 +177,12 @@ def _score(
         value = getattr(fit, name)
         if isinstance(value, Mapping):
             fit.set_params(**{name: {k: v for k, v in value.items() if k != time}})
+    if isinstance(fit.frozen, list | tuple):
+        fit.set_params(frozen=[label for label in fit.frozen if label != time])
     try:
-        fit.fit(X[kept], sample_domain=labels[kept])
-    except ValueError:  # a component collapsed
+        fit.fit(X[like_rows_of(X, kept)], sample_domain=labels[kept])
+    except ValueError as error:  # a component collapsed, or a setting is not allowed
+        failures.append(error)
         return float("nan")
-    return fit.score_holdout(X[~kept], time, metric=metric, **how)
+    rest = X[like_rows_of(X, ~kept)]
+    return fit.score_holdout(rest, time, metric=metric, **how)

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import Parts
 from skgmmot._blocks._row_arrays import everywhere, has_any, like_rows_of
 from skgmmot._checks import message
 from skgmmot.estimators._domain_predictions import DomainMixture, DomainPredictions
 from skgmmot.estimators._linked_graph import Label, labelled_rows, place_of
 from skgmmot.estimators._sparse import SparseGaussianMixture
+from skgmmot.estimators._validation import check_at_hand
 from skgmmot.mixture.coupled._records import Link
 from skgmmot.mixture.coupled._tree import branches
 
@@ -57,9 +57,7 @@ class LinkedPredictions(DomainPredictions):
     def _domain_sides(
         self, sample_domain: Any, X: Any, weights: Any
     ) -> list[tuple[Any, Any] | None]:
-        if isinstance(X, Parts):
-            got = "rows that are read in parts"
-            raise ValueError(message("X", "rows in memory", got))
+        check_at_hand(X)
         return [
             (X[mask], None if weights is None else weights[mask])
             if has_any(mask)

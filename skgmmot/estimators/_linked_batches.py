@@ -7,10 +7,16 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks._row_arrays import like_rows_of, replaced
 from skgmmot._checks import check_real, message
-from skgmmot.estimators._linked_graph import Label, labelled_rows
+from skgmmot.estimators._linked_graph import Label, is_label, labelled_rows
 from skgmmot.estimators._linked_paths import LinkedPaths
-from skgmmot.estimators._validation import check_rows, check_weights, unchanged_on_error
+from skgmmot.estimators._validation import (
+    check_rows_at_hand,
+    check_weights,
+    unchanged_on_error,
+)
+from skgmmot.kernels import to_host
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture.coupled._records import Link
 from skgmmot.transport._map import check_movable
@@ -35,11 +41,10 @@ class LinkedBatches(LinkedPaths):
         """The sample that others go to: the one that was given, or the star's."""
         if reference is not None:
             return self._place(reference, "reference")
-        centres = {link.second for link in self._links}
-        if self.links != "star" or len(centres) != 1:
+        if self.links != "star":
             expected = f"one of {self.domains_}, since links={self.links!r}"
             raise ValueError(message("reference", expected, None))
-        return centres.pop()
+        return self._links[0].second  # later ones may be of samples added elsewhere
 
     def to_reference(
         self,
@@ -88,12 +93,15 @@ class LinkedBatches(LinkedPaths):
             raise ValueError(message("method", expected, repr(method)))
         least = check_real(min_events, "min_events")
         centre = self._reference_place(reference)
-        X = check_movable(check_rows(self, X))
-        found = labelled_rows(sample_domain, len(X))
-        moved = X.copy()
+        X = check_movable(check_rows_at_hand(self, X))
+        found = labelled_rows(sample_domain, X.shape[0])
+        moved = X
         for i, label in enumerate(found.labels):
-            rows = found.rows(i)
-            moved[rows] = self._brought(X[rows], label, centre, (least, method))
+            mask = np.zeros(X.shape[0], dtype=bool)
+            mask[found.rows(i)] = True
+            rows = like_rows_of(X, mask)
+            brought = self._brought(X[rows], label, centre, (least, method))
+            moved = replaced(moved, rows, brought)
         return moved
 
     def _brought(
@@ -102,7 +110,7 @@ class LinkedBatches(LinkedPaths):
         """Rows of one sample at the reference."""
         least, method = how
         for step in self._way(self._place(label, "sample_domain"), centre):
-            posteriors = self.mixtures_[step.source]._posteriors(X)
+            posteriors = to_host(self.mixtures_[step.source]._posteriors(X))
             coupling = self.couplings_[step.link].copy()
             leaving = coupling if step.forward else coupling.T
             leaving[posteriors.sum(axis=0, dtype=np.float64) < least] = 0.0
@@ -143,11 +151,9 @@ class LinkedBatches(LinkedPaths):
         """
         check_is_fitted(self)
         centre = self._reference_place(reference)
-        X = check_rows(self, X, fitting=True, ensure_min_samples=2)
+        X = check_rows_at_hand(self, X, fitting=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
-        if label in self.domains_:
-            expected = f"a label other than {self.domains_}"
-            raise ValueError(message("label", expected, repr(label)))
+        self._check_new_label(label)
         pair = clone(self).set_params(
             n_components="bic",  # the number of the reference
             links=[(0, 1)],
@@ -161,6 +167,17 @@ class LinkedBatches(LinkedPaths):
         with unchanged_on_error(self):
             self._append(pair, label, centre)
         return self
+
+    def _check_new_label(self, label: Any) -> None:
+        """Refuse what is no label, or one of another kind, or one that is taken."""
+        words = isinstance(self.domains_[0], str)
+        kind = "a string" if words else "a number"
+        if not is_label(label) or isinstance(label, str) != words:
+            expected = f"{kind}, as the labels {self.domains_} are"
+            raise ValueError(message("label", expected, repr(label)))
+        if label in self.domains_:
+            expected = f"a label other than {self.domains_}"
+            raise ValueError(message("label", expected, repr(label)))
 
     def _pair_penalty(self) -> float | None:
         """`reg_m` of a new link: the mean of those that there are."""

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import message
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._bootstrap import checked_draws, interval
@@ -13,7 +14,7 @@ from skgmmot.estimators._graph_fit import Samples
 from skgmmot.estimators._linked_fit import LinkedEstimator, _in_order
 from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._resampling import Outcome, Resampling
-from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.estimators._validation import check_rows_at_hand, check_weights
 from skgmmot.linalg._mixture import narrowed
 
 
@@ -99,7 +100,7 @@ class BootstrapsLinked(LinkedEstimator):
         """
         check_is_fitted(self)
         number, level = checked_draws(n_bootstraps, confidence_level)
-        X = check_rows(self, X)
+        X = check_rows_at_hand(self, X)
         weights = check_weights(sample_weight, X)
         rng = check_random_state(random_state)
         samples = self._bootstrapped(X, weights, sample_domain)
@@ -111,8 +112,8 @@ class BootstrapsLinked(LinkedEstimator):
             for i in range(number):
                 draws.append(fit.draw(rng))
                 progress.step(i + 1, 0.0)
-        debiased = self._gathered([pair[1] for pair in draws], level, X.dtype)
-        plain = self._gathered([pair[0] for pair in draws], level, X.dtype)
+        debiased = self._gathered([pair[1] for pair in draws], level, numpy_type(X))
+        plain = self._gathered([pair[0] for pair in draws], level, numpy_type(X))
         return plain._replace(debiased=debiased)
 
     def _bootstrapped(self, X: Any, weights: Any, sample_domain: Any) -> Samples:

@@ -7,7 +7,7 @@ import numpy as np
 
 from skgmmot._checks import is_integer, is_real, message
 from skgmmot.estimators._coupled_checks import checked_start
-from skgmmot.estimators._linked_graph import Label, place_of
+from skgmmot.estimators._linked_graph import Label, is_label, place_of
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._records import Link
 from skgmmot.mixture.coupled._starts import Given
@@ -113,7 +113,7 @@ def checked_frozen(frozen: Any, inits: Mapping[Label, Parameters]) -> list[Label
     single = isinstance(frozen, str) or not np.iterable(frozen)
     labels = [frozen] if single else list(frozen)
     for label in labels:
-        if label not in inits:
+        if not is_label(label) or label not in inits:
             expected = f"a mixture for {label!r}, since it is frozen"
             raise ValueError(message("inits", expected, repr(list(inits))))
     return labels

@@ -5,9 +5,9 @@ from numbers import Number
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from skgmmot._blocks import Parts
-from skgmmot._blocks._row_arrays import like_rows_of, numpy_type
+from skgmmot._blocks._row_arrays import has_any, like_rows_of, numpy_type
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_checks import check_linear_form
@@ -43,11 +43,12 @@ from skgmmot.estimators._linked_reference import pooled_reference
 from skgmmot.estimators._sklearn_private import fit_context, with_callbacks
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
-    check_rows,
+    check_rows_at_hand,
     check_weights,
     drop_weightless,
     unchanged_on_error,
 )
+from skgmmot.kernels import to_host
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._records import Link
@@ -72,10 +73,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_domain: Any, sample_weight: Any) -> Self:
         with unchanged_on_error(self), one_blas_thread():
-            X = check_rows(self, X, reset=True, ensure_min_samples=2)
-            if isinstance(X, Parts):
-                got = "rows that are read in parts"
-                raise ValueError(message("X", "rows in memory", got))
+            X = check_rows_at_hand(self, X, reset=True, ensure_min_samples=2)
             weights = check_weights(sample_weight, X)
             check_linear_form(self.align, self.covariance_type)
             domains, n_told = self._known_domains(X, weights, sample_domain)
@@ -271,13 +269,13 @@ def _rows_of(
     for i, label in enumerate(found.labels):
         if label in frozen:
             continue
-        rows = like_rows_of(X, found.rows(i))
-        part = None if weights is None else weights[rows]
-        if part is not None and not part.sum() > 0.0:
+        rows, xp = like_rows_of(X, found.rows(i)), array_namespace(X)
+        part = None if weights is None else xp.take(weights, rows)
+        if part is not None and not has_any(part > 0.0):
             expected = "a positive weight in each domain"
             got = f"weights of the rows of {label!r} that sum to 0"
             raise ValueError(message("sample_weight", expected, got))
-        parts[label] = drop_weightless(X[rows], part)
+        parts[label] = drop_weightless(xp.take(X, rows, axis=0), part)
     if not parts:
         expected = "rows of a domain that is not frozen"
         raise ValueError(message("sample_domain", expected, repr(found.labels)))
@@ -288,7 +286,8 @@ def _mass(rows: Rows | None) -> float:
     """Weight of the rows behind a mixture; infinite where it is known."""
     if rows is None:
         return float("inf")
-    return float(rows[0].shape[0] if rows[1] is None else rows[1].sum())
+    weights = None if rows[1] is None else to_host(rows[1])
+    return float(rows[0].shape[0] if weights is None else weights.sum())
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -50,7 +50,7 @@ def labelled_rows(sample_domain: Any, n_rows: int) -> Labelled:
         got = f"types {sorted({type(x).__name__ for x in labels.tolist()})}"
         raise ValueError(message("sample_domain", expected, got)) from None
     names = found.tolist()
-    if not all(_is_label(name) for name in names):
+    if not all(is_label(name) for name in names):
         expected = "numbers or strings"
         got = f"types {sorted({type(x).__name__ for x in names})}"
         raise ValueError(message("sample_domain", expected, got))
@@ -59,7 +59,7 @@ def labelled_rows(sample_domain: Any, n_rows: int) -> Labelled:
     return Labelled(names, order, [0, *ends.tolist()])
 
 
-def _is_label(name: object) -> bool:
+def is_label(name: object) -> bool:
     if isinstance(name, str | bool):
         return True
     return is_real(name) and name == name

@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks._row_arrays import as_floats, copied, in_type_of
 from skgmmot._checks import check_choice, check_real, is_real, message
 from skgmmot.estimators._holdout import METRICS, holdout_score
 from skgmmot.estimators._linked_base import LinkedPredictions
 from skgmmot.estimators._transfer import Transfer, maps_of
-from skgmmot.estimators._validation import check_rows
+from skgmmot.estimators._validation import check_rows_at_hand
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.linalg._shrinkage import Affine
 from skgmmot.transport._component_maps import MixtureMap
@@ -161,9 +162,11 @@ class LinkedPaths(LinkedPredictions):
         """
         check_is_fitted(self)
         checked_method(method)
-        X = check_movable(check_rows(self, X))
+        X = check_movable(check_rows_at_hand(self, X))
         rng = check_random_state(random_state)
         way = self._way(self._place(source, "source"), self._place(target, "target"))
+        if not way:
+            return copied(X)
         for step in way:
             X = self._link_map(step.link, step.forward).move(X, method, rng=rng)
         return X
@@ -194,8 +197,8 @@ class LinkedPaths(LinkedPredictions):
         """
         check_is_fitted(self)
         place = self._place(domain, "domain")
-        X = check_movable(check_rows(self, X))
-        found = []
+        X = check_movable(check_rows_at_hand(self, X))
+        total, number = 0.0 * as_floats(X), 0
         for i, (link, (first, second)) in enumerate(
             zip(self._links, self.links_, strict=True)
         ):
@@ -205,11 +208,12 @@ class LinkedPaths(LinkedPredictions):
             if is_time(first) and is_time(second):
                 length = float(second) - float(first)
             forward = place == link.first
-            moved = self._link_map(i, forward).move(X).astype(np.float64)
-            found.append((moved - X) / (length if forward else -length))
-        if not found:
+            moved = as_floats(self._link_map(i, forward).move(X))
+            total += (moved - as_floats(X)) / (length if forward else -length)
+            number += 1
+        if number == 0:
             raise ValueError(message("domain", "a sample with a link", repr(domain)))
-        return np.mean(found, axis=0).astype(X.dtype)
+        return in_type_of(total / number, X)
 
     def score_holdout(
         self,
@@ -243,7 +247,7 @@ class LinkedPaths(LinkedPredictions):
         """
         check_is_fitted(self)
         check_choice(metric, "metric", METRICS)
-        X = check_rows(self, X)
+        X = check_rows_at_hand(self, X)
         mixture = self.interpolate(t, max_growth=max_growth)
         return holdout_score(X, mixture, metric, random_state)
 
@@ -268,16 +272,8 @@ class LinkedPaths(LinkedPredictions):
             Where the mean log-likelihood of the rows is largest.
         """
         check_is_fitted(self)
-        X = check_rows(self, X)
-        given: list[Any] = self.links_ if between is None else [between]
-        links = [
-            (float(first), float(second))
-            for first, second in given
-            if is_time(first) and is_time(second)
-        ]
-        if not links:
-            expected = "a link between two numbers"
-            raise ValueError(message("between", expected, repr(between)))
+        X = check_rows_at_hand(self, X)
+        links = self._timed_links(between)
 
         def score(t: float) -> float:
             mixture = self.interpolate(t, max_growth=max_growth)
@@ -291,6 +287,22 @@ class LinkedPaths(LinkedPredictions):
         return _refined(
             score, max(best - width, min(ends)), min(best + width, max(ends))
         )
+
+    def _timed_links(self, between: Any) -> list[tuple[float, float]]:
+        """Times between which a sample may lie: of one pair of labels, or all links."""
+        given: Any = self.links_
+        if between is not None:
+            given = [tuple(between) if np.iterable(between) else ()]
+        links = [
+            (float(ends[0]), float(ends[1]))
+            for ends in given
+            if len(ends) == 2 and all(end in self.domains_ for end in ends)
+            if all(map(is_time, ends))
+        ]
+        if not links:
+            expected = f"a link between two numbers of {self.domains_}"
+            raise ValueError(message("between", expected, repr(between)))
+        return links
 
     def to_networkx(self, *, min_mass: float = 1e-6) -> Any:
         """The populations and what goes between them, as a directed graph.
@@ -314,6 +326,7 @@ class LinkedPaths(LinkedPredictions):
             Where networkx is not installed.
         """
         check_is_fitted(self)
+        min_mass = check_real(min_mass, "min_mass")
         try:
             import networkx
         except ImportError as error:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot.estimators._bootstrap import row_weights
+from skgmmot.estimators._bootstrap import check_n_jobs, row_weights_beside
 from skgmmot.estimators._graph_fit import GraphEstimator, Rows, Samples
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture.coupled._fit import Point
@@ -43,7 +43,7 @@ class Resampling:
         self, fitted: GraphEstimator, samples: Samples, n_jobs: int | None
     ) -> None:
         self.fit = copy(fitted)
-        self.fit.n_jobs = n_jobs
+        self.fit.n_jobs = check_n_jobs(n_jobs)
         self.samples = samples
         self.point = fitted._former_point(samples)
         accelerate = fitted.accelerate == "auto" or bool(fitted.accelerate)
@@ -52,7 +52,7 @@ class Resampling:
     def draw(self, rng: Any) -> tuple[Outcome, Outcome]:
         """What one draw of weights leads to, and the same without regularisation."""
         rows: list[Rows | None] = [
-            None if side is None else (side[0], row_weights(len(side[0]), side[1], rng))
+            None if side is None else (side[0], row_weights_beside(*side, rng))
             for side in self.samples.rows
         ]
         problem = self.fit._setting(self.samples._replace(rows=rows)).problem

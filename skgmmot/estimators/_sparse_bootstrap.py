@@ -8,10 +8,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import check_integer, message
-from skgmmot.estimators._bootstrap import NumberBootstrap, row_weights
+from skgmmot.estimators._bootstrap import NumberBootstrap, row_weights_beside
 from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sparse_fit import SparseFit
-from skgmmot.estimators._validation import check_rows, check_weights
+from skgmmot.estimators._validation import check_rows_at_hand, check_weights
 
 
 class BootstrapsNumber(SparseFit):
@@ -71,7 +71,7 @@ class BootstrapsNumber(SparseFit):
         if self.sparsity == 0.0:
             mend = "fit with sparsity='bic'"
             raise ValueError(message("sparsity", "one that chooses a number", 0, mend))
-        X = check_rows(self, X)
+        X = check_rows_at_hand(self, X)
         weights = check_weights(sample_weight, X)
         rng = check_random_state(random_state)
         progress = Progress(verbose, 10)
@@ -79,7 +79,7 @@ class BootstrapsNumber(SparseFit):
         found = []
         for i in range(number):
             draw = clone(self).set_params(n_jobs=n_jobs, verbose=0, warm_start=False)
-            draw._fit(X, row_weights(len(X), weights, rng))
+            draw._fit(X, row_weights_beside(X, weights, rng))
             found.append(draw.n_components_)
             progress.step(i + 1, 0.0)
         numbers, counts = np.unique(found, return_counts=True)

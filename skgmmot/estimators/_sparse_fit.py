@@ -58,7 +58,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         with one_blas_thread():
             if chooses_type(self):
-                adopt_best_type(self, "_fit_rows", X, sample_weight)
+                adopt_best_type(self, "_fit", X, sample_weight)
                 return self
             return self._fit_rows(X, sample_weight)
 

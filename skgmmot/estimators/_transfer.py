@@ -11,6 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import message
 from skgmmot.estimators._coupled import CoupledGaussianMixture
+from skgmmot.estimators._domain_predictions import DomainPredictions
 from skgmmot.estimators._domains import sides_of
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.linalg._mixture import as_mixture
@@ -30,6 +31,7 @@ from skgmmot.transport._shrunk import shrunk_covariances
 
 # Part of a component's weight below which mass in the plan does not say where it went.
 _TRACE = 1e-9
+_OF_A_MIXTURE = ("weights_", "means_", "covariances_")
 
 
 class Transfer(NamedTuple):
@@ -146,7 +148,15 @@ def fitted_pair(
         got = f"a {type(estimator.estimator).__name__}, the same for both sides"
         mend = "for two mixtures that are known use GMMOTTransformer.from_mixtures"
         raise ValueError(message("estimator", expected, got, mend))
+    if isinstance(estimator, DomainPredictions):
+        expected = "a mixture of one domain, or a CoupledGaussianMixture"
+        mend = "its own methods move and to_reference move rows"
+        got = type(estimator).__name__
+        raise TypeError(message("estimator", expected, got, mend))
     source, target = (fit_mixture(clone(estimator), *side) for side in sides)
+    if not all(hasattr(source, name) for name in _OF_A_MIXTURE):
+        expected = "a mixture with weights_, means_ and covariances_"
+        raise TypeError(message("estimator", expected, type(estimator).__name__))
     return (source, target), row_moments(*(blocks_of(*side) for side in sides))
 
 

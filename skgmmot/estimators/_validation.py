@@ -108,6 +108,20 @@ def _validated(
         )
 
 
+def check_rows_at_hand(estimator: Any, X: Any, **keywords: Any) -> Any:
+    """`check_rows` for what needs all rows at once: those read in parts are refused."""
+    check_at_hand(X)
+    return check_rows(estimator, X, **keywords)
+
+
+def check_at_hand(X: Any) -> None:
+    """Refuse rows that are read in parts."""
+    if in_parts(X):
+        mend = "bring them into memory, as X.compute() or numpy.concatenate do"
+        got = "rows that are read in parts"
+        raise ValueError(message("X", "rows in memory", got, mend))
+
+
 def _checked_parts(
     estimator: Any, X: Any, reset: bool, fitting: bool, least_rows: int
 ) -> Parts:

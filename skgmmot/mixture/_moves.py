@@ -61,7 +61,12 @@ def _halves(
     within = np.einsum("k,kij->ij", parameters.weights, scatters)
     if n_components == 1:  # in its own units every axis is as long
         within = np.diag(np.diag(within))
-    inverse = whiteners(within)[0]
+    # A feature that is constant has no extent to be split along, in any unit.
+    within += np.diag(np.diag(within) <= 0.0)
+    try:
+        inverse = whiteners(within)[0]
+    except np.linalg.LinAlgError:  # rows in a subspace: no axis is the longest
+        return []
     root = np.linalg.inv(inverse)
     shifts = _APART * _longest_axes(inverse @ scatters @ inverse.T) @ root.T
     return [

@@ -14,8 +14,6 @@ _TINY = np.finfo(np.float64).tiny
 _MAX_ATTEMPTS = 12
 # A kink nearer than this part of a step is here, to rounding.
 _SMALLEST_PART = 1e-12
-# Mass of a plan that two equal sums of weights leave over by rounding.
-_ROUNDING = 1e-14
 
 
 class FlowProblem(NamedTuple):
@@ -167,7 +165,7 @@ def _first_potential(state: FlowState) -> np.ndarray:
     """
     if state.gap is None:
         return state.potential
-    if np.count_nonzero(state.coupling > _ROUNDING) >= sum(state.coupling.shape) - 1:
+    if np.count_nonzero(state.coupling) >= sum(state.coupling.shape) - 1:
         return state.potential
     return _shortest(state.weights, state.potential, state.gap, -1.0)
 
