@@ -117,11 +117,15 @@ def test_functions(kind):
     )
     assert_allclose(found.distance_before, expected.distance_before)
     fit, grid = LinkedGaussianMixture(2, random_state=0), {"reg_m": [None, 1.0]}
-    found, expected = (
-        cross_validate_links(fit, put(X), put(TIMES), param_grid=grid)
-        for put in (up, np.asarray)
-    )
-    assert_allclose(found.scores, expected.scores, rtol=1e-8)
+    # Rows that are drawn follow the order of the components, which rounding may change.
+    for metric, rtol in (("likelihood", 1e-6), ("sliced", 0.05)):
+        found, expected = (
+            cross_validate_links(
+                fit, put(X), put(TIMES), param_grid=grid, metric=metric
+            )
+            for put in (up, np.asarray)
+        )
+        assert_allclose(found.scores, expected.scores, rtol=rtol)
 
 
 @pytest.mark.parametrize("kind", ["dask", "sequence"])
