@@ -101,7 +101,7 @@ def use_transport():
 
 
 def use_everything():
-    """What users do, in both floating types; what this version lacks is left out."""
+    """What users do, in both floating types."""
     for use in (use_mixtures, use_domains):
         for dtype in (np.float64, np.float32):
             use(dtype)

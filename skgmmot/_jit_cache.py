@@ -55,7 +55,7 @@ def _announce() -> None:
     if os.environ.get("SKGMMOT_QUIET", "0") == "0" and sys.stderr is not None:
         with suppress(Exception):
             print(
-                "skgmmot: compiling kernels, once for this machine (some 10 seconds)",
+                "skgmmot: compiling kernels, once for this machine (some 20 seconds)",
                 file=sys.stderr,
                 flush=True,
             )

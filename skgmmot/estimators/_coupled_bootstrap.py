@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import message
-from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._bootstrap import (
     CoupledBootstrap,
     Draw,
@@ -16,7 +15,6 @@ from skgmmot.estimators._bootstrap import (
 )
 from skgmmot.estimators._coupled_fit import CoupledEstimator
 from skgmmot.estimators._graph_fit import Samples, ratio
-from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._resampling import Outcome, Resampling
 from skgmmot.estimators._validation import check_rows_at_hand, check_weights
 from skgmmot.linalg._covariances import TYPES
@@ -100,22 +98,13 @@ class BootstrapsCoupled(CoupledEstimator):
             raise ValueError(message("sample_domain", expected, None, mend))
         rng = check_random_state(random_state)
         samples = self._bootstrapped(X, weights, sample_domain)
-        progress = Progress(verbose, 10)
-        draws: list[tuple[Draw, Draw]] = []
-        progress.begin(0)
         kind, dtype = TYPES[self.covariance_type], numpy_type(X)
-        with one_blas_thread():
-            fit = Resampling(self, samples, n_jobs)
-            for i in range(number):
-                plain, debiased = fit.draw(rng)
-                pair = _told(plain, kind, dtype), _told(debiased, kind, dtype)
-                draws.append(pair)
-                progress.step(i + 1, 0.0)
-        return gathered(
-            [plain for plain, _ in draws],
-            level,
-            gathered([debiased for _, debiased in draws], level),
-        )
+        draws = [
+            tuple(_told(outcome, kind, dtype) for outcome in pair)
+            for pair in Resampling(self, samples, n_jobs).draws(number, rng, verbose)
+        ]
+        plain, debiased = zip(*draws, strict=True)
+        return gathered(plain, level, gathered(debiased, level))
 
     def _bootstrapped(self, X: Any, weights: Any, sample_domain: Any) -> Samples:
         """What the fit was fitted to, with the numbers of components that it found."""

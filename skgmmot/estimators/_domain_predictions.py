@@ -92,7 +92,8 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Rows to label.
         sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; without them rows are of the first, the source.
+            Labels of the domains. Without them rows are of the source; of several
+            linked domains that had labels in `fit`, they are needed.
 
         Returns
         -------
@@ -139,7 +140,8 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Rows.
         sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; without them rows are of the first, the source.
+            Labels of the domains. Without them rows are of the source; of several
+            linked domains that had labels in `fit`, they are needed.
 
         Returns
         -------
@@ -157,7 +159,8 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Rows to evaluate.
         sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; without them rows are of the first, the source.
+            Labels of the domains. Without them rows are of the source; of several
+            linked domains that had labels in `fit`, they are needed.
 
         Returns
         -------
@@ -183,7 +186,8 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         y : Ignored
             Present for scikit-learn's conventions.
         sample_domain : array-like of shape (n_samples,), default=None
-            Labels of the domains; without them rows are of the first, the source.
+            Labels of the domains. Without them rows are of the source; of several
+            linked domains that had labels in `fit`, they are needed.
         sample_weight : array-like of shape (n_samples,), default=None
             Frequencies of the rows.
 

@@ -1,5 +1,6 @@
 """How sure a fit of linked samples is: the same fit under other weights of rows."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,11 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import message
-from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._bootstrap import checked_draws, interval
 from skgmmot.estimators._graph_fit import Samples
-from skgmmot.estimators._linked_fit import LinkedEstimator, _in_order
-from skgmmot.estimators._progress import Progress
+from skgmmot.estimators._linked_fit import LinkedEstimator, in_order
 from skgmmot.estimators._resampling import Outcome, Resampling
 from skgmmot.estimators._validation import check_rows_at_hand, check_weights
 from skgmmot.linalg._mixture import narrowed
@@ -104,16 +103,11 @@ class BootstrapsLinked(LinkedEstimator):
         weights = check_weights(sample_weight, X)
         rng = check_random_state(random_state)
         samples = self._bootstrapped(X, weights, sample_domain)
-        progress = Progress(verbose, 10)
-        progress.begin(0)
-        draws = []
-        with one_blas_thread():
-            fit = Resampling(self, samples, n_jobs)
-            for i in range(number):
-                draws.append(fit.draw(rng))
-                progress.step(i + 1, 0.0)
-        debiased = self._gathered([pair[1] for pair in draws], level, numpy_type(X))
-        plain = self._gathered([pair[0] for pair in draws], level, numpy_type(X))
+        draws = Resampling(self, samples, n_jobs).draws(number, rng, verbose)
+        plain, debiased = (
+            self._gathered(outcomes, level, numpy_type(X))
+            for outcomes in zip(*draws, strict=True)
+        )
         return plain._replace(debiased=debiased)
 
     def _bootstrapped(self, X: Any, weights: Any, sample_domain: Any) -> Samples:
@@ -134,10 +128,10 @@ class BootstrapsLinked(LinkedEstimator):
         ]
         samples = self._samples(kept, n_told, self._links)
         sizes = tuple(len(side.weights_) for side in self.mixtures_)
-        return _in_order(samples._replace(sizes=sizes), self._order)
+        return in_order(samples._replace(sizes=sizes), self._order)
 
     def _gathered(
-        self, draws: list[Outcome], level: float, dtype: Any
+        self, draws: Sequence[Outcome], level: float, dtype: Any
     ) -> LinkedBootstrap:
         """Draws one above the other, samples in the order of their labels."""
         places = [self._order.index(t) for t in range(len(self._order))]

@@ -87,7 +87,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                 raise ValueError(
                     message("sample_domain", f"the labels {former}", labels, mend)
                 )
-            found = self._fitted(_in_order(samples, order), X)
+            found = self._fitted(in_order(samples, order), X)
             self._has_domains = sample_domain is not None
             self.domains_ = labels
             self.links_ = [(labels[link.first], labels[link.second]) for link in links]
@@ -240,7 +240,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
         )
 
 
-def _in_order(samples: Samples, order: Sequence[int]) -> Samples:
+def in_order(samples: Samples, order: Sequence[int]) -> Samples:
     """Samples in another order, the links with them."""
     place = {t: i for i, t in enumerate(order)}
 

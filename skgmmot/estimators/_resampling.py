@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._bootstrap import check_n_jobs, row_weights_beside
 from skgmmot.estimators._graph_fit import GraphEstimator, Rows, Samples
+from skgmmot.estimators._progress import Progress
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture.coupled._fit import Point
 from skgmmot.mixture.coupled._m_step import transport_plans
@@ -48,6 +50,19 @@ class Resampling:
         self.point = fitted._former_point(samples)
         accelerate = fitted.accelerate == "auto" or bool(fitted.accelerate)
         self.control = Control(fitted.tol, fitted.max_iter, accelerate)
+
+    def draws(
+        self, number: int, rng: Any, verbose: int
+    ) -> list[tuple[Outcome, Outcome]]:
+        """So many draws, each also without regularisation."""
+        progress = Progress(verbose, 10)
+        progress.begin(0)
+        found = []
+        with one_blas_thread():
+            for i in range(number):
+                found.append(self.draw(rng))
+                progress.step(i + 1, 0.0)
+        return found
 
     def draw(self, rng: Any) -> tuple[Outcome, Outcome]:
         """What one draw of weights leads to, and the same without regularisation."""

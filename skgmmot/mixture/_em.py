@@ -89,13 +89,17 @@ def m_step(problem: Problem, state: State) -> Parameters:
     return estimate(problem, state.moments, parameters.means, parameters.weights)
 
 
-def drop(parameters: Parameters, kind: CovarianceType, component: int) -> Parameters:
-    """The mixture without a component, the other weights scaled to sum to 1."""
-    keep = np.arange(len(parameters.weights)) != component
-    weights = parameters.weights[keep]
+def some(parameters: Parameters, kind: CovarianceType, index: np.ndarray) -> Parameters:
+    """The mixture of some components, their weights scaled to sum to 1."""
+    weights = parameters.weights[index]
     return Parameters(
         weights / weights.sum(),
-        parameters.means[keep],
-        kind.take(parameters.covariances, keep),
-        kind.take(parameters.factors, keep),
+        parameters.means[index],
+        kind.take(parameters.covariances, index),
+        kind.take(parameters.factors, index),
     )
+
+
+def drop(parameters: Parameters, kind: CovarianceType, component: int) -> Parameters:
+    """The mixture without a component."""
+    return some(parameters, kind, np.arange(len(parameters.weights)) != component)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skgmmot._blocks import MemoryBlocks
-from skgmmot.linalg._covariances import CovarianceType, Diag, Full
+from skgmmot.linalg._covariances import Diag, Full
 from skgmmot.linalg._spd import whiteners
 from skgmmot.mixture._em import (
     Parameters,
@@ -13,6 +13,7 @@ from skgmmot.mixture._em import (
     evaluate,
     gaussians_of,
     m_step,
+    some,
 )
 from skgmmot.mixture._fit import Control, run
 from skgmmot.mixture._soundness import unsound
@@ -139,8 +140,8 @@ def _tried(
     """What a split gains and its mixture; None where a half cannot stand."""
     kind, pair = local.kind, np.array([component, -1])
     try:
-        before = evaluate(local, _alone(whole, kind, pair[:1])).objective
-        fit = run(local, _alone(candidate, kind, pair), _HALVES)
+        before = evaluate(local, some(whole, kind, pair[:1])).objective
+        fit = run(local, some(candidate, kind, pair), _HALVES)
     except ValueError:  # a half collapsed
         return None
     if unsound(local, fit.state) is not None:
@@ -156,16 +157,3 @@ def _tried(
     factors = kind.precisions_cholesky(covariances)
     gain = local.blocks.mass * (fit.state.objective - before)
     return gain, Parameters(weights, means, covariances, factors)
-
-
-def _alone(
-    parameters: Parameters, kind: CovarianceType, index: np.ndarray
-) -> Parameters:
-    """The mixture of some of the components."""
-    weights = parameters.weights[index]
-    return Parameters(
-        weights / weights.sum(),
-        parameters.means[index],
-        kind.take(parameters.covariances, index),
-        kind.take(parameters.factors, index),
-    )
