@@ -65,7 +65,7 @@ class Target(NamedTuple):
     """The target rows, and how posteriors listen to those of neighbours."""
 
     blocks: MemoryBlocks
-    average: Any = None  # (n, n) sparse, rows of sum 1; None: not at all
+    average: Any = None  # what `average @ posteriors` takes; None: not at all
 
 
 class _Target(NamedTuple):
