@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks._row_arrays import like_rows_of, replaced
+from skgmmot._blocks._row_arrays import as_floats, like_rows_of, replaced
 from skgmmot._checks import check_real, message
 from skgmmot.estimators._linked_graph import Label, is_label, labelled_rows
 from skgmmot.estimators._linked_paths import LinkedPaths
@@ -110,10 +111,11 @@ class LinkedBatches(LinkedPaths):
         """Rows of one sample at the reference."""
         least, method = how
         for step in self._way(self._place(label, "sample_domain"), centre):
-            posteriors = to_host(self.mixtures_[step.source]._posteriors(X))
+            posteriors = as_floats(self.mixtures_[step.source]._posteriors(X))
+            counts = to_host(array_namespace(posteriors).sum(posteriors, axis=0))
             coupling = self.couplings_[step.link].copy()
             leaving = coupling if step.forward else coupling.T
-            leaving[posteriors.sum(axis=0, dtype=np.float64) < least] = 0.0
+            leaving[counts < least] = 0.0
             maps = self._link_map(step.link, step.forward, coupling)
             X = maps.move(X, method)
         return X
