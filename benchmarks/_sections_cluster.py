@@ -72,7 +72,10 @@ def _pass_on_dask(case, n_workers):
 _PASS_CASES = [
     {"n": 1_000_000, "d": 20, "K": 10, "partitions": partitions}
     for partitions in (4, 40, 1000)
-] + [{"n": 10_000, "d": 20, "K": 10, "partitions": 1000}]
+] + [
+    {"n": 2_000_000, "d": 20, "K": 32, "partitions": 8},
+    {"n": 10_000, "d": 20, "K": 10, "partitions": 1000},
+]
 
 CLUSTER = Section(
     "A pass on Dask",
