@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 IMPORTS = """
 import sys, time
+# Numba imports these where they are found; users have no need of them.
+sys.modules.update(coverage=None, yaml=None)
 import numpy as np
 X = np.random.default_rng(0).normal(size=(1000, 2))
 sample_domain = np.repeat([1, -2], 500)
@@ -27,7 +29,7 @@ PEER = """
 from sklearn.mixture import GaussianMixture
 GaussianMixture(3, random_state=0).fit(X)
 """
-TIMES = 2.0  # of the peer, imports included; Numba's own start is half of it
+TIMES = 1.8  # of the peer, imports included: Numba's own start is .5 of it
 
 pytestmark = [
     pytest.mark.slow,
