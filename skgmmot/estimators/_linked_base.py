@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks._row_arrays import everywhere, has_any, like_rows_of
+from skgmmot._blocks._row_arrays import everywhere, has_any
 from skgmmot._checks import message
 from skgmmot.estimators._domain_predictions import DomainMixture, DomainPredictions
 from skgmmot.estimators._linked_graph import Label, labelled_rows, place_of
@@ -47,11 +47,9 @@ class LinkedPredictions(DomainPredictions):
                 raise ValueError(message("sample_domain", expected, None))
             masks[self._frozen.index(False)] = everywhere(X, True)
             return masks
-        found = labelled_rows(sample_domain, X.shape[0])
+        found = labelled_rows(sample_domain, X)
         for i, label in enumerate(found.labels):
-            mask = np.zeros(X.shape[0], dtype=bool)
-            mask[found.rows(i)] = True
-            masks[self._place(label, "sample_domain")] = like_rows_of(X, mask)
+            masks[self._place(label, "sample_domain")] = found.codes == i
         return masks
 
     def _domain_sides(

@@ -8,7 +8,7 @@ from array_api_compat import array_namespace
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks._row_arrays import as_floats, like_rows_of, replaced
+from skgmmot._blocks._row_arrays import as_floats, replaced
 from skgmmot._checks import check_real, message
 from skgmmot.estimators._linked_graph import Label, is_label, labelled_rows
 from skgmmot.estimators._linked_paths import LinkedPaths
@@ -95,12 +95,10 @@ class LinkedBatches(LinkedPaths):
         least = check_real(min_events, "min_events")
         centre = self._reference_place(reference)
         X = check_movable(check_rows_at_hand(self, X))
-        found = labelled_rows(sample_domain, X.shape[0])
+        found = labelled_rows(sample_domain, X)
         moved = X
         for i, label in enumerate(found.labels):
-            mask = np.zeros(X.shape[0], dtype=bool)
-            mask[found.rows(i)] = True
-            rows = like_rows_of(X, mask)
+            rows = found.codes == i
             brought = self._brought(X[rows], label, centre, (least, method))
             moved = replaced(moved, rows, brought)
         return moved

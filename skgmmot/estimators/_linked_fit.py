@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from array_api_compat import array_namespace
 
-from skgmmot._blocks._row_arrays import has_any, like_rows_of, numpy_type
+from skgmmot._blocks._row_arrays import has_any, numpy_type
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
 from skgmmot.estimators._coupled_checks import check_linear_form
@@ -117,7 +117,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                 )
             free: dict[Label, Rows] = {0: rows} if alone else {0: rows, 1: rows}
         else:
-            found = labelled_rows(sample_domain, X.shape[0])
+            found = labelled_rows(sample_domain, X)
             free = _rows_of(found, X, weights, frozen)
         labels = sorted_labels([*free, *frozen], "frozen")
         for label in inits:
@@ -269,7 +269,7 @@ def _rows_of(
     for i, label in enumerate(found.labels):
         if label in frozen:
             continue
-        rows, xp = like_rows_of(X, found.rows(i)), array_namespace(X)
+        rows, xp = found.rows(i), array_namespace(X)
         part = None if weights is None else xp.take(weights, rows)
         if part is not None and not has_any(part > 0.0):
             expected = "a positive weight in each domain"
@@ -286,8 +286,10 @@ def _mass(rows: Rows | None) -> float:
     """Weight of the rows behind a mixture; infinite where it is known."""
     if rows is None:
         return float("inf")
-    weights = None if rows[1] is None else to_host(rows[1])
-    return float(rows[0].shape[0] if weights is None else weights.sum())
+    x, weights = rows
+    if weights is None:
+        return float(x.shape[0])
+    return float(to_host(array_namespace(weights).sum(weights)))
 
 
 def _mean(values: Sequence[float]) -> float:

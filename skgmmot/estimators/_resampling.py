@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._bootstrap import check_n_jobs, row_weights_beside
+from skgmmot.estimators._bootstrap import check_n_jobs, row_weights
 from skgmmot.estimators._graph_fit import GraphEstimator, Rows, Samples
 from skgmmot.estimators._progress import Progress
 from skgmmot.mixture._fit import Control
@@ -67,7 +67,7 @@ class Resampling:
     def draw(self, rng: Any) -> tuple[Outcome, Outcome]:
         """What one draw of weights leads to, and the same without regularisation."""
         rows: list[Rows | None] = [
-            None if side is None else (side[0], row_weights_beside(*side, rng))
+            None if side is None else (side[0], row_weights(*side, rng))
             for side in self.samples.rows
         ]
         problem = self.fit._setting(self.samples._replace(rows=rows)).problem
