@@ -131,14 +131,18 @@ class ManyBlocks:
         """Sum of the weights."""
         return self._surveyed().mass
 
-    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks | ManyBlocks":
+    def at_hand(
+        self, most_rows: int | None = None, n_samples: int = 1
+    ) -> "MemoryBlocks | ManyBlocks":
         """The same rows in memory where they are few: passes would cost more.
 
-        `most_rows` says what few is; None: 50 000, of not too many features.
+        `most_rows` says what few is; None: 50 000, of not too many features, for each
+        of two samples; more share what two would have.
         """
         found, most = self._surveyed(), most_rows
         if most is None:
             most = min(_FEW_ROWS, _FEW_ENTRIES // self.n_features)
+            most = 2 * most // max(2, n_samples)
         if found.n_rows > most:
             return self
         return MemoryBlocks(*self._fetched(found), self.n_threads)
@@ -151,11 +155,15 @@ class ManyBlocks:
 
     # The first pass, in which values are checked
 
+    def check(self) -> None:
+        """Refuse wrong values, and too few rows."""
+        self._surveyed()
+
     def _surveyed(self) -> Survey:
         if self._found is None:
             reading = self._parts.reading._replace(checked=True)
             found = self._parts.changed(reading=reading).reduce(_survey, _add_surveys)
-            self._check(found)
+            self._refuse_too_few(found)
             order = np.argsort(found.numbers)
             self._found = found._replace(
                 numbers=tuple(found.numbers[i] for i in order),
@@ -163,7 +171,7 @@ class ManyBlocks:
             )
         return self._found
 
-    def _check(self, found: Survey | None) -> None:
+    def _refuse_too_few(self, found: Survey | None) -> None:
         reading = self._parts.reading
         n_read = 0 if found is None else found.n_read
         if found is None or n_read < reading.least_rows:  # in scikit-learn's words
@@ -174,8 +182,8 @@ class ManyBlocks:
             )
         if found.n_rows > 0:
             return
-        if self._parts.labels is not None and reading.source is not None:
-            side = "source" if reading.source else "target"
+        if reading.domain is not None and not reading.named:
+            side = "source" if reading.domain else "target"
             got = f"no {side} row that counts among {n_read}"
             mend = "label source rows 1 and target rows -1"
             raise ValueError(

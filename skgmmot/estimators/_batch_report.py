@@ -8,6 +8,7 @@ from scipy.stats import wasserstein_distance
 
 from skgmmot._checks import check_shape, message, naming, real_array
 from skgmmot.estimators._linked_graph import labelled_rows
+from skgmmot.estimators._validation import check_at_hand
 from skgmmot.kernels import is_device_array, to_host
 
 
@@ -85,6 +86,8 @@ def batch_report(
     >>> report.distance_before[1], report.distance_after[1]
     (array([3.]), array([0.]))
     """
+    check_at_hand(before)
+    check_at_hand(after)
     stages = [_finite(before, "before"), _finite(after, "after")]
     if stages[0].ndim != 2 or len(stages[0]) == 0:
         got = f"shape {stages[0].shape}"

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import Blocks, blocks_of
+from skgmmot.estimators._validation import check_at_hand
 from skgmmot.kernels import to_host
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._component_maps import mixture_gaussians
@@ -16,9 +17,9 @@ _QUANTILES = 1000
 _DRAWS = 20_000
 
 
-def mean_log_likelihood(X: np.ndarray, mixture: Mixture) -> float:
+def mean_log_likelihood(blocks: Blocks, mixture: Mixture) -> float:
     """Mean log density of rows under a mixture, in nats."""
-    total, mass = blocks_of(X).log_likelihood(mixture_gaussians(mixture))
+    total, mass = blocks.log_likelihood(mixture_gaussians(mixture))
     return total / mass
 
 
@@ -49,7 +50,8 @@ def holdout_score(
     divided by its standard deviation in X.
     """
     if metric == "likelihood":
-        return mean_log_likelihood(X, mixture)
+        return mean_log_likelihood(blocks_of(X), mixture)
+    check_at_hand(X)
     X, rng = to_host(X), check_random_state(random_state)
     drawn = mixture.sample(max(len(X), _DRAWS), random_state=rng)[0]
     deviations = X.std(axis=0, dtype=np.float64)
