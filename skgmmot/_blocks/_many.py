@@ -15,7 +15,8 @@ from skgmmot.kernels import Gaussians, Moments
 
 _FEW_ROWS = 50_000  # that travel, rather than work to them
 _FEW_ENTRIES = 2**22
-_FINER = 8  # rows that travel for each row of a sample
+_FINER = 8  # rows that travel for each row of a sample, at most
+_FINER_ENTRIES = 2**20  # of these, where a sample itself has not more
 
 
 class Survey(NamedTuple):
@@ -246,8 +247,8 @@ class ManyBlocks:
         each. Of few rows all travel, so that the sample is that of the same rows in
         memory.
         """
-        found = self._surveyed()
-        size = _FINER * _rows.sample_size(n_components, least)
+        found, size = self._surveyed(), _rows.sample_size(n_components, least)
+        size = max(size, min(_FINER * size, _FINER_ENTRIES // self.n_features))
         if found.n_rows <= size:
             return _rows.sample_rows(
                 *self._fetched(found), n_components, random_state, least
