@@ -71,9 +71,17 @@ def cheapest_shift(
         The costs of the plan are those at the shift.
     """
 
+    near: tuple[np.ndarray, np.ndarray] | None = None
+
     def solve(shift: np.ndarray) -> TransportPlan:
+        # From the last potentials: a step of a search changes them little.
+        nonlocal near
         costs = gaps.costs(shift)
-        return solve_plan(costs, *weights, reg=reg, reg_m=reg_m, warn=False)
+        plan = solve_plan(
+            costs, *weights, reg=reg, reg_m=reg_m, potentials=near, warn=False
+        )
+        near = plan.potentials
+        return plan
 
     balanced = checked_slopes(reg_m) == (0.0, 0.0)
     starts: Iterator[np.ndarray] = _starts(gaps, weights, balanced)
