@@ -71,30 +71,58 @@ def cheapest_shift(
         The costs of the plan are those at the shift.
     """
 
-    def solve(shift: np.ndarray) -> TransportPlan:
-        costs = gaps.costs(shift)
-        return solve_plan(costs, *weights, reg=reg, reg_m=reg_m, warn=False)
-
     balanced = checked_slopes(reg_m) == (0.0, 0.0)
-    starts: Iterator[np.ndarray] = _starts(gaps, weights, balanced)
     if start is not None and not balanced:
-        starts = iter([start])
-    best = min(
-        (ShiftedPlan(shift, solve(shift)) for shift in starts),
-        key=lambda shifted: shifted.plan.value,
-    )
+        best = ShiftedPlan(start, plan_at(start, gaps, weights, reg=reg, reg_m=reg_m))
+    else:
+        tried = plans_of_starts(gaps, weights, reg=reg, reg_m=reg_m)
+        best = min(tried, key=lambda shifted: shifted.plan.value)
     for _ in range(0 if balanced else _MOST_STEPS):
         if not best.plan.coupling.sum() > 0.0:
             break
         shift = gaps.mean(best.plan.coupling)
         step = np.sqrt((np.square(shift - best.shift) / gaps.metric).sum())
-        after = ShiftedPlan(shift, solve(shift))
-        if after.plan.value > best.plan.value:  # rounding
+        near = best.plan.potentials
+        after = plan_at(shift, gaps, weights, reg=reg, reg_m=reg_m, near=near)
+        if after.value > best.plan.value:  # rounding
             break
-        best = after
+        best = ShiftedPlan(shift, after)
         if step <= _STEP:
             break
     return best
+
+
+def plans_of_starts(
+    gaps: Gaps,
+    weights: tuple[np.ndarray, np.ndarray],
+    *,
+    reg: float = 0.0,
+    reg_m: Any = None,
+) -> list[ShiftedPlan]:
+    """The plans at all shifts from which `cheapest_shift` starts."""
+    balanced = checked_slopes(reg_m) == (0.0, 0.0)
+    found: list[ShiftedPlan] = []
+    near: tuple[np.ndarray, np.ndarray] | None = None
+    for shift in _starts(gaps, weights, balanced):
+        plan = plan_at(shift, gaps, weights, reg=reg, reg_m=reg_m, near=near)
+        near = plan.potentials
+        found.append(ShiftedPlan(shift, plan))
+    return found
+
+
+def plan_at(
+    shift: np.ndarray,
+    gaps: Gaps,
+    weights: tuple[np.ndarray, np.ndarray],
+    *,
+    reg: float = 0.0,
+    reg_m: Any = None,
+    near: tuple[np.ndarray, np.ndarray] | None = None,
+) -> TransportPlan:
+    """The plan where the source is moved by `shift`; `near` are potentials like its."""
+    return solve_plan(
+        gaps.costs(shift), *weights, reg=reg, reg_m=reg_m, potentials=near, warn=False
+    )
 
 
 def _starts(
