@@ -15,6 +15,7 @@ in _adaptation_data. What a pair is was fixed before any method was run on them:
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -249,7 +250,7 @@ def is_learnt(X: np.ndarray, y: np.ndarray) -> bool:
 
 def pair_of(group: str, name: str, source: tuple, target: tuple) -> Pair | None:
     """A pair by the rules above; None where they leave none."""
-    counts = [dict(zip(*np.unique(y, return_counts=True))) for _, y in (source, target)]
+    counts = [Counter(y.tolist()) for _, y in (source, target)]
     kept = [
         c
         for c in counts[0]
