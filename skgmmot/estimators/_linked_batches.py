@@ -163,7 +163,7 @@ class LinkedBatches(LinkedPaths):
     def _along(
         self, X: Any, way: Sequence[Step], plan: Return, known: Sequence[np.ndarray]
     ) -> Any:
-        """Rows of one sample moved by links; populations are counted where not known."""
+        """Rows of one sample moved along; populations are counted where not known."""
         for i, step in enumerate(way):
             counts = known[i] if i < len(known) else None
             if counts is None and plan.least > 0.0:
