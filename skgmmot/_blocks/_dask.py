@@ -10,6 +10,7 @@ costs as much as a small chunk, does so with several chunks.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from skgmmot._checks import message, naming
 _FAN_IN = 16  # sums that are added in one task
 _BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
 _FREE_BUNDLES = 16  # for each thread of a cluster, of chunks that lie nowhere
+_FRESH = 1.0  # seconds for which chunks are taken to lie where they lay
 _SMALL = 2**20  # bytes that may go to every worker
 _NUMBERS = "fiub"  # kinds of NumPy's types
 _LABELS = _NUMBERS + "SUTO"
@@ -85,12 +87,21 @@ def _result_of(
     return over.work(read(Raw(x, None, labels, int(number[0])), over.reading))
 
 
+class _Layout(NamedTuple):
+    """Bundles, which two questions to the scheduler went into."""
+
+    numbers: tuple[int, ...]
+    bundles: list[list[list[Any]]]
+    made_at: float  # where workers came and went since, chunks travel for a while
+
+
 class DaskParts(Parts):
     """Chunks of a Dask array along its rows."""
 
     def __init__(self, x: Any, reading: Reading) -> None:
         super().__init__(reading)
         self._x = x
+        self._layout: Any = None
 
     def column(self, values: Any, name: str, numbers: bool = True) -> Any:
         """A Dask array with the chunks of the rows."""
@@ -134,6 +145,7 @@ class DaskParts(Parts):
         other = super().changed(**attributes)
         if other.weights is not self.weights or other.labels is not self.labels:
             other.__dict__.pop("_stored", None)
+            other._layout = None
         return other
 
     def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
@@ -147,7 +159,7 @@ class DaskParts(Parts):
         name = f"skgmmot-{uuid4().hex}"
         graph = {**stored.graph, name: _Pass(work, add, self.reading)}
         keys: list[Any] = []
-        for bundle in _bundles(stored, numbers):
+        for bundle in self._bundled(numbers):
             keys.append((f"{name}-part", len(keys)))
             graph[keys[-1]] = (_work_on, name, bundle)
         level = 0
@@ -158,6 +170,18 @@ class DaskParts(Parts):
             for key, group in zip(keys, groups, strict=True):
                 graph[key] = (_sum_of, name, group)
         return Delayed(keys[0], graph).compute() if keys else None
+
+    def _bundled(self, numbers: Sequence[int]) -> list[list[list[Any]]]:
+        """Bundles of chunks; those of the last second, if they are of the same."""
+        known, numbers = self._layout, tuple(numbers)
+        if (
+            known is None
+            or known.numbers != numbers
+            or time.monotonic() - known.made_at > _FRESH
+        ):
+            found = _bundles(self._stored, numbers)
+            self._layout = _Layout(numbers, found, time.monotonic())
+        return self._layout.bundles
 
     def map(self, work: Work, trailing: tuple[int, ...], dtype: Any) -> Any:
         """A lazy Dask array with the chunks of the rows."""
@@ -320,7 +344,7 @@ def _array_of(x: Any) -> Any:
 
 
 def _as_column(values: Any, name: str, rows: tuple[float, ...], numbers: bool) -> Any:
-    """One number, or label, for each row; of values in memory, in chunks of the rows."""
+    """One number, or label, for each row; values in memory are cut as the rows are."""
     import dask.array as da
 
     if not is_dask(values):

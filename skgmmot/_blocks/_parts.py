@@ -101,7 +101,8 @@ def _column(
         return None
     values = np.asarray(values, dtype=np.float64 if numbers else None)
     if values.ndim != 1 or len(values) != n_rows:
-        expected = f"{n_rows} {'numbers' if numbers else 'labels'} beside a block of {n_rows} rows"
+        kind = "numbers" if numbers else "labels"
+        expected = f"{n_rows} {kind} beside a block of {n_rows} rows"
         raise ValueError(message(name, expected, f"shape {values.shape}"))
     return values
 
@@ -191,7 +192,8 @@ class Parts(ABC):
     def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
         """The sum of work(part) over parts; of those with these numbers.
 
-        None: of those that are chosen. Work returns None of a part that adds nothing, as does the sum of such.
+        None: of those that are chosen. Work returns None of a part that adds nothing,
+        as does the sum of such.
         """
 
     @abstractmethod

@@ -88,7 +88,8 @@ class LinkedBatches(LinkedPaths):
         min_events : float, default=50
             A population of which X holds fewer rows of a sample than this, by
             posterior probability, is not trusted with a map of its own: its rows keep
-            the map of the sample as a whole.
+            the map of the sample as a whole. Rows in parts are counted when this is
+            called, by a pass for each link of the longest way; with 0 none are.
         method : {'barycentric', 'most_likely'}, default='barycentric'
             As in `mw2_map`.
 
@@ -160,7 +161,7 @@ class LinkedBatches(LinkedPaths):
     def _along(
         self, X: Any, way: Sequence[Step], plan: Return, known: Sequence[np.ndarray]
     ) -> Any:
-        """Rows of one sample moved by links; populations are counted where not known."""
+        """Rows of one sample moved along; populations are counted where not known."""
         for i, step in enumerate(way):
             counts = known[i] if i < len(known) else None
             if counts is None and plan.least > 0.0:
