@@ -71,8 +71,8 @@ def test_a_draw_is_the_fit_under_its_weights(fit, data, record):
     X, sample_domain = data
     rng = np.random.RandomState(0)
     weights = np.empty(len(X))
-    weights[sample_domain > 0] = row_weights(600, None, rng)
-    weights[sample_domain < 0] = row_weights(600, None, rng)
+    weights[sample_domain > 0] = row_weights(np.ones((600, 1)), None, rng)
+    weights[sample_domain < 0] = row_weights(np.ones((600, 1)), None, rng)
     again = copy.deepcopy(fit).set_params(warm_start=True, tol=1e-10)
     again.fit(X, sample_domain=sample_domain, sample_weight=weights)
     assert_allclose(record.source_weights[0], again.source_.weights_, atol=1e-5)
@@ -86,7 +86,10 @@ def test_a_draw_is_the_fit_under_its_weights(fit, data, record):
 
 def test_weights_are_those_of_a_bayesian_bootstrap():
     drawn = np.array(
-        [row_weights(50, None, np.random.RandomState(i)) for i in range(999)]
+        [
+            row_weights(np.ones((50, 1)), None, np.random.RandomState(i))
+            for i in range(999)
+        ]
     )
     assert_allclose(drawn.sum(axis=1), 50.0)
     # Dirichlet(1, ..., 1) times n: variance (n - 1) / (n + 1).
@@ -96,8 +99,10 @@ def test_weights_are_those_of_a_bayesian_bootstrap():
 
 def test_a_row_of_weight_two_varies_as_two_rows():
     rng = np.random.RandomState(0)
-    twice = np.array([row_weights(20, np.full(20, 2.0), rng) for _ in range(3000)])
-    pairs = np.array([row_weights(40, None, rng) for _ in range(3000)])
+    twice = np.array(
+        [row_weights(np.ones((20, 1)), np.full(20, 2.0), rng) for _ in range(3000)]
+    )
+    pairs = np.array([row_weights(np.ones((40, 1)), None, rng) for _ in range(3000)])
     pairs = pairs.reshape(-1, 20, 2).sum(axis=2)
     assert_allclose(twice.var(), pairs.var(), rtol=0.03)
 

@@ -143,15 +143,19 @@ def test_what_is_made_of_persisted_rows_is_right(client):
 
 def kill_one(client, after):
     """Kill a worker's process after some seconds."""
-    victim = next(iter(client.run(os.getpid).values()))
-
-    def kill():
-        time.sleep(after)
-        os.kill(victim, signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
+    thread = threading.Timer(after, os.kill, (one_of(client), signal.SIGKILL))
     thread.start()
     return thread
+
+
+def one_of(client):
+    """The process of a worker; one that has just been lost may still be listed."""
+    for _ in range(20):
+        found = client.run(os.getpid, on_error="ignore")
+        if found:
+            return next(iter(found.values()))
+        time.sleep(0.5)
+    raise AssertionError("no worker answers")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
@@ -167,6 +171,31 @@ def test_a_worker_that_is_lost_costs_time_alone(client, persisted):
     assert_same(found, expected)
     after = set(client.nthreads())
     assert after != before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+def test_twenty_fits_end_whoever_is_lost_or_joins(client, cluster):
+    """Of lazy and persisted rows by turns; a worker joins every fourth."""
+    expected = SparseGaussianMixture(4, **MODEL).fit(X)
+    lost = 0
+    for number in range(20):
+        client.wait_for_workers(2, timeout=120)
+        rows = made_by_workers(persisted=number % 2 == 1)
+        before = set(client.nthreads())
+        thread = kill_one(client, 0.1 + 0.1 * (number % 5))
+        if number % 4 == 3:
+            cluster.scale(3)
+        start = time.perf_counter()
+        found = SparseGaussianMixture(4, **MODEL).fit(rows)
+        print(f"{number}: {time.perf_counter() - start:.2f} s")
+        lost += not thread.is_alive()
+        thread.join()
+        np.testing.assert_allclose(found.means_, expected.means_, atol=1e-10)
+        lost_now = before - set(client.nthreads())
+        assert len(lost_now) <= 1
+        cluster.scale(2)
+    assert lost >= 15  # in the middle of a fit, not after it
 
 
 def test_a_worker_that_joins_takes_part(client, cluster):

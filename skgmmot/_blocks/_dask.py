@@ -24,6 +24,8 @@ _FAN_IN = 16  # sums that are added in one task
 _BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
 _FREE_BUNDLES = 16  # for each thread of a cluster, of chunks that lie nowhere
 _SMALL = 2**20  # bytes that may go to every worker
+_NUMBERS = "fiub"  # kinds of NumPy's types
+_LABELS = _NUMBERS + "SUTO"
 
 
 class _Pass:
@@ -90,10 +92,10 @@ class DaskParts(Parts):
         super().__init__(reading)
         self._x = x
 
-    def column(self, values: Any, name: str) -> Any:
+    def column(self, values: Any, name: str, numbers: bool = True) -> Any:
         """A Dask array with the chunks of the rows."""
         rows = self._x.chunks[0]
-        values = _real_column(values, name, rows)
+        values = _as_column(values, name, rows, numbers)
         own = values.chunks[0]
         if own == rows:
             return values
@@ -130,7 +132,7 @@ class DaskParts(Parts):
     def changed(self, **attributes: Any) -> "DaskParts":
         """The same rows with other attributes."""
         other = super().changed(**attributes)
-        if {"weights", "labels"} & set(attributes):
+        if other.weights is not self.weights or other.labels is not self.labels:
             other.__dict__.pop("_stored", None)
         return other
 
@@ -139,6 +141,7 @@ class DaskParts(Parts):
         from dask.delayed import Delayed
 
         stored = self._stored
+        numbers = self.chosen if numbers is None else numbers
         if numbers is None:
             numbers = range(len(stored.raws))
         name = f"skgmmot-{uuid4().hex}"
@@ -316,21 +319,23 @@ def _array_of(x: Any) -> Any:
     return x.values if hasattr(x, "to_dask_array") else x
 
 
-def _real_column(values: Any, name: str, rows: tuple[float, ...]) -> Any:
-    """One number for each row; of values in memory, in the chunks of the rows."""
+def _as_column(values: Any, name: str, rows: tuple[float, ...], numbers: bool) -> Any:
+    """One number, or label, for each row; of values in memory, in chunks of the rows."""
     import dask.array as da
 
     if not is_dask(values):
-        with naming(name, "real numbers"):
+        with naming(name, "real numbers" if numbers else "labels"):
             values = np.asarray(values)
         fits = values.ndim > 0 and sum(rows) == len(values)
         values = da.from_array(values, chunks={0: rows} if fits else -1)
     values = _array_of(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim != 1 or values.dtype.kind not in "fiub":
+    kind = getattr(values.dtype, "kind", "O")
+    if values.ndim != 1 or kind not in (_NUMBERS if numbers else _LABELS):
         got = f"shape {values.shape} of type {values.dtype}"
-        raise ValueError(message(name, "one real number for each row", got))
+        expected = "one real number" if numbers else "one label"
+        raise ValueError(message(name, f"{expected} for each row", got))
     return values
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._bootstrap import check_n_jobs, row_weights_beside
+from skgmmot.estimators._bootstrap import check_n_jobs, row_weights
 from skgmmot.estimators._graph_fit import GraphEstimator, Rows, Samples
 from skgmmot.estimators._progress import Progress
 from skgmmot.mixture._fit import Control
@@ -62,7 +62,7 @@ class Resampling:
         """What one draw of weights leads to, and the same without regularisation."""
         return self._outcomes(
             [
-                None if side is None else (side[0], row_weights_beside(*side, rng))
+                None if side is None else (side[0], row_weights(*side, rng))
                 for side in self.samples.rows
             ]
         )
