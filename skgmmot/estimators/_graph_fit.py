@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import warn_caller
 from skgmmot.estimators._base import warn_of_no_convergence
+from skgmmot.estimators._coupled_checks import warm_sizes
 from skgmmot.estimators._domain_predictions import DomainPredictions
 from skgmmot.estimators._progress import Progress, callbacks_of
 from skgmmot.estimators._sklearn_private import CallbackSupportMixin
@@ -147,8 +148,9 @@ class GraphEstimator(CallbackSupportMixin, DomainPredictions):
             blocks=blocks,
         )
         sizes = samples.sizes
-        if sizes is None and self._is_warm():
-            sizes = tuple(len(side.weights) for side in self._former_point(samples))
+        if self._is_warm():
+            former = tuple(len(side.weights) for side in self._former_point(samples))
+            sizes = warm_sizes(sizes, former, samples.names)
         if sizes is None:
             domains, number = self._found_number(problem, domains)
             sizes = (number,) * len(samples.names)

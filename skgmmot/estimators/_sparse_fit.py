@@ -25,6 +25,7 @@ from skgmmot.estimators._validation import (
     check_enough_rows,
     check_rows,
     check_starts,
+    check_warm_number,
     check_weights,
     drop_weightless,
 )
@@ -299,6 +300,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     ) -> tuple[Parameters, float]:
         """Parameters to start from, and the objective before their last M-step."""
         if warm:
+            check_warm_number(self.n_components, self.n_components_)
             previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
             return self._get_parameters(), previous
         start = start_parameters(

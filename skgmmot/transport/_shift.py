@@ -77,17 +77,41 @@ def cheapest_shift(
     else:
         tried = plans_of_starts(gaps, weights, reg=reg, reg_m=reg_m)
         best = min(tried, key=lambda shifted: shifted.plan.value)
-    for _ in range(0 if balanced else _MOST_STEPS):
+    return best if balanced else _descended(best, gaps, weights, reg, reg_m)
+
+
+def _descended(
+    best: ShiftedPlan,
+    gaps: Gaps,
+    weights: tuple[np.ndarray, np.ndarray],
+    reg: float,
+    reg_m: Any,
+) -> ShiftedPlan:
+    # Shift and plan in turns, extrapolated from two turns where that is cheaper
+    # (Anderson's mixing): where little mass moves, turns converge slowly.
+    former: tuple[np.ndarray, np.ndarray] | None = None
+    for _ in range(_MOST_STEPS):
         if not best.plan.coupling.sum() > 0.0:
             break
         shift = gaps.mean(best.plan.coupling)
-        step = np.sqrt((np.square(shift - best.shift) / gaps.metric).sum())
-        near = best.plan.potentials
-        after = plan_at(shift, gaps, weights, reg=reg, reg_m=reg_m, near=near)
-        if after.value > best.plan.value:  # rounding
+        gap = (shift - best.shift) / np.sqrt(gaps.metric)
+        places = [shift]
+        if former is not None:
+            change = gap - former[1]
+            size = change @ change
+            if size > 0.0:
+                ahead = (gap @ change) / size * (shift - former[0])
+                places.insert(0, shift - ahead)
+        for place in places:
+            near = best.plan.potentials
+            after = plan_at(place, gaps, weights, reg=reg, reg_m=reg_m, near=near)
+            if after.value <= best.plan.value:
+                break
+        else:  # rounding
             break
-        best = ShiftedPlan(shift, after)
-        if step <= _STEP:
+        former = shift, gap
+        best = ShiftedPlan(place, after)
+        if np.sqrt(gap @ gap) <= _STEP:
             break
     return best
 
