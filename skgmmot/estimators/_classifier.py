@@ -210,7 +210,8 @@ class GMMOTClassifier(ClassFit):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows of both domains.
+            Rows of both domains. Those that are read in parts are brought into memory,
+            all of them: a target as large as that is better given as a sample.
         y : array-like of shape (n_samples,)
             Labels of the source rows. Those of target rows are never read: NaN or
             anything else may stand there.
