@@ -29,6 +29,9 @@ _MOST_ROWS, _FEWEST_ROWS, _FEWEST_OF_CLASS, _MOST_PAIRS = 400, 30, 3, 8
 _LEARNT = 0.25  # of the errors of the most frequent class
 
 
+Domain = tuple[np.ndarray, np.ndarray]  # rows and their labels
+
+
 class Table(NamedTuple):
     """Where domains come from: names of columns, parted by blanks."""
 
@@ -207,7 +210,7 @@ def _features(table: Table, frame: Any) -> list[str]:
     return [name for name in numbers if name not in other]
 
 
-def domains_of(table: Table, label: str, covariate: str) -> dict[str, tuple]:
+def domains_of(table: Table, label: str, covariate: str) -> dict[str, Domain]:
     """Rows and labels for each value of the covariate."""
     import pandas as pd
 
@@ -232,7 +235,8 @@ def domains_of(table: Table, label: str, covariate: str) -> dict[str, tuple]:
 # Pairs
 
 
-def _of_classes(rows: np.ndarray, labels: np.ndarray, kept: list) -> tuple:
+def _of_classes(domain: Domain, kept: list) -> Domain:
+    rows, labels = domain
     mask = np.isin(labels, kept)
     return rows[mask], labels[mask]
 
@@ -248,7 +252,7 @@ def is_learnt(X: np.ndarray, y: np.ndarray) -> bool:
     return bool(right >= most + _LEARNT * (1.0 - most))
 
 
-def pair_of(group: str, name: str, source: tuple, target: tuple) -> Pair | None:
+def pair_of(group: str, name: str, source: Domain, target: Domain) -> Pair | None:
     """A pair by the rules above; None where they leave none."""
     counts = [Counter(y.tolist()) for _, y in (source, target)]
     kept = [
@@ -256,7 +260,7 @@ def pair_of(group: str, name: str, source: tuple, target: tuple) -> Pair | None:
         for c in counts[0]
         if min(side.get(c, 0) for side in counts) >= _FEWEST_OF_CLASS
     ]
-    (X, y), (Z, z) = (_of_classes(*side, kept) for side in (source, target))
+    (X, y), (Z, z) = (_of_classes(side, kept) for side in (source, target))
     if len(kept) < 2 or min(len(y), len(z)) < _FEWEST_ROWS:
         return None
     X, Z = prepared(X, Z)
