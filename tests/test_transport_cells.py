@@ -54,7 +54,8 @@ def test_fewer_than_ten_rows_are_one_cell():
 
 def test_features_that_tell_groups_apart_have_the_larger_shares():
     shares = found(rows(2, 2000))
-    assert shares[[0, 2]].min() > 0.8 > 0.7 > shares[[1, 3]].max()
+    assert shares[2] > 0.9
+    assert shares[[0, 2]].min() > shares[[1, 3]].max()
 
 
 def test_units_shifts_and_the_order_of_rows_and_features_change_nothing():
