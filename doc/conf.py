@@ -141,7 +141,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "changelog": [], "benchmarks": []}
+html_sidebars = {name: [] for name in ("index", "changelog", "benchmarks", "developer")}
 html_context = {"default_mode": "light"}
 
 sphinx_gallery_conf = {

@@ -294,7 +294,7 @@ ax = figure.add_subplot(grid[1, 4])
 for k in range(len(populations)):
     ax.plot(wells[1:], [growths[w][k] for w in wells[1:]], "o-", color=colors[k])
 ax.axhline(1, color="0.7", linewidth=1, zorder=0)
-ax.set(yscale="log", title="H1 to the well: weight is multiplied by\n(unbalanced)")
+ax.set(yscale="log", title="factor of a weight from H1\nto the well, unbalanced")
 
 picture = here / "drawn" / "cytometry_shift.png"
 picture.parent.mkdir(exist_ok=True)

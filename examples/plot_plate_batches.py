@@ -136,6 +136,7 @@ axes[0].set_xticks(range(4), wells)
 axes[0].set_title("populations along the plate (share in %)")
 display.plot_components(ax=axes[1])
 axes[1].set(xlabel="Y2-A (arcsinh)", ylabel="B1-A (arcsinh)", title="where they are")
+axes[1].legend(axes[1].get_legend().legend_handles, wells, title="well", frameon=False)
 
 picture = here / "drawn" / "plate_batches.png"
 picture.parent.mkdir(exist_ok=True)

@@ -122,6 +122,29 @@ def test_links_and_pictures_within_the_site_lead_somewhere():
     assert not lost
 
 
+def test_addresses_elsewhere_are_well_formed():
+    """They cannot be followed where there is no network; typing errors can be seen."""
+    for path in pages():
+        for link in read(path).links:
+            parts = urlsplit(link)
+            if not (parts.scheme or parts.netloc):
+                continue
+            assert parts.scheme == "https", f"{path.name} -> {link}"
+            assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]{2,}", parts.netloc), link
+            assert not re.search(r"[\s<>`]", link), link
+            if parts.netloc == "doi.org":
+                assert re.fullmatch(r"/10\.\d{4,9}/\S*[^\s.,;]", parts.path), link
+
+
+def test_sources_of_the_package_are_on_the_page_of_references():
+    form = re.compile(r"\b10\.\d{4,9}/[^\s`>\",;]+")
+    listed = set(form.findall((ROOT / "doc" / "references.rst").read_text("utf-8")))
+    for path in sorted((ROOT / "skgmmot").rglob("*.py")):
+        for found in form.findall(path.read_text("utf-8")):
+            doi = found.rstrip(".:" if "(" in found else ".:)")
+            assert doi in listed, f"{path.name}: {doi}"
+
+
 def test_no_page_needs_the_network():
     for path in pages():
         outside = [s for s in read(path).sources if urlsplit(s).netloc]
@@ -168,7 +191,7 @@ def browse(url, folder, width=1280):
             "--disable-gpu",
             f"--user-data-dir={folder}",
             f"--window-size={width},900",
-            "--virtual-time-budget=8000",
+            "--virtual-time-budget=60000",
             "--enable-logging=stderr",
             "--dump-dom",
             url,
@@ -180,6 +203,45 @@ def browse(url, folder, width=1280):
     )
     told = re.findall(r"CONSOLE.*", done.stderr)
     return done.stdout, [line for line in told if "[PST]" not in line]
+
+
+PROBE = """<html><body><script>
+async function look(page) {
+  const frame = document.createElement("iframe");
+  frame.width = WIDTH; frame.height = 900; frame.src = page;
+  document.body.appendChild(frame);
+  await new Promise(done => frame.onload = done);
+  await new Promise(done => setTimeout(done, 300));
+  const inside = frame.contentDocument;
+  const lost = [...inside.images].filter(
+    i => i.loading != "lazy" && !(i.complete && i.naturalWidth > 0));
+  const wide = inside.documentElement.scrollWidth > WIDTH + 1;
+  frame.remove();
+  return page + (wide ? " is too wide" : "") + (lost.length ? " lacks pictures" : "");
+}
+(async () => {
+  const found = [];
+  for (const page of PAGES) found.push(await look(page));
+  document.body.innerHTML = "<pre>" + found.join("\\n") + "</pre>";
+})();
+</script></body></html>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+@pytest.mark.parametrize("width", [400, 1280])
+def test_no_page_is_cut_on_a_phone_or_a_desk(address, tmp_path, width):
+    names = [path.relative_to(SITE).as_posix() for path in pages()]
+    probe = SITE / "_static" / f"probe{width}.html"
+    text = PROBE.replace("WIDTH", str(width))
+    text = text.replace("PAGES", json.dumps([f"../{name}" for name in names]))
+    probe.write_text(text, encoding="utf-8")
+    try:
+        page, complaints = browse(f"{address}/_static/{probe.name}", tmp_path, 1500)
+    finally:
+        probe.unlink()
+    found = re.search(r"<pre>(.*)</pre>", page, re.DOTALL)[1].split("\n")
+    assert found == [f"../{name}" for name in names]
+    assert complaints == []
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")

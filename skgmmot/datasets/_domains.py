@@ -3,6 +3,12 @@
 from typing import Any
 
 import numpy as np
+from array_api_compat import (
+    array_namespace,
+    is_array_api_obj,
+    is_dask_array,
+    is_numpy_array,
+)
 
 from skgmmot._checks import message, real_array
 
@@ -24,7 +30,7 @@ def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
 
     Returns
     -------
-    X : ndarray or DataFrame of shape (n_source + n_target, n_features)
+    X : array or DataFrame of shape (n_source + n_target, n_features)
         All rows. Arrays of two dtypes are brought to the wider one; a
         DataFrame keeps its columns and its index.
     sample_domain : ndarray of shape (n_source + n_target,), dtype int64
@@ -71,7 +77,25 @@ def stack_domains(X_source: Any, X_target: Any) -> tuple[Any, np.ndarray]:
     sample_domain = np.repeat([1, -1], [X_source.shape[0], X_target.shape[0]])
     if frames[0]:
         return _stack_frames(X_source, X_target, frames[0]), sample_domain
+    if _is_elsewhere(X_source) or _is_elsewhere(X_target):
+        return _stack_arrays(X_source, X_target), sample_domain
     return np.concatenate((X_source, X_target)), sample_domain
+
+
+def _is_elsewhere(X: Any) -> bool:
+    """Whether rows are of a library such as CuPy or torch."""
+    return is_array_api_obj(X) and not is_numpy_array(X) and not is_dask_array(X)
+
+
+def _stack_arrays(X_source: Any, X_target: Any) -> Any:
+    """Stack two arrays of one library, where they are."""
+    try:
+        xp = array_namespace(X_source, X_target)
+    except TypeError:
+        got = f"{type(X_source).__name__} and {type(X_target).__name__}"
+        expected = "two arrays of one library"
+        raise TypeError(message("X_source, X_target", expected, got)) from None
+    return xp.concat((X_source, X_target), axis=0)
 
 
 def _frame_kind(X: Any) -> str | None:

@@ -45,10 +45,23 @@ def pyplot() -> Any:
     return plt
 
 
-def drawing_axes(ax: Any) -> Any:
+def drawing_axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     """The axes to draw on, in a new figure if there are none."""
-    plt = pyplot()
-    return plt.subplots()[1] if ax is None else ax
+    if ax is None:
+        return pyplot().subplots(figsize=figsize)[1]
+    return check_axes(ax)
+
+
+def check_axes(ax: Any, expected: str = "None or a matplotlib Axes") -> Any:
+    """Return Axes, and refuse anything else."""
+    pyplot()
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
+        return ax
+    got = f"{type(ax).__name__} of {np.size(ax)}" if np.ndim(ax) else repr(ax)
+    mend = "matplotlib.pyplot.subplots() gives a figure and its Axes"
+    raise TypeError(message("ax", expected, got, mend))
 
 
 def ellipse(

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skgmmot._checks import check_integer, message
+from skgmmot._checks import message
 from skgmmot.display._drawing import (
     INK,
     check_attribute,
@@ -13,6 +13,7 @@ from skgmmot.display._drawing import (
     halo,
     pyplot,
 )
+from skgmmot.display._features import chosen_features
 from skgmmot.linalg import Mixture, as_mixture
 
 # Okabe and Ito's colours, which those who see red and green alike tell apart; without
@@ -203,9 +204,7 @@ class LinksDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        if ax is None:
-            width = max(4.0, 1.9 * len(self.labels))
-            ax = pyplot().subplots(figsize=(width, 4.2))[1]
+        ax = drawing_axes(ax, (max(4.0, 1.9 * len(self.labels)), 4.2))
         self.ax_, self.figure_ = ax, ax.figure
         self.colors_ = self._colors()
         heights = self._heights()
@@ -323,12 +322,11 @@ class LinksDisplay:
             If matplotlib is not installed.
         """
         d = self.mixtures[0].means.shape[1]
-        for feature in features:
-            if not check_integer(feature, "features") < d:
-                raise ValueError(message("features", f"two below {d}", features))
+        chosen = chosen_features(features, [f"feature {f}" for f in range(d)])
+        if len(chosen) != 2:
+            raise ValueError(message("features", "two of them", features))
         ax = drawing_axes(ax)
         self.ax_, self.figure_ = ax, ax.figure
-        chosen = list(features)
         colors = pyplot().get_cmap("viridis")(np.linspace(0.0, 0.9, len(self.mixtures)))
         for (first, second), coupling in zip(self.links, self.couplings, strict=True):
             ends = self.mixtures[first].means, self.mixtures[second].means

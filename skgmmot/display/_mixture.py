@@ -8,6 +8,7 @@ import numpy as np
 from skgmmot._checks import check_shape, message, real_array
 from skgmmot.display._drawing import (
     PALETTE,
+    check_axes,
     drawing_axes,
     legend_of_sides,
     pyplot,
@@ -22,6 +23,7 @@ from skgmmot.display._shapes import (
     draw_ellipses,
     draw_points,
 )
+from skgmmot.kernels import is_device_array, to_host
 from skgmmot.linalg import as_mixture
 
 _KINDS = ("ellipses", "density", "log-density")
@@ -202,7 +204,7 @@ class MixtureDisplay:
         columns = chosen_features(features, names)
         components = None
         if X is not None:
-            X = np.asarray(X)
+            X = to_host(X) if is_device_array(X) else np.asarray(X)
             check_shape(X, "X", (len(X), len(names)))
             if looks.get("by_component"):
                 components = components_of(known, X)
@@ -316,7 +318,9 @@ class MixtureDisplay:
             layout = {"figsize": (size, size), "sharex": "col", "layout": "constrained"}
             axes = pyplot().subplots(d, d, **layout)[1]
         axes = np.array(axes, dtype=object)
-        check_shape(axes, "ax", (d, d))
+        check_shape(axes, "ax", (d, d), f"{d} features make a matrix of pairs")
+        for place in zip(*np.tril_indices(d), strict=True):
+            check_axes(axes[place], f"a {d} x {d} array of matplotlib Axes")
         self.axes_, self.ax_ = axes, axes[0, 0]
         self.figure_ = self.ax_.figure
         for row in range(d):

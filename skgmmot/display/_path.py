@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from skgmmot._checks import check_shape, message, real_array
-from skgmmot.display._drawing import INK, check_attribute, drawing_axes, halo, pyplot
+from skgmmot.display._drawing import INK, check_attribute, check_axes, halo, pyplot
 
 # Told apart by colour-blind readers (the colours of Okabe and Ito), and in grey by
 # markers and dashes.
@@ -341,14 +341,13 @@ def _curves(path: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _two_axes(ax: Any) -> tuple[Any, Any]:
     """Axes of the criterion and of the log-likelihood, None where it is not drawn."""
-    plt = pyplot()
     if ax is None:
         style = {"figsize": (6.4, 6.4), "sharex": True, "layout": "constrained"}
-        ax = plt.subplots(2, 1, **style)[1]
-    if hasattr(ax, "plot"):
-        return drawing_axes(ax), None
-    axes = list(np.ravel(ax))
+        ax = pyplot().subplots(2, 1, **style)[1]
+    expected = "Axes, or two of them for criterion and log-likelihood"
+    if np.ndim(ax) == 0:
+        return check_axes(ax, expected), None
+    axes = np.ravel(ax)
     if len(axes) != 2:
-        expected = "Axes, or two of them for criterion and log-likelihood"
         raise ValueError(message("ax", expected, len(axes)))
-    return axes[0], axes[1]
+    return check_axes(axes[0], expected), check_axes(axes[1], expected)

@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from skgmmot._blocks._row_arrays import like_rows_of
+from skgmmot._blocks._row_arrays import has_any, like_rows_of, replaced
 from skgmmot._checks import check_integer, is_integer, message
-from skgmmot.kernels import to_host
 
 
 class CoupledBootstrap(NamedTuple):
@@ -37,7 +37,8 @@ class CoupledBootstrap(NamedTuple):
         Lower and upper end for each name above.
     debiased : CoupledBootstrap or None
         The same draws without what regularises the fit: weights and means as the rows
-        alone would have them, the plan between such mixtures without entropy. Its own
+        alone would have them, the plan between such mixtures without entropy. Balanced,
+        its intervals of the coupling are mirrored about the plan of all rows. Its own
         `debiased` is None.
     """
 
@@ -83,25 +84,44 @@ class Draw(NamedTuple):
     mw2: float
 
 
-def row_weights(
-    n_rows: int, weights: np.ndarray | None, rng: np.random.RandomState
-) -> np.ndarray:
+def row_weights(X: Any, weights: Any, rng: np.random.RandomState) -> Any:
     """Weights of a Bayesian bootstrap, of the same sum as those that were given.
 
     A row of weight w counts as w rows: its draw is gamma distributed with shape w, as
-    the sum of w exponential ones is (Rubin 1981, doi 10.1214/aos/1176345338).
+    the sum of w exponential ones is (Rubin 1981, doi 10.1214/aos/1176345338). They are
+    of the kind of the rows, and where these are.
     """
-    shapes = np.ones(n_rows) if weights is None else weights
-    drawn = rng.standard_gamma(shapes)
-    if not drawn.sum() > 0.0:  # weights so small that all draws are 0
-        drawn = shapes
-    return drawn * (shapes.sum() / drawn.sum())
+    n_rows = X.shape[0]
+    if weights is None:
+        drawn = rng.standard_exponential(n_rows)
+        return like_rows_of(X, drawn * (n_rows / drawn.sum()))
+    xp, drawn = array_namespace(weights), _gammas(weights, rng)
+    if not has_any(drawn > 0.0):  # weights so small that all draws are 0
+        drawn = weights
+    return drawn * (xp.sum(weights) / xp.sum(drawn))
 
 
-def row_weights_beside(X: Any, weights: Any, rng: np.random.RandomState) -> Any:
-    """`row_weights` of the kind of the rows, and where these are."""
-    shapes = None if weights is None else to_host(weights)
-    return like_rows_of(X, row_weights(X.shape[0], shapes, rng))
+def _gammas(shapes: Any, rng: np.random.RandomState) -> Any:
+    """Gamma draws of shapes ≥ 0, where these are.
+
+    By rejection from a cubed normal draw (Marsaglia and Tsang 2000, doi
+    10.1145/358407.358414), of shape + 1 and then scaled by a power of a uniform draw.
+    """
+    xp = array_namespace(shapes)
+    drawn, missing = xp.zeros_like(shapes), shapes > 0.0
+    while has_any(missing):
+        part = shapes[missing]
+        n_rows, d = part.shape[0], part + (1.0 - 1.0 / 3.0)
+        normal = like_rows_of(shapes, rng.standard_normal(n_rows))
+        logs = like_rows_of(shapes, np.log(1.0 - rng.uniform(size=(2, n_rows))))
+        root = 1.0 + normal / xp.sqrt(9.0 * d)
+        cube = xp.where(root > 0.0, root, 1.0) ** 3
+        bound = 0.5 * normal**2 + d * (1.0 - cube + xp.log(cube))
+        taken = (root > 0.0) & (logs[0, :] < bound)
+        found = d * cube * xp.exp(logs[1, :] / part)
+        drawn = replaced(drawn, missing, found)
+        missing = replaced(missing, missing, ~taken)
+    return drawn
 
 
 def check_n_jobs(n_jobs: Any) -> int | None:
@@ -129,11 +149,35 @@ def interval(draws: np.ndarray, level: float) -> np.ndarray:
     return np.quantile(draws, ends, axis=0, method="weibull").astype(draws.dtype)
 
 
-def gathered(draws: list[Draw], level: float, debiased: Any = None) -> CoupledBootstrap:
-    """Draws one above the other, with their intervals."""
+def mirrored_interval(
+    draws: np.ndarray, centre: np.ndarray, level: float
+) -> np.ndarray:
+    """Ends of a quantity ≥ 0: what draws lie above the centre, the truth lies below.
+
+    An exact plan moves one way from a truth with few entries: an entry that is 0 can
+    only grow, at the cost of others, in the sample and once more in its draws. Their
+    quantiles would tell the same error twice; mirrored they take it back.
+    """
+    low, high = 2.0 * centre - interval(draws, level)[::-1]
+    return np.maximum([low, high], 0.0).astype(draws.dtype)
+
+
+def gathered(
+    draws: list[Draw],
+    level: float,
+    debiased: Any = None,
+    exact: np.ndarray | None = None,
+) -> CoupledBootstrap:
+    """Draws one above the other, with their intervals.
+
+    `exact` is the plan about which intervals of the coupling are mirrored.
+    """
     stacked = {
         name: np.stack([np.asarray(getattr(draw, name)) for draw in draws])
         for name in Draw._fields
     }
     intervals = {name: interval(values, level) for name, values in stacked.items()}
+    if exact is not None:
+        mirrored = mirrored_interval(stacked["coupling"], exact, level)
+        intervals["coupling"] = mirrored
     return CoupledBootstrap(**stacked, intervals=intervals, debiased=debiased)

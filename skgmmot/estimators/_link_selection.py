@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
 from skgmmot._blocks._device_checks import checked_device_rows, is_foreign
 from skgmmot._blocks._row_arrays import like_rows_of
-from skgmmot._checks import check_choice, check_shape, message, warn_caller
+from skgmmot._checks import check_choice, message, warn_caller
 from skgmmot.estimators._holdout import METRICS
 from skgmmot.estimators._linked import LinkedGaussianMixture
+from skgmmot.estimators._linked_graph import Labelled, labelled_rows
 from skgmmot.estimators._linked_paths import is_time
 from skgmmot.estimators._validation import check_at_hand
-from skgmmot.kernels import is_device_array, to_host
 
 # What is tried where the user says nothing.
 _GRID = {"transport_weight": [0.03, 0.1, 0.3], "reg_m": [None, 0.3, 1.0, 3.0]}
@@ -109,11 +110,8 @@ def cross_validate_links(
         X = checked_device_rows(X, fitting=True, least_rows=2)
     else:
         X = check_array(X, dtype=(np.float64, np.float32), input_name="X")
-    if is_device_array(sample_domain):
-        sample_domain = to_host(sample_domain)
-    labels = column_or_1d(np.asarray(sample_domain))
-    check_shape(labels, "sample_domain", (X.shape[0],))
-    times = np.unique(labels).tolist()
+    found = labelled_rows(sample_domain, X)
+    times = found.labels
     if len(times) < 3 or not all(map(is_time, times)):
         expected = "at least three labels, all numbers"
         raise ValueError(message("sample_domain", expected, times))
@@ -123,7 +121,7 @@ def cross_validate_links(
     scores = np.array(
         [
             [
-                _score(estimator, X, labels, (time, metric), setting, failures)
+                _score(estimator, X, found, (time, metric), setting, failures)
                 for time in omitted
             ]
             for setting in settings
@@ -158,7 +156,7 @@ def _omitted(left_out: Any, inner: list[Any]) -> list[Any]:
 def _score(
     estimator: LinkedGaussianMixture,
     X: Any,
-    labels: np.ndarray,
+    found: Labelled,
     left_out: tuple[float, str],
     setting: Mapping[str, Any],
     failures: list[ValueError],
@@ -171,7 +169,8 @@ def _score(
         if "max_growth" in parameters
         else {}
     )
-    kept = labels != time
+    kept = found.codes != found.labels.index(time)
+    xp, times = array_namespace(X), like_rows_of(X, np.asarray(found.labels))
     fit = clone(estimator).set_params(**parameters)
     for name in ("n_components", "reg_m", "inits"):
         value = getattr(fit, name)
@@ -180,9 +179,8 @@ def _score(
     if isinstance(fit.frozen, list | tuple):
         fit.set_params(frozen=[label for label in fit.frozen if label != time])
     try:
-        fit.fit(X[like_rows_of(X, kept)], sample_domain=labels[kept])
+        fit.fit(X[kept], sample_domain=xp.take(times, found.codes[kept]))
     except ValueError as error:  # a component collapsed, or a setting is not allowed
         failures.append(error)
         return float("nan")
-    rest = X[like_rows_of(X, ~kept)]
-    return fit.score_holdout(rest, time, metric=metric, **how)
+    return fit.score_holdout(X[~kept], time, metric=metric, **how)

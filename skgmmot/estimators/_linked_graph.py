@@ -4,59 +4,84 @@ from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 from sklearn.utils.validation import column_or_1d
 
+from skgmmot._blocks._row_arrays import has_all, like_rows_of
 from skgmmot._checks import is_real, message, naming
-from skgmmot.kernels import is_device_array, to_host
+from skgmmot.kernels import is_device_array, kind_of, to_host
 from skgmmot.mixture.coupled._records import Link
 
 Label = Hashable
+
+_MOST_WEIGHT = 100.0  # of a link of a chain; that of the median length has 1
 
 
 class Labelled(NamedTuple):
     """Which domain each row is of."""
 
     labels: list[Label]  # sorted
-    order: np.ndarray  # indices of rows, domain after domain, in order within each
+    codes: Any  # (n,) the number of each row's domain
+    order: Any  # indices of rows, domain after domain, in order within each
     starts: list[int]  # where each domain begins in `order`, and the end
 
-    def rows(self, number: int) -> np.ndarray:
+    def rows(self, number: int) -> Any:
         """Indices of the rows of a domain."""
         return self.order[self.starts[number] : self.starts[number + 1]]
 
 
-def labelled_rows(sample_domain: Any, n_rows: int) -> Labelled:
-    """Sort rows by their labels, numbers or strings.
+def labelled_rows(sample_domain: Any, X: Any) -> Labelled:
+    """Sort rows by their labels, numbers or strings; arrays are like X.
 
     Raises
     ------
     ValueError
         For labels of the wrong number, missing ones, or of types that do not compare.
     """
-    if is_device_array(sample_domain):
-        sample_domain = to_host(sample_domain)
-    with naming("sample_domain", f"{n_rows} labels"):
-        labels = column_or_1d(np.asarray(sample_domain))
-    if len(labels) != n_rows:
-        expected = f"one label for each of the {n_rows} rows of X"
-        raise ValueError(message("sample_domain", expected, len(labels)))
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        got = "NaN or infinity"
-        raise ValueError(message("sample_domain", "finite labels", got))
-    try:
-        found, codes = np.unique(labels, return_inverse=True)
-    except TypeError:
-        expected = "numbers or strings, all of one kind"
-        got = f"types {sorted({type(x).__name__ for x in labels.tolist()})}"
-        raise ValueError(message("sample_domain", expected, got)) from None
+    labels = _one_for_each(sample_domain, X)
+    xp = array_namespace(X)
+    if is_device_array(labels):
+        found, codes = xp.unique_inverse(labels)
+        found, codes = to_host(found), like_rows_of(X, codes)
+    else:
+        try:
+            found, codes = np.unique(labels, return_inverse=True)
+        except TypeError:
+            expected = "numbers or strings, all of one kind"
+            got = f"types {sorted({type(x).__name__ for x in labels.tolist()})}"
+            raise ValueError(message("sample_domain", expected, got)) from None
+        codes = like_rows_of(X, codes)
     names = found.tolist()
     if not all(is_label(name) for name in names):
         expected = "numbers or strings"
         got = f"types {sorted({type(x).__name__ for x in names})}"
         raise ValueError(message("sample_domain", expected, got))
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
-    return Labelled(names, order, [0, *ends.tolist()])
+    order = xp.argsort(codes, stable=True)
+    numbers = like_rows_of(X, np.arange(len(names) + 1))
+    starts = to_host(xp.searchsorted(xp.take(codes, order), numbers))
+    return Labelled(names, codes, order, starts.tolist())
+
+
+def _one_for_each(sample_domain: Any, X: Any) -> Any:
+    """Finite labels (n,): on the host, or of the kind of X."""
+    expected = f"one label for each of the {X.shape[0]} rows of X"
+    if is_device_array(sample_domain) and kind_of(sample_domain) != kind_of(X):
+        sample_domain = to_host(sample_domain)
+    if is_device_array(sample_domain):
+        labels, xp = sample_domain, array_namespace(sample_domain)
+        if labels.ndim != 1:
+            raise ValueError(message("sample_domain", expected, f"{labels.ndim} axes"))
+        floats = xp.isdtype(labels.dtype, "real floating")
+    else:
+        with naming("sample_domain", f"{X.shape[0]} labels"):
+            labels = column_or_1d(np.asarray(sample_domain))
+        xp, floats = np, labels.dtype.kind == "f"
+    if labels.shape[0] != X.shape[0]:
+        raise ValueError(message("sample_domain", expected, labels.shape[0]))
+    if floats and not has_all(xp.isfinite(labels)):
+        got = "NaN or infinity"
+        raise ValueError(message("sample_domain", "finite labels", got))
+    return labels
 
 
 def is_label(name: object) -> bool:
@@ -75,13 +100,18 @@ def sorted_labels(labels: Sequence[Label], name: str) -> list[Label]:
 
 
 def chain(labels: Sequence[Label]) -> list[Link]:
-    """Links between neighbours; of numbers a longer link weighs less."""
+    """Links between neighbours; of numbers a longer link weighs less.
+
+    Without a limit, times that all but coincide would have a transport term thousands
+    of times their likelihood, whose entropy alone empties components.
+    """
     links = [Link(i, i + 1) for i in range(len(labels) - 1)]
     if not all(is_real(label) for label in labels):
         return links
     times = np.array(labels, dtype=np.float64)
     lengths = np.diff(times)
     weights = np.median(lengths) / lengths
+    weights = np.minimum(weights, _MOST_WEIGHT)
     return [
         link._replace(weight=float(weight))
         for link, weight in zip(links, weights, strict=True)

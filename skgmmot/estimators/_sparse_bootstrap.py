@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._checks import check_integer, message
-from skgmmot.estimators._bootstrap import NumberBootstrap, row_weights_beside
+from skgmmot.estimators._bootstrap import NumberBootstrap, row_weights
 from skgmmot.estimators._progress import Progress
 from skgmmot.estimators._sparse_fit import SparseFit
 from skgmmot.estimators._validation import check_rows_at_hand, check_weights
@@ -79,7 +79,7 @@ class BootstrapsNumber(SparseFit):
         found = []
         for i in range(number):
             draw = clone(self).set_params(n_jobs=n_jobs, verbose=0, warm_start=False)
-            draw._fit(X, row_weights_beside(X, weights, rng))
+            draw._fit(X, row_weights(X, weights, rng))
             found.append(draw.n_components_)
             progress.step(i + 1, 0.0)
         numbers, counts = np.unique(found, return_counts=True)
