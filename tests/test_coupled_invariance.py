@@ -94,6 +94,17 @@ def test_factors_of_one_side_change_nothing(align, covariance_type, reg_m):
         assert_same(before, fitted(*after, **settings))
 
 
+def test_the_order_of_features_turns_a_linear_alignment_only():
+    data = make_shifted_mixtures(300, n_components=3, n_features=3, random_state=1)
+    order = [2, 0, 1]
+    sides = data.X_source, data.X_target @ np.diag([1.0, 2.0, 0.5])
+    settings = {"align": "linear", "n_components": 1}
+    before, _ = fitted(*sides, **settings)
+    after, _ = fitted(*(side[:, order] for side in sides), **settings)
+    turned = before.alignment_.linear[np.ix_(order, order)]
+    np.testing.assert_allclose(after.alignment_.linear, turned, atol=1e-8)
+
+
 def test_a_feature_without_variance_takes_no_part():
     source, target = rows()
     before = fitted(source, target, n_components=3, tol=1e-12)

@@ -87,6 +87,38 @@ def test_factors_of_both_sides_change_units_only(seed):
     np.testing.assert_allclose(found / factors, expected / factors, rtol=1e-7)
 
 
+@pytest.mark.parametrize("shares", [(0.2, 0.5, 0.9), (0.0, 0.4, 1.0)])
+def test_linear_alignment_moves_least_what_tells_groups_apart(shares):
+    X0, X1 = rows(1, 60, 3), rows(2, 80, 3)
+    units = common_units(X0.var(axis=0), X1.var(axis=0))
+    shrunk = [LedoitWolf().fit(X / units).covariance_ for X in (X0, X1)]
+    mean = np.clip(0.5 * np.array(shares) + 0.2, 1e-3, 0.999)
+    weights = np.sqrt(mean / (1.0 - mean))
+    linear = linear_map(*(c * np.outer(weights, weights) for c in shrunk))
+    linear = linear * np.outer(units / weights, weights / units)
+    pair = [
+        moments_of(X, units)._replace(between=np.array(between))
+        for X, between in ((X0, shares), (X1, (0.4, 0.4, 0.4)))
+    ]
+    found = linear_alignment(*pair, units)
+    np.testing.assert_allclose(found.linear, linear, rtol=1e-7, atol=1e-7)
+    # Still from the one covariance to the other, as without shares.
+    inner = found.linear * np.outer(1.0 / units, units)
+    np.testing.assert_allclose(inner @ shrunk[0] @ inner.T, shrunk[1], atol=1e-9)
+    plain = linear_alignment(pair[0]._replace(between=None), pair[1], units)
+    np.testing.assert_allclose(plain.linear, aligned(X0, X1).linear, rtol=1e-12)
+    assert np.abs(plain.linear - found.linear).max() > 1e-2
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_shares_without_end_are_bounded(share):
+    X0, X1 = rows(1, 60, 3), rows(2, 80, 3)
+    units = common_units(X0.var(axis=0), X1.var(axis=0))
+    pair = [moments_of(X, units)._replace(between=np.full(3, share)) for X in (X0, X1)]
+    found = linear_alignment(*pair, units)
+    np.testing.assert_allclose(found.linear, aligned(X0, X1).linear, rtol=1e-8)
+
+
 def test_equal_domains_stay():
     X = rows(3, 50, 3)
     found = aligned(X, X + 7.0)
