@@ -1,7 +1,6 @@
 """Sections about many machines: passes on Dask, and Spark beside a fit."""
 
 import os
-import sys
 
 from benchmarks._data import mixed
 from benchmarks._records import Job, Library, Section, seconds
@@ -93,77 +92,4 @@ CLUSTER = Section(
         ),
     },
     "mean log-likelihood",
-)
-
-# Spark
-
-_ITERATIONS = 10
-
-
-def _rows(case):
-    return mixed(case["n"], case["d"], case["K"], overlapping=True).X
-
-
-def _spark_project(case):
-    from skgmmot import SparseGaussianMixture
-
-    X = _rows(case)
-    model = SparseGaussianMixture(
-        case["K"],
-        sparsity=0.0,
-        max_iter=_ITERATIONS,
-        tol=0.0,
-        random_state=0,
-    )
-    return Job(lambda: seconds(model.fit, X), lambda: model.score(X), _ITERATIONS)
-
-
-def _spark_spark(case):
-    import pandas as pd
-    from pyspark.ml.clustering import GaussianMixture
-    from pyspark.ml.feature import VectorAssembler
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    session = (
-        SparkSession.builder.master(f"local[{_cores()}]")
-        .config("spark.driver.memory", "8g")
-        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
-        .config("spark.ui.enabled", "false")
-        .config("spark.log.level", "ERROR")
-        .getOrCreate()
-    )
-    names = [f"x{j}" for j in range(case["d"])]
-    frame = session.createDataFrame(pd.DataFrame(_rows(case), columns=names))
-    vectors = VectorAssembler(inputCols=names, outputCol="features").transform(frame)
-    rows = vectors.select("features").repartition(2 * _cores()).cache()
-    rows.count()
-    estimator = GaussianMixture(k=case["K"], maxIter=_ITERATIONS, tol=0.0, seed=0)
-    fitted = []
-
-    def fit():
-        fitted[:] = [estimator.fit(rows)]
-
-    def value():
-        summary = fitted[0].summary
-        if summary.numIter != _ITERATIONS:
-            raise RuntimeError(f"{summary.numIter} iterations")
-        return summary.logLikelihood / case["n"]
-
-    return Job(lambda: seconds(fit), value, _ITERATIONS)
-
-
-SPARK = Section(
-    "A fit beside Spark",
-    "Ten iterations of EM with full covariances, each library's own start included:"
-    " time an iteration. Spark's rows are cached in a local session with as many"
-    " threads. It starts from random rows and takes no other start, so that likelihoods"
-    " are those of two starts.",
-    [{"n": 1_000_000, "d": 28, "K": K} for K in (4, 32)],
-    {
-        "skgmmot": Library(_spark_project, ("skgmmot",)),
-        "Spark": Library(_spark_spark, ("pyspark",)),
-    },
-    "mean log-likelihood",
-    repeat=2,
 )

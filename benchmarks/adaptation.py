@@ -1,15 +1,17 @@
 """Accuracy on target rows without labels, beside maps followed by a classifier.
 
     python -m benchmarks.adaptation [FOLDER] [--groups FILE=GROUP,...] [--json PATH]
-        [--from PATH] [--fast] [--only PEER ...] [--thin DRAWS]
+        [--from PATH] [--fast] [--only PEER ...] [--thin DRAWS] [--covariates]
 
 FOLDER holds tasks NAME.npz with arrays X_DOMAIN and y_DOMAIN; all ordered pairs of
 domains are taken (of more than six domains, i to i + 1 and i + 4, cyclically). Without
 a folder the pairs are those that packages ship, see _adaptation_data. Features are
 standardised on both domains together, and reduced to 50 principal components where
-there are more. Peers are those of _adaptation_peers; where one fails on a pair (it
-gives NaN, or raises) its rows stay as they were, and the failures are counted. Times
-are CPU times of a fit and a prediction, one thread. --fast leaves out the slow peers,
+there are more. --covariates takes tables of packages that were cut by a measured
+covariate, see _adaptation_covariates; no default was chosen by them. Peers are those
+of _adaptation_peers; where one fails on a pair (it gives NaN, or raises) its rows stay
+as they were, and the failures are counted. Times are CPU times of a fit and a
+prediction, one thread. --fast leaves out the slow peers,
 --only all but some; --thin makes half of the classes rare in the target, anew for each
 of so many draws; --from prints a table that was measured before.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._adaptation_covariates import covariate_pairs
 from benchmarks._adaptation_data import pairs_of_file, shipped_pairs, thinned
 from benchmarks._adaptation_peers import (
     by_joint_transport,
@@ -36,6 +39,7 @@ from benchmarks._machine import git
 from skgmmot import GMMOTClassifier
 from skgmmot.datasets import stack_domains
 
+_MOST_COLUMNS = 12  # groups that are printed one by one
 _SLOW = ("SinkhornTransport", "EMDLaplaceTransport")
 OURS = {
     "GMMOTClassifier": {},
@@ -141,12 +145,20 @@ def runs_from(record):
     ]  # fmt: skip
 
 
-def difference(first, second):
-    """Mean difference of accuracies in points, its standard error, wins, losses."""
+def difference(first, second, groups):
+    """Mean difference of accuracies in points, with standard errors, wins, losses.
+
+    The first error takes the pairs for independent, the second one the groups.
+    """
     gaps = 100.0 * (first - second)
     error = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.nan
+    names, numbers = np.unique(groups, return_inverse=True)
+    sums = np.bincount(numbers, gaps - gaps.mean())
+    n = len(names)
+    scale = n / (n - 1) if n > 1 else np.nan
+    clustered = np.sqrt(scale * np.square(sums).sum()) / len(gaps)
     wins, losses = int((gaps > 0).sum()), int((gaps < 0).sum())
-    return float(gaps.mean()), float(error), wins, losses
+    return f"{gaps.mean():+.2f} ± {error:.2f} ({clustered:.2f}), {wins}, {losses}"
 
 
 def column(runs, method, key):
@@ -160,17 +172,19 @@ def report(runs):
     base, width = methods[0], max(map(len, methods))
     groups = column(runs, base, "group")
     names = list(dict.fromkeys(groups))
+    shown = names if len(names) <= _MOST_COLUMNS else []
+    print(f"{len(groups)} pairs in {len(names)} groups; ± standard error of pairs (of "
+          "groups), won, lost")  # fmt: skip
     print(
-        " " * width, *(f"{n[:8]:>8}" for n in names), "    mean      ms   beside ours"
+        " " * width, *(f"{n[:8]:>8}" for n in shown), "    mean      ms   beside ours"
     )
     own = column(runs, base, "accuracy")
     for method in methods:
         values = column(runs, method, "accuracy")
         means = [100.0 * values[groups == name].mean() for name in names]
         lapse = 1e3 * np.median(column(runs, method, "seconds"))
-        cells = [f"{m:8.1f}" for m in [*means, np.mean(means)]]
-        mean, error, wins, losses = difference(own, values)
-        beside = f"{mean:+6.2f} ± {error:.2f}, {wins} won, {losses} lost"
+        cells = [f"{m:8.1f}" for m in [*(means if shown else ()), np.mean(means)]]
+        beside = difference(own, values, groups)
         n_failed = int(column(runs, method, "failed").sum())
         beside += f", {n_failed} failed" if n_failed else ""
         print(
@@ -182,9 +196,8 @@ def report(runs):
     pair = [f"POT {name}Transport + LDA" for name in ("Linear", "EMD")]
     if set(pair) <= set(methods):
         best = np.maximum(*(column(runs, method, "accuracy") for method in pair))
-        mean, error, wins, losses = difference(own, best)
         print(f"{base} beside the better of {pair[0]} and {pair[1]} on each pair: "
-              f"{mean:+.2f} ± {error:.2f}, {wins} won, {losses} lost")  # fmt: skip
+              f"{difference(own, best, groups)}")  # fmt: skip
 
 
 def main():
@@ -196,13 +209,16 @@ def main():
     parser.add_argument("--from", dest="former", type=Path)
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--only", nargs="+", default=(), metavar="PEER")
+    parser.add_argument("--covariates", action="store_true")
     parser.add_argument("--thin", type=int, default=0, metavar="DRAWS")
     options = parser.parse_args()
     if options.former is not None:
         report(runs_from(json.loads(options.former.read_text(encoding="utf-8"))))
         return
     joined = dict(item.split("=") for item in options.groups.split(",") if item)
-    if options.folder is None:
+    if options.covariates:
+        pairs = list(covariate_pairs())
+    elif options.folder is None:
         pairs = list(shipped_pairs())
     else:
         pairs = [

@@ -116,32 +116,13 @@ def compiled_functions():
     return {(f.py_func.__module__, f.py_func.__qualname__): f for f in _jit.COMPILED}
 
 
-def call(folder):
-    """Compile whatever the uses need into a folder, also what is called within."""
-    for function in compiled_functions().values():
+def call(folder, signatures_file):
+    """Compile whatever the uses need into a folder, and tell for which arguments."""
+    functions = compiled_functions()
+    for function in functions.values():
         function._cache.ship_to(folder)
     use_everything()
-
-
-def select(folder, shipped, signatures_file):
-    """Use what was compiled, and keep what is called from Python: the rest is in it."""
-    from skgmmot import _jit_cache
-
-    _jit_cache.SHIPPED, _jit_cache.levels = folder.parent, lambda: (folder.name,)
-    used = {name: set() for name in compiled_functions()}
-    find = _jit_cache.QuietCache._shipped_overload
-
-    def find_and_keep(cache, sig, target_context):
-        found = find(cache, sig, target_context)
-        if found is not None:
-            function = cache._py_func
-            used[function.__module__, function.__qualname__].add(sig)
-            cache.copy_shipped(sig, target_context, folder, shipped)
-        return found
-
-    shipped.mkdir(parents=True, exist_ok=True)
-    _jit_cache.QuietCache._shipped_overload = find_and_keep
-    use_everything()
+    used = {name: list(function.overloads) for name, function in functions.items()}
     signatures_file.write_bytes(pickle.dumps(used))
 
 
@@ -149,8 +130,7 @@ def compile_only(folder, signatures_file):
     """Compile for given signatures, without a call."""
     used = pickle.loads(signatures_file.read_bytes())
     for name, function in compiled_functions().items():
-        function._cache.ship_to(folder, used[name])
-    for name, function in compiled_functions().items():
+        function._cache.ship_to(folder)
         for signature in used[name]:
             function.compile(signature)
 
@@ -159,10 +139,9 @@ def compile_levels(folder):
     """Compile for all levels, each in a process that takes itself for one."""
     lowest, *higher = reversed(_known_levels())
     with tempfile.TemporaryDirectory() as scratch:
-        everything, signatures = Path(scratch) / lowest, Path(scratch) / "signatures"
+        signatures = Path(scratch) / "signatures"
         steps = [
-            (lowest, "call", everything),
-            (None, "select", everything, folder / lowest, signatures),
+            (lowest, "call", folder / lowest, signatures),
             *((name, "compile_only", folder / name, signatures) for name in higher),
         ]
         for level, *arguments in steps:
@@ -173,9 +152,8 @@ def compile_levels(folder):
                 "SKGMMOT_QUIET": "1",
                 "OMP_NUM_THREADS": "1",
             }
-            if level is not None:
-                print(f"compiling kernels for {level}, some minutes", flush=True)
-                environment.update(NUMBA_CPU_NAME=level, NUMBA_CPU_FEATURES="")
+            print(f"compiling kernels for {level}, some minutes", flush=True)
+            environment.update(NUMBA_CPU_NAME=level, NUMBA_CPU_FEATURES="")
             command = [sys.executable, __file__, *map(str, arguments)]
             subprocess.run(command, env=environment, check=True)
     counts = {level: len(list((folder / level).iterdir())) for level in _known_levels()}
@@ -191,7 +169,7 @@ def _known_levels():
 
 def main(arguments):
     """Compile for all levels, or be one of the processes that do."""
-    steps = {step.__name__: step for step in (call, select, compile_only)}
+    steps = {step.__name__: step for step in (call, compile_only)}
     warnings.simplefilter("ignore")
     if arguments[0] in steps:
         steps[arguments[0]](*map(Path, arguments[1:]))

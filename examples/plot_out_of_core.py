@@ -9,7 +9,9 @@ the file is forgotten. This example writes some files, finds the number of compo
 among all of their rows, and labels these, with a few files in memory at any time.
 
 By default there are 400 000 rows. ``SKGMMOT_ROWS=20000000 python plot_out_of_core.py``
-takes 20 million.
+takes 20 million, 480 MB in 40 files: 106 s of processor time in all, compilation, the
+files and the picture included, on two threads of an AMD EPYC; the fit itself added 158
+MB to the 303 MB that the process had.
 """
 
 # %%

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from skgmmot._jit_cache import keep_on_disk
+from skgmmot._jit_inner import Kernel
 
 # All functions that are compiled, for who ships them.
 COMPILED: list[Any] = []
@@ -54,7 +55,7 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
         if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
-        compiled = numba.njit(**settings)(function)
+        compiled = Kernel(function, settings)
         COMPILED.append(compiled)
         if cache:
             keep_on_disk(compiled, function)

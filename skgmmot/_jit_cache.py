@@ -93,7 +93,6 @@ class QuietCache(FunctionCache):
 
     _impl_class = _Kept
     _ships = False  # whether this process makes what is shipped
-    _wanted: Any = None  # signatures that are saved, None for all
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function, or None where there is none that can be read."""
@@ -114,21 +113,15 @@ class QuietCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save, or let the next process compile again."""
         with suppress(Exception):
-            if self._wanted is None or sig in self._wanted:
-                super().save_overload(sig, data)
+            super().save_overload(sig, data)
 
     # For who ships kernels
 
-    def ship_to(self, folder: Path, wanted: Any = None) -> None:
-        """From now on save to a folder of shipped kernels; some signatures, or all."""
+    def ship_to(self, folder: Path) -> None:
+        """From now on save to a folder of shipped kernels."""
         folder.mkdir(parents=True, exist_ok=True)
         self._cache_file = self._shipped_file(folder)
-        self._ships, self._wanted = True, wanted
-
-    def copy_shipped(self, sig: Any, context: Any, source: Path, folder: Path) -> None:
-        """Copy a function from one folder of shipped kernels to another."""
-        key = self._shipped_key(sig, context, source.name)
-        self._shipped_file(folder).save(key, self._shipped_file(source).load(key))
+        self._ships = True
 
     def _shipped_file(self, folder: Path) -> Any:
         """The index of a function there."""

@@ -173,9 +173,12 @@ class Linked:
     def _bounded_loss(self, x):
         # Where a step goes too far to be evaluated, the line search has to turn back.
         try:
-            return self.loss(x)
+            with np.errstate(all="ignore"):
+                value, gradient = self.loss(x)
         except ValueError:
             return 1e6, np.zeros_like(x)
+        known = np.isfinite(value) and np.isfinite(gradient).all()
+        return (value, gradient) if known else (1e6, np.zeros_like(x))
 
     def _singular(self, x):
         for X, (_, _, covariances) in zip(self.data, self.unpack(x)[1], strict=True):
@@ -198,7 +201,7 @@ class Linked:
                 self._bounded_loss, start, jac=True, method="L-BFGS-B",
                 options=options, callback=self._stop_if_singular,
             )  # fmt: skip
-            if not self._singular(result.x):
+            if result.fun < 1e6 and not self._singular(result.x):
                 found.append(result)
             if len(found) == n_restarts:
                 break

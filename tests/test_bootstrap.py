@@ -4,15 +4,19 @@ import copy
 
 import numpy as np
 import pytest
-import reference_bootstrap
 from numpy.testing import assert_allclose, assert_array_equal
 from refusals import assert_refused, assert_unchanged, state_of
 
 from skgmmot import CoupledGaussianMixture, SparseGaussianMixture
 from skgmmot.datasets import make_mixture, stack_domains
-from skgmmot.estimators._bootstrap import CoupledBootstrap, row_weights
+from skgmmot.estimators._bootstrap import (
+    CoupledBootstrap,
+    interval,
+    mirrored_interval,
+    row_weights,
+)
 from skgmmot.transport import mw2_distance
-from skgmmot.transport._debiased import debiased_plan, dual_penalised_plan
+from skgmmot.transport._plan import solve_plan
 
 MEANS = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 9.0]])
 NAMES = [
@@ -56,6 +60,8 @@ def test_shapes_and_intervals(record):
         for name in NAMES:
             draws = getattr(part, name)
             assert draws.shape == (200, *shapes.get(name, (3,)))
+            if part is record.debiased and name == "coupling":
+                continue  # mirrored
             ends = np.quantile(draws, [0.025, 0.975], axis=0, method="weibull")
             assert_allclose(part.intervals[name], ends)
     assert record.debiased.debiased is None
@@ -246,48 +252,61 @@ def test_what_chooses_no_number_is_refused():
     assert_refused(lambda: chosen.bootstrap(X, n_bootstraps=0), "n_bootstraps")
 
 
-# Debiased plans
+# Intervals of exact plans
 
 
-def programme(k0, k1, seed):
-    rng = np.random.default_rng(seed)
-    weights = rng.dirichlet(np.full(k0, 20.0)), rng.dirichlet(np.full(k1, 20.0))
-    return rng.exponential(size=(k0, k1)), weights
+def exact_plan(costs, weights):
+    return solve_plan(costs, *weights).coupling
 
 
-@pytest.mark.parametrize(("k0", "k1"), [(2, 2), (3, 3), (2, 4)])
-@pytest.mark.parametrize("seed", range(3))
-def test_dual_penalised_plan_solves_its_programme(k0, k1, seed):
-    costs, weights = programme(k0, k1, seed)
-    found = dual_penalised_plan(costs, weights, 0.05)
-    expected = reference_bootstrap.dual_penalised_plan(costs, weights, 0.05)
-    assert_allclose(found, expected, atol=2e-6)
-    assert_allclose(found.sum(axis=1), weights[0], atol=1e-12)
+def coverage(shares, costs, n_rows, mirrored):
+    """How often 90 % intervals hold the entries of the exact plan, in parts."""
+    truth = exact_plan(costs, shares)
+    held = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        found = [rng.multinomial(n_rows, w) / n_rows for w in shares]
+        draws = np.array(
+            [
+                exact_plan(costs, [rng.dirichlet(n_rows * w) for w in found])
+                for _ in range(60)
+            ]
+        )
+        if mirrored:
+            low, high = mirrored_interval(draws, exact_plan(costs, found), 0.9)
+        else:
+            low, high = interval(draws, 0.9)
+        held.append((low - 1e-9 <= truth) & (truth <= high + 1e-9))
+    return np.mean(held, axis=0)[truth > 1e-9].mean()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_debiased_plan_is_the_exact_one_where_entries_are_large(seed):
-    rng = np.random.default_rng(seed)
-    costs = (1.0 + rng.exponential(size=(3, 3))) * (1 - np.eye(3))
-    weights = np.array([0.4, 0.35, 0.25]), np.array([0.4, 0.35, 0.25])
-    exact = np.diag(weights[0])
-    assert_allclose(debiased_plan(costs, weights, 0.02), exact, atol=1e-3)
+def test_mirrored_intervals_hold_plans_that_quantiles_miss():
+    costs = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 1.5], [2.0, 1.5, 0.0]])
+    equal = [np.array([0.45, 0.35, 0.2])] * 2
+    assert coverage(equal, costs, 2000, mirrored=False) < 0.8
+    assert 0.85 < coverage(equal, costs, 2000, mirrored=True) < 0.96
+    other = [equal[0], np.array([0.3, 0.35, 0.35])]
+    assert 0.85 < coverage(other, costs, 2000, mirrored=True) < 0.96
 
 
-def test_debiased_plan_is_centred_where_the_exact_one_is_not():
+def test_mirrored_intervals_are_those_of_the_opposite_draws():
     rng = np.random.default_rng(0)
-    costs = np.array([[0.0, 1.0], [1.5, 0.0]])
-    debiased, exact = [], []
-    for _ in range(150):
-        weights = [rng.multinomial(400, [0.5, 0.5]) / 400 for _ in range(2)]
-        debiased.append(debiased_plan(costs, tuple(weights), 0.08)[0, 0])
-        exact.append(min(weights[0][0], weights[1][0]))
-    assert np.mean(exact) < 0.5 - 3 * np.std(exact) / np.sqrt(150)
-    assert abs(np.mean(debiased) - 0.5) < 0.6 * abs(np.mean(exact) - 0.5)
+    draws, centre = rng.gamma(20.0, size=(99, 2, 3)), np.full((2, 3), 20.0)
+    opposite = interval(2 * centre - draws, 0.8)
+    assert_allclose(mirrored_interval(draws, centre, 0.8), opposite)
+    # What is never below 0 has no interval below 0.
+    low, high = mirrored_interval(draws, 0.0 * centre, 0.8)
+    assert_array_equal([low, high], np.zeros((2, 2, 3)))
 
 
-def test_debiased_plan_does_not_depend_on_the_unit_of_costs():
-    costs, weights = programme(3, 3, 7)
-    expected = debiased_plan(costs, weights, 0.05)
-    assert_allclose(debiased_plan(1e6 * costs, weights, 0.05), expected, atol=1e-9)
-    assert_allclose(debiased_plan(np.ones((3, 3)), weights, 0.05).sum(), 1.0)
+def test_debiased_plans_are_exact_ones_and_their_intervals_mirrored(record):
+    assert_allclose(record.debiased.coupling.min(), 0.0, atol=1e-12)
+    assert ((record.debiased.coupling > 1e-12).sum(axis=(1, 2)) <= 5).all()
+    low, high = record.debiased.intervals["coupling"]
+    least, most = np.quantile(
+        record.debiased.coupling, [0.025, 0.975], axis=0, method="weibull"
+    )
+    large = low > 0.0
+    assert np.diag(large[:, record.coupling[0].argmax(axis=1)]).all()
+    assert_allclose((high - low)[large], (most - least)[large])
+    assert (high >= low).all()

@@ -8,9 +8,18 @@ import time
 import joblib
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
+import sklearn
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold
 
-from skgmmot import CoupledGaussianMixture, SparseGaussianMixture, _threads
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTClassifier,
+    GMMOTTransformer,
+    LinkedGaussianMixture,
+    SparseGaussianMixture,
+    _threads,
+)
 from skgmmot._blocks import _dask, _many, parts_of
 
 dask = pytest.importorskip("dask")
@@ -143,15 +152,19 @@ def test_what_is_made_of_persisted_rows_is_right(client):
 
 def kill_one(client, after):
     """Kill a worker's process after some seconds."""
-    victim = next(iter(client.run(os.getpid).values()))
-
-    def kill():
-        time.sleep(after)
-        os.kill(victim, signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
+    thread = threading.Timer(after, os.kill, (one_of(client), signal.SIGKILL))
     thread.start()
     return thread
+
+
+def one_of(client):
+    """The process of a worker; one that has just been lost may still be listed."""
+    for _ in range(20):
+        found = client.run(os.getpid, on_error="ignore")
+        if found:
+            return next(iter(found.values()))
+        time.sleep(0.5)
+    raise AssertionError("no worker answers")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
@@ -167,6 +180,28 @@ def test_a_worker_that_is_lost_costs_time_alone(client, persisted):
     assert_same(found, expected)
     after = set(client.nthreads())
     assert after != before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+def test_twenty_fits_end_whoever_is_lost_or_joins(client, cluster):
+    """Of lazy and persisted rows by turns; a worker joins every fourth."""
+    expected = SparseGaussianMixture(4, **MODEL).fit(X)
+    lost = 0
+    for number in range(20):
+        client.wait_for_workers(2, timeout=120)
+        rows = made_by_workers(persisted=number % 2 == 1)
+        thread = kill_one(client, 0.1 + 0.1 * (number % 5))
+        if number % 4 == 3:
+            cluster.scale(3)
+        start = time.perf_counter()
+        found = SparseGaussianMixture(4, **MODEL).fit(rows)
+        print(f"{number}: {time.perf_counter() - start:.2f} s")
+        lost += not thread.is_alive()
+        thread.join()
+        np.testing.assert_allclose(found.means_, expected.means_, atol=1e-10)
+        cluster.scale(2)
+    assert lost >= 15  # in the middle of a fit, not after it
 
 
 def test_a_worker_that_joins_takes_part(client, cluster):
@@ -196,6 +231,45 @@ def test_workers_in_one_process_have_their_own_threads(monkeypatch):
         processes=False, n_workers=2, threads_per_worker=3, dashboard_address=":0"
     ) as client:
         assert client.submit(_threads.usable_cores).result() == 3
+
+
+DOMAINS = np.tile([1, -1], len(X) // 2)
+LABELS = np.where(DOMAINS > 0, X[:, 0] > 3.0, -1)
+
+
+def by_labels(model, rows, labels):
+    """How well a classifier labels the source rows; a score without routing."""
+    return np.mean(model.predict(rows) == labels)
+
+
+def by_distance(model, rows, labels=None):
+    """How near the mean of moved rows is to that of the target."""
+    return -np.abs(model.transform(rows).mean() - X[DOMAINS < 0].mean())
+
+
+@pytest.mark.parametrize(
+    ("model", "grid", "scoring", "labels"),
+    [
+        (CoupledGaussianMixture(random_state=0), {"n_components": [1, 3]}, None, None),
+        (LinkedGaussianMixture(random_state=0), {"n_components": [1, 3]}, None, None),
+        (GMMOTTransformer(random_state=0), {"align": [None]}, by_distance, None),
+        (GMMOTClassifier(random_state=0), {"align": [None]}, by_labels, LABELS),
+    ],
+    ids=["coupled", "linked", "transformer", "classifier"],
+)
+def test_a_grid_search_of_domains_runs_on_a_cluster(
+    client, model, grid, scoring, labels
+):
+    folds = KFold(2, shuffle=True, random_state=0)
+    search = GridSearchCV(model, grid, scoring=scoring, cv=folds)
+    with sklearn.config_context(enable_metadata_routing=True):
+        expected = clone(search).fit(X, labels, sample_domain=DOMAINS)
+        with joblib.parallel_config(backend="dask"):
+            search.fit(X, labels, sample_domain=DOMAINS)
+    found = search.cv_results_["mean_test_score"]
+    np.testing.assert_allclose(found, expected.cv_results_["mean_test_score"])
+    assert np.isfinite(found).all()
+    assert search.best_params_ == expected.best_params_
 
 
 def test_a_grid_search_runs_on_a_cluster(client):

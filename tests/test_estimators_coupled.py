@@ -337,6 +337,16 @@ def test_warm_start_continues(small):
     assert model.converged_
 
 
+def test_a_warm_start_with_another_number_of_components_is_refused(small):
+    _, X, sample_domain = small
+    model = CoupledGaussianMixture(3, random_state=0, warm_start=True)
+    model.fit(X, sample_domain=sample_domain).set_params(n_components=2)
+    with pytest.raises(ValueError, match=r"of the last fit, 3 \(source\), 3 \(target"):
+        model.fit(X, sample_domain=sample_domain)
+    model.set_params(warm_start=False).fit(X, sample_domain=sample_domain)
+    assert model.coupling_.shape == (2, 2)
+
+
 class _maybe:
     def __enter__(self):
         import warnings

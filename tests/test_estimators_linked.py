@@ -473,6 +473,33 @@ def test_warm_start_continues(small):
         model.fit(X, sample_domain=days + 1)
 
 
+def test_a_warm_start_with_another_number_of_components_is_refused(small):
+    X, days, _ = small
+    model = LinkedGaussianMixture(3, warm_start=True, random_state=0)
+    model.fit(X, sample_domain=days)
+    before = model.lower_bound_
+    model.set_params(n_components=2)
+    with pytest.raises(ValueError, match="n_components: expected the components of"):
+        model.fit(X, sample_domain=days)
+    assert model.lower_bound_ == before
+    model.set_params(n_components="bic").fit(X, sample_domain=days)
+    assert [m.n_components_ for m in model.mixtures_] == [3, 3, 3, 3]
+    model.set_params(n_components=2, warm_start=False).fit(X, sample_domain=days)
+    assert [m.n_components_ for m in model.mixtures_] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("times", [(0, 1e-6, 1e6), (0, 1e-3, 1e3), (0, 1, 1e4)])
+@pytest.mark.parametrize("reg_m", [None, 1.0])
+def test_times_of_any_ratio_are_fitted(times, reg_m):
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(200, 2)) + [6 * (i % 2), 0] for i in range(6)]
+    labels = np.repeat(times, 400)
+    model = LinkedGaussianMixture(2, reg_m=reg_m, random_state=0)
+    model.fit(np.concatenate(rows), sample_domain=labels)
+    for mixture in model.mixtures_:
+        np.testing.assert_allclose(mixture.weights_, 0.5, atol=0.05)
+
+
 def test_messages_tell_how_it_goes(small, capsys):
     X, days, _ = small
     LinkedGaussianMixture(3, verbose=2, verbose_interval=1, random_state=0).fit(

@@ -596,6 +596,15 @@ def test_warm_start_on_other_features_is_refused():
         mixture.fit(X[:, :1])
 
 
+def test_a_warm_start_with_fewer_components_is_refused():
+    X = blobs()
+    mixture = SparseGaussianMixture(3, sparsity=0.0, warm_start=True, random_state=0)
+    mixture.fit(X).set_params(n_components=2)
+    with pytest.raises(ValueError, match="n_components: expected at least the 3"):
+        mixture.fit(X)
+    assert mixture.set_params(warm_start=False).fit(X).n_components_ == 2
+
+
 def test_a_failed_fit_on_other_features_leaves_the_former_one():
     X = blobs()
     mixture = SparseGaussianMixture(3, sparsity=1.0, random_state=0).fit(X)

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from skgmmot.kernels.numba import _constants as constants
-from skgmmot.kernels.numba import _emit_densities, _emit_elementary, _emit_sums
+from skgmmot.kernels.numba import (
+    _emit_densities,
+    _emit_elementary,
+    _emit_maps,
+    _emit_sums,
+)
 
 TILE = constants.TILE
 K = 3
@@ -223,3 +228,18 @@ def test_sums_of_outer_products(dtype, d, count):
     np.testing.assert_allclose(firsts, expected[-2], rtol=1e-12)
     np.testing.assert_allclose(np.tril(seconds), np.tril(expected[-1]), atol=1e-12)
     assert not seconds[[0, 2]].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6, 7, 8, 9, 14])
+def test_maps(dtype, full, d):
+    rng, tile, means, linear = mixture(d)
+    share = np.where(rng.uniform(size=TILE) < 0.3, 0.0, rng.uniform(size=TILE))
+    linear = linear + 0.1 if full else linear[:, 0] + 2.0
+    shifts, mapped = rng.normal(size=(K, d)), rng.normal(size=(d, TILE))
+    operands = tile.astype(dtype), share, means, 2, linear, shifts
+    expected = mapped.copy()
+    _emit_maps.add_map.twin(*operands, np.empty(0), expected)
+    compiled(_emit_maps.add_map, 8)(*operands, workspace(d)[:d], mapped)
+    np.testing.assert_allclose(mapped, expected, rtol=1e-13, atol=1e-13)

@@ -5,6 +5,7 @@ import pytest
 from strategies import spd_stack
 
 from skgmmot.linalg import _pairs
+from skgmmot.linalg._bures import squared_distances
 from skgmmot.linalg._spd import factor
 
 
@@ -74,3 +75,38 @@ def test_a_pair_does_not_depend_on_its_neighbours():
     np.testing.assert_array_equal(
         _pairs.compiled_pair_norms(left, right[:5]), found[:, :5]
     )
+
+
+def planar(seed, k0=5, k1=7):
+    """Means and covariances of two sides in two features."""
+    rng = np.random.default_rng(seed)
+    sides = [(rng.normal(size=(k, 2)), spd_stack(rng, k, 2, 1e4)) for k in (k0, k1)]
+    return [array for side in sides for array in side]
+
+
+@pytest.mark.parametrize("units", [(1.0, 1.0), (1e-9, 1e6), (1e60, 1e60)])
+def test_costs_in_two_features_are_those_of_all(units):
+    means0, covariances0, means1, covariances1 = planar(0)
+    covariances0[0], covariances0[1] = np.diag([0.0, 2.0]), 0.0
+    covariances1[0] = np.outer([1.0, -2.0], [1.0, -2.0])
+    covariances1[1], means1[1] = covariances0[2], means0[2]
+    covariances1[2] = covariances0[3] * [[1.0, 1.01], [1.01, 1.02]]  # near, turned
+    means1[2] = means0[3]
+    scales = np.outer(units, units)
+    sides = (
+        means0 * units, covariances0 * scales, means1 * units, covariances1 * scales
+    )  # fmt: skip
+    found = _pairs.planar_squared_distances(*sides)
+    assert found[2, 1] == 0.0
+    assert found[3, 2] < 1e-2 * np.trace(sides[1][3])
+    np.testing.assert_allclose(found, squared_distances(*sides), rtol=1e-11)
+
+
+def test_costs_in_two_features_are_left_where_care_is_needed():
+    sides = planar(1)
+    assert _pairs.planar_squared_distances(*sides) is not None
+    tiny = [sides[0], sides[1] * 1e-200, *sides[2:]]
+    single = [side.astype(np.float32) for side in sides]
+    other = [np.zeros((1, 3)), np.eye(3)[None]] * 2
+    for case in (tiny, single, other):
+        assert _pairs.planar_squared_distances(*case) is None

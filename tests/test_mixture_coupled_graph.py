@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 from test_mixture_coupled_links import GRAPHS, random_graph
 
+from skgmmot.linalg._covariances import Full
 from skgmmot.mixture.coupled import _graph_system
 from skgmmot.mixture.coupled._fit import matching_orders
+from skgmmot.mixture.coupled._graph_shifts import agreeing_shifts
 from skgmmot.mixture.coupled._graph_system import curves_at, potentials
-from skgmmot.mixture.coupled._records import Link, sample_slices, stacked_moments
+from skgmmot.mixture.coupled._m_step import transport_plans
+from skgmmot.mixture.coupled._records import (
+    CoupledProblem,
+    Link,
+    parameters_of,
+    sample_slices,
+    stacked_moments,
+)
 from skgmmot.mixture.coupled._tree import branches
 from skgmmot.mixture.coupled._weights import solve_programme, weights_programme
 
@@ -132,3 +141,60 @@ def test_orders_follow_the_plans_along_the_tree():
         matched = plan[orders[link.first]][:, orders[link.second]]
         np.testing.assert_array_equal(matched, np.eye(3) / 3)
     assert matching_orders(plans, [False] * 3, branches(3, links, 0)) == {}
+
+
+# Free shifts.
+
+
+def hub(seed, n_links, reg_m=0.3):
+    """Samples of one component around one of three, each a little nearer to its own."""
+    rng = np.random.default_rng(seed)
+    means = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+    scales = np.array([1.0, 1.05, 1.1])
+    samples = [
+        parameters_of(
+            Full, np.full(3, 1 / 3), means, scales[:, None, None] ** 2 * np.eye(2)
+        )
+    ]
+    for i in range(n_links):
+        mean, scale = rng.normal(0, 9, (1, 2)), scales[i % 3]
+        samples.append(
+            parameters_of(Full, np.ones(1), mean, scale**2 * np.eye(2)[None])
+        )
+    links = tuple(Link(i + 1, 0, free_shift=True) for i in range(n_links))
+    free = (False,) * len(samples)
+    return samples, CoupledProblem(
+        Full, links, 0.2, 0.01, (reg_m,) * len(samples), frozen=free
+    )
+
+
+def partners(samples, problem, shifts):
+    """The component of the hub that each link goes to."""
+    centre = samples[0].means
+    found = []
+    for link, shift in zip(problem.links, shifts, strict=True):
+        gaps = np.linalg.norm(samples[link.first].means[0] + shift - centre, axis=1)
+        assert gaps.min() < 0.1
+        found.append(int(gaps.argmin()))
+    return found
+
+
+@pytest.mark.parametrize("n_links", [2, 3, 6, 12])
+def test_free_shifts_of_links_that_share_a_sample_agree(n_links):
+    samples, problem = hub(0, n_links)
+    alone = [plan.shift for plan in transport_plans(samples, problem, warn=False)]
+    assert partners(samples, problem, alone) == [i % 3 for i in range(n_links)]
+    together = agreeing_shifts(samples, problem)
+    assert len(set(partners(samples, problem, together))) == 1
+
+
+def test_shifts_are_chosen_only_where_links_have_a_choice():
+    samples, problem = hub(0, 3)
+    assert agreeing_shifts(samples, problem._replace(reg_m=None)) is None
+    assert agreeing_shifts(samples, problem._replace(links=problem.links[:1])) is None
+    fixed = tuple(link._replace(free_shift=False) for link in problem.links)
+    assert agreeing_shifts(samples, problem._replace(links=fixed)) is None
+    # A hub that is frozen has no weights to be raised: links choose by themselves.
+    held = problem._replace(frozen=(True, *problem.frozen[1:]))
+    chosen = partners(samples, problem, agreeing_shifts(samples, held))
+    assert chosen == [0, 1, 2]

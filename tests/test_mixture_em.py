@@ -7,6 +7,7 @@ from sklearn.mixture import GaussianMixture
 
 from skgmmot._blocks import blocks_of
 from skgmmot.linalg._covariances import TYPES
+from skgmmot.mixture import _fit
 from skgmmot.mixture._adam import gradients
 from skgmmot.mixture._em import Parameters, Problem, drop, evaluate, m_step
 from skgmmot.mixture._fit import Control, run, run_with_moves
@@ -227,6 +228,24 @@ def test_dropping_a_component_scales_the_others(name):
     rest = reference.without(as_tuple(start, kind), 1)
     for a, b in zip(as_tuple(dropped, kind), rest, strict=True):
         np.testing.assert_allclose(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_known_state_spares_the_first_step_and_nothing_else(name, monkeypatch):
+    X, kind, start = make_start(name)
+    problem = Problem(blocks_of(X), kind, reg_covar=1e-3)
+    state, calls = evaluate(problem, start), []
+    monkeypatch.setattr(
+        _fit, "evaluate", lambda *args: calls.append(args) or evaluate(*args)
+    )
+    control = Control(1e-6, 50, True)
+    anew = run(problem, start, control)
+    n_anew = len(calls)
+    known = run(problem, start, control, state)
+    assert len(calls) - n_anew == n_anew - 1
+    assert known.bounds == anew.bounds
+    for a, b in zip(known.state.parameters, anew.state.parameters, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_deletion_moves_raise_the_objective():

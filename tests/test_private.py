@@ -135,3 +135,37 @@ def test_a_dispatcher_has_a_cache_that_can_be_replaced(tmp_path, monkeypatch):
     keep_on_disk(compiled, one)
     assert isinstance(compiled._cache, QuietCache)
     assert compiled() == 1
+
+
+def test_what_is_called_within_is_lowered_only(monkeypatch):
+    """A kernel that another calls is neither optimised alone nor known to Python."""
+    from numba.core.codegen import JITCodeLibrary
+
+    from skgmmot._jit_inner import Kernel
+
+    settings = {"no_cfunc_wrapper": True, "_nrt": False}
+    optimised = []
+    optimise = JITCodeLibrary._optimize_final_module
+
+    def watched(library):
+        optimised.append(library.name)
+        optimise(library)
+
+    monkeypatch.setattr(JITCodeLibrary, "_optimize_final_module", watched)
+
+    def scaled(x, factor):
+        return factor * x
+
+    inner = Kernel(scaled, settings)
+
+    def calls(x):
+        return inner(x, 2) + inner(x, 3)
+
+    outer = Kernel(calls, settings)
+    assert outer(1.5) == 7.5
+    assert [name.rsplit(".", 1)[-1] for name in optimised] == ["calls"]
+    assert not inner.overloads
+    assert len(inner._inner) == 1, "constants made versions of their own"
+    assert inner(1.5, 4.0) == 6.0  # from Python it is compiled in whole
+    assert outer.overloads
+    assert len(inner.overloads) == 1

@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot import CoupledGaussianMixture, SparseGaussianMixture
+from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
 from skgmmot.datasets import make_mixture, make_shifted_mixtures, stack_domains
 
 
@@ -162,6 +162,21 @@ def test_a_coupled_fit_has_callbacks_and_can_be_stopped():
     assert coupled.n_iter_ == 2
     assert not coupled.converged_
     assert seen.names == ["iteration"] * 2 + ["start", "fit"]
+
+
+@pytest.mark.parametrize("make", [SparseGaussianMixture, CoupledGaussianMixture])
+def test_a_transformer_shows_the_progress_of_its_mixtures(make, capsys):
+    pytest.importorskip("sklearn.callback")
+    data = make_shifted_mixtures(100, n_components=2, random_state=0)
+    rows, domain = stack_domains(data.X_source, data.X_target)
+    seen = Recorder()
+    inner = make(2, random_state=0, verbose=1).set_callbacks(seen)
+    GMMOTTransformer(inner).fit(rows, sample_domain=domain)
+    n_fits = 2 if make is SparseGaussianMixture else 1  # one a domain
+    assert seen.names.count("fit") == n_fits
+    assert seen.ended == ["setup", "teardown"] * n_fits
+    assert "iteration" in seen.names
+    assert capsys.readouterr().out.count("Initialization converged") == n_fits
 
 
 def test_the_progress_bar_of_scikit_learn_runs(X, capsys):

@@ -10,6 +10,7 @@ costs as much as a small chunk, does so with several chunks.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -23,7 +24,10 @@ from skgmmot._checks import message, naming
 _FAN_IN = 16  # sums that are added in one task
 _BUNDLES = 2  # for each thread of a worker, of the chunks that it holds
 _FREE_BUNDLES = 16  # for each thread of a cluster, of chunks that lie nowhere
+_FRESH = 1.0  # seconds for which chunks are taken to lie where they lay
 _SMALL = 2**20  # bytes that may go to every worker
+_NUMBERS = "fiub"  # kinds of NumPy's types
+_LABELS = _NUMBERS + "SUTO"
 
 
 class _Pass:
@@ -83,17 +87,26 @@ def _result_of(
     return over.work(read(Raw(x, None, labels, int(number[0])), over.reading))
 
 
+class _Layout(NamedTuple):
+    """Bundles, which two questions to the scheduler went into."""
+
+    numbers: tuple[int, ...]
+    bundles: list[list[list[Any]]]
+    made_at: float  # where workers came and went since, chunks travel for a while
+
+
 class DaskParts(Parts):
     """Chunks of a Dask array along its rows."""
 
     def __init__(self, x: Any, reading: Reading) -> None:
         super().__init__(reading)
         self._x = x
+        self._layout: Any = None
 
-    def column(self, values: Any, name: str) -> Any:
+    def column(self, values: Any, name: str, numbers: bool = True) -> Any:
         """A Dask array with the chunks of the rows."""
         rows = self._x.chunks[0]
-        values = _real_column(values, name, rows)
+        values = _as_column(values, name, rows, numbers)
         own = values.chunks[0]
         if own == rows:
             return values
@@ -130,8 +143,9 @@ class DaskParts(Parts):
     def changed(self, **attributes: Any) -> "DaskParts":
         """The same rows with other attributes."""
         other = super().changed(**attributes)
-        if {"weights", "labels"} & set(attributes):
+        if other.weights is not self.weights or other.labels is not self.labels:
             other.__dict__.pop("_stored", None)
+            other._layout = None
         return other
 
     def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
@@ -139,12 +153,13 @@ class DaskParts(Parts):
         from dask.delayed import Delayed
 
         stored = self._stored
+        numbers = self.chosen if numbers is None else numbers
         if numbers is None:
             numbers = range(len(stored.raws))
         name = f"skgmmot-{uuid4().hex}"
         graph = {**stored.graph, name: _Pass(work, add, self.reading)}
         keys: list[Any] = []
-        for bundle in _bundles(stored, numbers):
+        for bundle in self._bundled(numbers):
             keys.append((f"{name}-part", len(keys)))
             graph[keys[-1]] = (_work_on, name, bundle)
         level = 0
@@ -155,6 +170,18 @@ class DaskParts(Parts):
             for key, group in zip(keys, groups, strict=True):
                 graph[key] = (_sum_of, name, group)
         return Delayed(keys[0], graph).compute() if keys else None
+
+    def _bundled(self, numbers: Sequence[int]) -> list[list[list[Any]]]:
+        """Bundles of chunks; those of the last second, if they are of the same."""
+        known, numbers = self._layout, tuple(numbers)
+        if (
+            known is None
+            or known.numbers != numbers
+            or time.monotonic() - known.made_at > _FRESH
+        ):
+            found = _bundles(self._stored, numbers)
+            self._layout = _Layout(numbers, found, time.monotonic())
+        return self._layout.bundles
 
     def map(self, work: Work, trailing: tuple[int, ...], dtype: Any) -> Any:
         """A lazy Dask array with the chunks of the rows."""
@@ -316,21 +343,23 @@ def _array_of(x: Any) -> Any:
     return x.values if hasattr(x, "to_dask_array") else x
 
 
-def _real_column(values: Any, name: str, rows: tuple[float, ...]) -> Any:
-    """One number for each row; of values in memory, in the chunks of the rows."""
+def _as_column(values: Any, name: str, rows: tuple[float, ...], numbers: bool) -> Any:
+    """One number, or label, for each row; values in memory are cut as the rows are."""
     import dask.array as da
 
     if not is_dask(values):
-        with naming(name, "real numbers"):
+        with naming(name, "real numbers" if numbers else "labels"):
             values = np.asarray(values)
         fits = values.ndim > 0 and sum(rows) == len(values)
         values = da.from_array(values, chunks={0: rows} if fits else -1)
     values = _array_of(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim != 1 or values.dtype.kind not in "fiub":
+    kind = getattr(values.dtype, "kind", "O")
+    if values.ndim != 1 or kind not in (_NUMBERS if numbers else _LABELS):
         got = f"shape {values.shape} of type {values.dtype}"
-        raise ValueError(message(name, "one real number for each row", got))
+        expected = "one real number" if numbers else "one label"
+        raise ValueError(message(name, f"{expected} for each row", got))
     return values
 
 

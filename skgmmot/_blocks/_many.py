@@ -15,7 +15,8 @@ from skgmmot.kernels import Gaussians, Moments
 
 _FEW_ROWS = 50_000  # that travel, rather than work to them
 _FEW_ENTRIES = 2**22
-_FINER = 8  # rows that travel for each row of a sample
+_FINER = 8  # rows that travel for each row of a sample, at most
+_FINER_ENTRIES = 2**20  # of these, where a sample itself has not more
 
 
 class Survey(NamedTuple):
@@ -131,14 +132,18 @@ class ManyBlocks:
         """Sum of the weights."""
         return self._surveyed().mass
 
-    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks | ManyBlocks":
+    def at_hand(
+        self, most_rows: int | None = None, n_samples: int = 1
+    ) -> "MemoryBlocks | ManyBlocks":
         """The same rows in memory where they are few: passes would cost more.
 
-        `most_rows` says what few is; None: 50 000, of not too many features.
+        `most_rows` says what few is; None: 50 000, of not too many features, for each
+        of two samples; more share what two would have.
         """
         found, most = self._surveyed(), most_rows
         if most is None:
             most = min(_FEW_ROWS, _FEW_ENTRIES // self.n_features)
+            most = 2 * most // max(2, n_samples)
         if found.n_rows > most:
             return self
         return MemoryBlocks(*self._fetched(found), self.n_threads)
@@ -151,11 +156,15 @@ class ManyBlocks:
 
     # The first pass, in which values are checked
 
+    def check(self) -> None:
+        """Refuse wrong values, and too few rows."""
+        self._surveyed()
+
     def _surveyed(self) -> Survey:
         if self._found is None:
             reading = self._parts.reading._replace(checked=True)
             found = self._parts.changed(reading=reading).reduce(_survey, _add_surveys)
-            self._check(found)
+            self._refuse_too_few(found)
             order = np.argsort(found.numbers)
             self._found = found._replace(
                 numbers=tuple(found.numbers[i] for i in order),
@@ -163,7 +172,7 @@ class ManyBlocks:
             )
         return self._found
 
-    def _check(self, found: Survey | None) -> None:
+    def _refuse_too_few(self, found: Survey | None) -> None:
         reading = self._parts.reading
         n_read = 0 if found is None else found.n_read
         if found is None or n_read < reading.least_rows:  # in scikit-learn's words
@@ -174,8 +183,8 @@ class ManyBlocks:
             )
         if found.n_rows > 0:
             return
-        if self._parts.labels is not None and reading.source is not None:
-            side = "source" if reading.source else "target"
+        if reading.domain is not None and not reading.named:
+            side = "source" if reading.domain else "target"
             got = f"no {side} row that counts among {n_read}"
             mend = "label source rows 1 and target rows -1"
             raise ValueError(
@@ -238,8 +247,8 @@ class ManyBlocks:
         each. Of few rows all travel, so that the sample is that of the same rows in
         memory.
         """
-        found = self._surveyed()
-        size = _FINER * _rows.sample_size(n_components, least)
+        found, size = self._surveyed(), _rows.sample_size(n_components, least)
+        size = max(size, min(_FINER * size, _FINER_ENTRIES // self.n_features))
         if found.n_rows <= size:
             return _rows.sample_rows(
                 *self._fetched(found), n_components, random_state, least

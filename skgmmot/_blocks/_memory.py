@@ -75,7 +75,9 @@ class MemoryBlocks:
         """Floating type of the rows."""
         return float_type(self._x)
 
-    def at_hand(self, most_rows: int | None = None) -> "MemoryBlocks":
+    def at_hand(
+        self, most_rows: int | None = None, n_samples: int = 1
+    ) -> "MemoryBlocks":
         """These blocks: their rows are in memory."""
         return self
 

@@ -36,7 +36,9 @@ class Reading(NamedTuple):
     least_rows: int = 1  # of all parts together
     fitting: bool = False  # whether squares of the rows are summed
     checked: bool = False  # whether values are looked at
-    source: bool | None = None  # take the rows of one domain; None: all
+    domain: Any = None  # take the rows of this one: a label, or True of the source
+    named: bool = False  # whether labels name domains; else their signs tell
+    weightless: bool = False  # take rows of weight 0, too
 
 
 class Raw(NamedTuple):
@@ -53,20 +55,21 @@ def read(raw: Raw, reading: Reading) -> Part:
     x = _rows(raw.x, reading)
     n_read = len(x)
     weights = _column(raw.weights, "sample_weight", n_read)
-    labels = _column(raw.labels, "sample_domain", n_read)
+    labels = _column(raw.labels, "sample_domain", n_read, not reading.named)
     if reading.checked and weights is not None:
         weights = check_column(weights, "sample_weight")
         if weights.size and weights.min() < 0.0:
             raise ValueError(
                 message("sample_weight", "no negative number", f"{weights.min():.3g}")
             )
-    if reading.checked and labels is not None:
+    if reading.checked and labels is not None and not reading.named:
         labels = check_column(labels, "sample_domain")
     keep = np.ones(n_read, dtype=bool)
-    if weights is not None:
+    if weights is not None and not reading.weightless:
         keep &= weights > 0.0
-    if labels is not None and reading.source is not None:
-        keep &= (labels >= 0) == reading.source
+    if labels is not None and reading.domain is not None:
+        found: Any = labels if reading.named else labels >= 0
+        keep &= found == reading.domain
     if not keep.all():
         x = x[keep]
         weights, labels = (
@@ -91,12 +94,15 @@ def _rows(x: Any, reading: Reading) -> np.ndarray:
     return x
 
 
-def _column(values: Any, name: str, n_rows: int) -> np.ndarray | None:
+def _column(
+    values: Any, name: str, n_rows: int, numbers: bool = True
+) -> np.ndarray | None:
     if values is None:
         return None
-    values = np.asarray(values, dtype=np.float64)
+    values = np.asarray(values, dtype=np.float64 if numbers else None)
     if values.ndim != 1 or len(values) != n_rows:
-        expected = f"{n_rows} numbers beside a block of {n_rows} rows"
+        kind = "numbers" if numbers else "labels"
+        expected = f"{n_rows} {kind} beside a block of {n_rows} rows"
         raise ValueError(message(name, expected, f"shape {values.shape}"))
     return values
 
@@ -136,12 +142,15 @@ class Parts(ABC):
     reading : Reading
     weights, labels : object
         Columns beside the rows in the kind of these, as `column` made them, or None.
+    chosen : sequence of int or None
+        Numbers of the parts that sums are taken over; None: all.
     """
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.weights: Any = None
         self.labels: Any = None
+        self.chosen: Sequence[int] | None = None
 
     @property
     def shape(self) -> tuple[float, int]:
@@ -159,20 +168,32 @@ class Parts(ABC):
         other.__dict__.update(vars(self), **attributes)
         return other
 
-    def of_domain(self, labels: Any, source: bool) -> Self:
-        """Rows whose labels, a column, are of one domain."""
-        reading = self.reading._replace(source=source)
-        return self.changed(labels=labels, reading=reading)
+    def labelled(self, labels: Any, named: bool = False) -> Self:
+        """The same rows with labels of their domains, numbers whose signs tell.
+
+        Named: labels are numbers or strings, each the name of a domain.
+        """
+        column = self.column(labels, "sample_domain", not named)
+        return self.changed(labels=column, reading=self.reading._replace(named=named))
+
+    def of_domain(self, domain: Any, chosen: Sequence[int] | None = None) -> Self:
+        """Rows of one domain: of a label, or True of the source, False of the target.
+
+        `chosen` are the numbers of the parts that have some, where they are known.
+        """
+        reading = self.reading._replace(domain=domain)
+        return self.changed(reading=reading, chosen=chosen)
 
     @abstractmethod
-    def column(self, values: Any, name: str) -> Any:
-        """Numbers that a user gave beside the rows, cut as these are."""
+    def column(self, values: Any, name: str, numbers: bool = True) -> Any:
+        """Numbers, or labels, that a user gave beside the rows, cut as these are."""
 
     @abstractmethod
     def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
-        """The sum of work(part) over parts; of those with these numbers, or all.
+        """The sum of work(part) over parts; of those with these numbers.
 
-        Work returns None of a part that adds nothing, as does the sum of such.
+        None: of those that are chosen. Work returns None of a part that adds nothing,
+        as does the sum of such.
         """
 
     @abstractmethod

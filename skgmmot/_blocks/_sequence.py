@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import column_or_1d
 
 from skgmmot._blocks._parts import (
     Add,
@@ -18,7 +19,7 @@ from skgmmot._blocks._parts import (
     check_column,
     read,
 )
-from skgmmot._checks import message
+from skgmmot._checks import message, naming
 
 _PART_BYTES = 2**26  # of a memory-mapped file
 
@@ -67,17 +68,22 @@ class SequenceParts(Parts):
         super().__init__(reading)
         self._arrays = arrays
 
-    def column(self, values: Any, name: str) -> Sequence:
+    def column(self, values: Any, name: str, numbers: bool = True) -> Sequence:
         """A sequence of arrays as it is, an array of all rows cut as these are."""
         if _is_sequence(values, 1):
             if len(values) != len(self._arrays):
                 expected = f"{len(self._arrays)} arrays, as in X"
                 raise ValueError(message(name, expected, len(values)))
             return values
-        column = np.ravel(check_column(values, name))
+        if numbers:
+            column = np.ravel(check_column(values, name))
+        else:
+            with naming(name, "one label for each row"):
+                column = column_or_1d(np.asarray(values))
         lengths = [len(array) for array in self._arrays]
         if len(column) != sum(lengths):
-            expected = f"{sum(lengths)} numbers, as X has rows"
+            kind = "numbers" if numbers else "labels"
+            expected = f"{sum(lengths)} {kind}, as X has rows"
             raise ValueError(message(name, expected, len(column)))
         return np.split(column, np.cumsum(lengths)[:-1])
 
@@ -90,7 +96,9 @@ class SequenceParts(Parts):
 
     def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
         """The sum of work(part) over parts, one after another."""
-        chosen = range(len(self._arrays)) if numbers is None else numbers
+        chosen = self.chosen if numbers is None else numbers
+        if chosen is None:
+            chosen = range(len(self._arrays))
         return add_up(
             add, (work(read(self._raw(number), self.reading)) for number in chosen)
         )
@@ -124,7 +132,7 @@ class FactoryParts(Parts):
         super().__init__(reading)
         self._factory = factory
 
-    def column(self, values: Any, name: str) -> Factory:
+    def column(self, values: Any, name: str, numbers: bool = True) -> Factory:
         """A function as it is; an array of all rows would not be cut as they are."""
         if not callable(values):
             expected = "a function that gives an array for each block of X"

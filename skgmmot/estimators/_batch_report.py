@@ -14,6 +14,7 @@ from skgmmot._blocks._row_arrays import (
 )
 from skgmmot._checks import check_shape, message, naming, real_array
 from skgmmot.estimators._linked_graph import labelled_rows
+from skgmmot.estimators._validation import check_at_hand
 from skgmmot.kernels import is_device_array, to_host
 
 
@@ -92,6 +93,8 @@ def batch_report(
     >>> report.distance_before[1], report.distance_after[1]
     (array([3.]), array([0.]))
     """
+    check_at_hand(before)
+    check_at_hand(after)
     stages = [_finite(before, "before"), _finite(after, "after")]
     check_same_kind(stages[1], "after", stages[0])
     if stages[0].ndim != 2 or stages[0].shape[0] == 0:

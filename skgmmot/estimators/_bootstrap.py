@@ -37,7 +37,8 @@ class CoupledBootstrap(NamedTuple):
         Lower and upper end for each name above.
     debiased : CoupledBootstrap or None
         The same draws without what regularises the fit: weights and means as the rows
-        alone would have them, the plan between such mixtures without entropy. Its own
+        alone would have them, the plan between such mixtures without entropy. Balanced,
+        its intervals of the coupling are mirrored about the plan of all rows. Its own
         `debiased` is None.
     """
 
@@ -148,11 +149,35 @@ def interval(draws: np.ndarray, level: float) -> np.ndarray:
     return np.quantile(draws, ends, axis=0, method="weibull").astype(draws.dtype)
 
 
-def gathered(draws: list[Draw], level: float, debiased: Any = None) -> CoupledBootstrap:
-    """Draws one above the other, with their intervals."""
+def mirrored_interval(
+    draws: np.ndarray, centre: np.ndarray, level: float
+) -> np.ndarray:
+    """Ends of a quantity ≥ 0: what draws lie above the centre, the truth lies below.
+
+    An exact plan moves one way from a truth with few entries: an entry that is 0 can
+    only grow, at the cost of others, in the sample and once more in its draws. Their
+    quantiles would tell the same error twice; mirrored they take it back.
+    """
+    low, high = 2.0 * centre - interval(draws, level)[::-1]
+    return np.maximum([low, high], 0.0).astype(draws.dtype)
+
+
+def gathered(
+    draws: list[Draw],
+    level: float,
+    debiased: Any = None,
+    exact: np.ndarray | None = None,
+) -> CoupledBootstrap:
+    """Draws one above the other, with their intervals.
+
+    `exact` is the plan about which intervals of the coupling are mirrored.
+    """
     stacked = {
         name: np.stack([np.asarray(getattr(draw, name)) for draw in draws])
         for name in Draw._fields
     }
     intervals = {name: interval(values, level) for name, values in stacked.items()}
+    if exact is not None:
+        mirrored = mirrored_interval(stacked["coupling"], exact, level)
+        intervals["coupling"] = mirrored
     return CoupledBootstrap(**stacked, intervals=intervals, debiased=debiased)

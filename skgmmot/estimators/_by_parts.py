@@ -8,6 +8,7 @@ part lies, and the results come back in the kind of the rows.
 from collections.abc import Callable
 from copy import copy
 from functools import partial, wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,28 @@ def like_rows(estimator: Any, dtype: np.dtype) -> tuple[tuple[int, ...], Any]:
     return (estimator.n_features_in_,), dtype
 
 
-def by_parts(like: Like) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a method ``(X, ..., sample_domain=None)`` take rows read in parts."""
+def by_parts(
+    like: Like, check: Callable[[Any, dict[str, Any]], None] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a method ``(X, ..., sample_domain=None)`` take rows read in parts.
+
+    `check`, given the estimator and the other arguments by name, refuses wrong ones at
+    once: the method would when results are read.
+    """
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = signature(method)
+
         @wraps(method)
         def called(self: Any, X: Any, *args: Any, **keywords: Any) -> Any:
             if not in_parts(X):
                 return method(self, X, *args, **keywords)
-            return _lazily(self, X, method.__name__, like, args, keywords)
+            check_is_fitted(self)
+            given = dict(parameters.bind(self, X, *args, **keywords).arguments)
+            del given["self"], given["X"]
+            if check is not None:
+                check(self, given)
+            return _lazily(self, X, method.__name__, like, given)
 
         return called
 
@@ -65,31 +79,29 @@ def _lazily(
     X: Any,
     name: str,
     like: Like,
-    args: tuple[Any, ...],
-    keywords: dict[str, Any],
+    given: dict[str, Any],
 ) -> Any:
-    check_is_fitted(estimator)
-    if any(value is not None for value in args):
+    y, labels = given.pop("y", None), given.pop("sample_domain", None)
+    if y is not None:
         expected = "None, since X is read in parts"
-        raise ValueError(message("y", expected, type(args[0]).__name__))
+        raise ValueError(message("y", expected, type(y).__name__))
     parts = check_rows(estimator, X)
-    labels = keywords.pop("sample_domain", None)
     if labels is not None:
-        parts = parts.changed(labels=parts.column(labels, "sample_domain"))
+        parts = parts.labelled(labels, getattr(estimator, "_named_domains", False))
     shape, dtype = like(estimator, parts.dtype)
     bare = copy(estimator)
     for attribute in _LEFT_BEHIND:
         vars(bare).pop(attribute, None)
-    seed = check_random_state(getattr(estimator, "random_state", None)).randint(2**31)
-    method = partial(_on_part, bare, name, args, keywords, (shape, dtype), seed)
+    state = given.get("random_state", getattr(estimator, "random_state", None))
+    seed = check_random_state(state).randint(2**31)
+    method = partial(_on_part, bare, name, given, (shape, dtype), seed)
     return parts.map(method, shape, dtype)
 
 
 def _on_part(
     estimator: Any,
     name: str,
-    args: tuple[Any, ...],
-    keywords: dict[str, Any],
+    given: dict[str, Any],
     like: tuple[tuple[int, ...], Any],
     seed: int,
     part: Part,
@@ -98,9 +110,12 @@ def _on_part(
     shape, dtype = like
     if len(part.x) == 0:
         return np.empty((0, *shape), dtype)
-    if hasattr(estimator, "random_state"):  # else all parts would draw alike
+    rng, given = np.random.RandomState([seed, part.number]), dict(given)
+    if "random_state" in given:  # else all parts would draw alike
+        given["random_state"] = rng
+    elif hasattr(estimator, "random_state"):
         estimator = copy(estimator)
-        estimator.random_state = np.random.RandomState([seed, part.number])
+        estimator.random_state = rng
     if part.labels is not None:
-        keywords = {**keywords, "sample_domain": part.labels}
-    return getattr(estimator, name)(part.x, *args, **keywords).astype(dtype, copy=False)
+        given["sample_domain"] = part.labels
+    return getattr(estimator, name)(part.x, **given).astype(dtype, copy=False)

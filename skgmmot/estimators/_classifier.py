@@ -1,78 +1,31 @@
 """A classifier that learns from labelled source rows for unlabelled target rows."""
 
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
-from array_api_compat import array_namespace
-from sklearn.utils import check_random_state
-
-from skgmmot._blocks import blocks_of, in_memory, in_parts
-from skgmmot._blocks._row_arrays import check_extent, like_rows_of, numpy_type
+from skgmmot._blocks import in_memory, in_parts
+from skgmmot._blocks._row_arrays import check_extent, numpy_type
 from skgmmot._threads import one_blas_thread
-from skgmmot.estimators._class_domains import LabelledDomains, labelled_domains
-from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
-from skgmmot.estimators._classes import (
-    Labelled,
-    Subclasses,
-    alignment_of,
-    anchors_of,
-    components_of,
-    domain_moments,
-    moved,
+from skgmmot.estimators._class_domains import labelled_domains
+from skgmmot.estimators._class_fit import ClassFit
+from skgmmot.estimators._sklearn_private import (
+    Interval,
+    StrOptions,
+    fit_context,
+    with_callbacks,
 )
-from skgmmot.estimators._progress import Progress
-from skgmmot.estimators._sklearn_private import Interval, StrOptions, fit_context
-from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
     N_JOBS,
     check_rows,
     check_weights,
     unchanged_on_error,
 )
-from skgmmot.linalg._covariances import TYPES, CovarianceType
-from skgmmot.linalg._mixture import narrowed
-from skgmmot.linalg._shrinkage import Affine
-from skgmmot.mixture._neighbours import neighbour_average
-from skgmmot.mixture._pinned import (
-    Anchors,
-    PinnedFit,
-    Pins,
-    Rounds,
-    Target,
-    run_pinned,
-)
 
 _LARGEST = 1e70
 _MEND_SIZE = "scale the features"
-_LEAST_RATIO = 0.1  # of a component's shares, by which source rows count
-_FIRST_ROUNDS = 12  # of the fit that only has to tell shares
 
 
-class _Parts(NamedTuple):
-    """The source rows, and the class of each of their components."""
-
-    rows: Labelled
-    class_of: np.ndarray  # (K,)
-
-
-class _Setting(NamedTuple):
-    """How the target is fitted."""
-
-    kind: CovarianceType
-    pins: Pins
-    max_iter: int
-
-
-class _Found(NamedTuple):
-    """A fit at one alignment."""
-
-    alignment: Affine
-    anchors: Anchors
-    fit: PinnedFit
-
-
-class GMMOTClassifier(ClassPredictions):
+class GMMOTClassifier(ClassFit):
     r"""Classify target rows by components of the source that follow them.
 
     Components of the labelled source rows are moved by an alignment of the two domains
@@ -98,10 +51,13 @@ class GMMOTClassifier(ClassPredictions):
         One matrix for each component, shrunk towards their mean, which counts as 10
         rows for each feature; one for all; or variances for each, taken after the
         alignment and shrunk likewise.
-    align : {'linear', 'scale', 'shift'} or None, default='linear'
+    align : {'auto', 'linear', 'scale', 'shift'} or None, default='auto'
         How the source as a whole is moved first: by the optimal map between Gaussians
         with shrunk covariances, in the units of the data; feature by feature; by the
-        difference of the means; or not.
+        difference of the means; or not. 'auto' is 'linear' where that explains the
+        target rows better than other shares of the components do, in the directions
+        in which these differ in the source; else nothing is moved, and components
+        stay where they are in the source.
     transport_weight : float, default=1.0
         An anchor counts as f times the target rows that its component expects.
     reg_m : float or None, default=3.0
@@ -145,7 +101,7 @@ class GMMOTClassifier(ClassPredictions):
     alignment_ : tuple (linear, shift)
         The map x → linear x + shift of the source as a whole.
     n_iter_ : int
-        Rounds at the last alignment.
+        Rounds at the last alignment; 1 where components stay.
     converged_ : bool
         Whether these changed less than `tol` in the end.
     n_features_in_ : int
@@ -159,7 +115,11 @@ class GMMOTClassifier(ClassPredictions):
 
     Notes
     -----
-    The alignment is made twice, unless shares are kept: a short first fit with ρ at
+    What 'auto' compares are likelihoods of the target rows under source components with
+    a common covariance, moved or not, with free shares (kept ones for ``reg_m=None``),
+    seen along the discriminant directions of the source. No parameter is charged for.
+
+    Other alignments are made twice, unless shares are kept: a short first fit with ρ at
     most 1, and one covariance in place of full ones, says how often each component is
     met in the target, and source rows count by that in the second one, so that changed
     shares do not pass for a shift. Components of a class are found once, in the rows of
@@ -196,7 +156,7 @@ class GMMOTClassifier(ClassPredictions):
             StrOptions({"bic"}),
         ],
         "covariance_type": [StrOptions({"tied", "full", "diag"})],
-        "align": [StrOptions({"linear", "scale", "shift"}), None],
+        "align": [StrOptions({"auto", "linear", "scale", "shift"}), None],
         "transport_weight": [Interval(Real, 0.0, None, closed="left")],
         "reg_m": [Interval(Real, 0.0, None, closed="left"), None],
         "shrinkage": [Interval(Real, 0.0, None, closed="left")],
@@ -214,7 +174,7 @@ class GMMOTClassifier(ClassPredictions):
         n_components_per_class: int | str = 1,
         *,
         covariance_type: str = "full",
-        align: str | None = "linear",
+        align: str | None = "auto",
         transport_weight: float = 1.0,
         reg_m: float | None = 3.0,
         shrinkage: float = 0.5,
@@ -240,6 +200,7 @@ class GMMOTClassifier(ClassPredictions):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: Any, y: Any, *, sample_domain: Any = None, sample_weight: Any = None
@@ -249,7 +210,8 @@ class GMMOTClassifier(ClassPredictions):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows of both domains.
+            Rows of both domains. Those that are read in parts are brought into memory,
+            all of them: a target as large as that is better given as a sample.
         y : array-like of shape (n_samples,)
             Labels of the source rows. Those of target rows are never read: NaN or
             anything else may stand there.
@@ -281,88 +243,5 @@ class GMMOTClassifier(ClassPredictions):
             self.classes_, domains = labelled_domains(
                 name, X, y, sample_domain, check_weights(sample_weight, X)
             )
-            self._fit(domains, numpy_type(X))
+            self._fit(X, domains, numpy_type(X))
         return self
-
-    def _fit(self, domains: LabelledDomains, dtype: Any) -> None:
-        parts = self._parts(domains)
-        rows = self._target(domains)
-        source = domain_moments(domains.X_source, domains.source_weight, self.n_jobs)
-        target = domain_moments(domains.X_target, domains.target_weight, self.n_jobs)
-        pins = Pins(self.transport_weight, self.shrinkage, self.reg_m, self.reg_covar)
-        alignment = alignment_of(self.align, source, target)
-        kind = TYPES[self.covariance_type]
-        if self.align is not None and self.reg_m is not None:
-            # Shares as the rows tell them; source rows then count by these.
-            free = pins._replace(reg_m=min(self.reg_m, 1.0))
-            most = min(_FIRST_ROUNDS, self.max_iter)
-            simple = TYPES["tied"] if kind.full_form else kind
-            first = self._found(parts, rows, alignment, _Setting(simple, free, most))
-            weights = self._reweighted(parts, first)
-            source = domain_moments(domains.X_source, weights, self.n_jobs)
-            alignment = alignment_of(self.align, source, target)
-        setting = _Setting(kind, pins, self.max_iter)
-        self._store(parts, self._found(parts, rows, alignment, setting), dtype)
-
-    def _parts(self, domains: LabelledDomains) -> _Parts:
-        """Source rows with their components, which no alignment changes."""
-        state = 0 if self.random_state is None else self.random_state
-        subclasses = Subclasses(
-            self.n_components_per_class,
-            self.covariance_type,
-            self.reg_covar,
-            check_random_state(state),
-            self.n_jobs,
-        )
-        X, weights = domains.X_source, domains.source_weight
-        labels, class_of = components_of(X, domains.y, weights, subclasses)
-        rows = Labelled(X, weights, labels, len(class_of), self.n_jobs)
-        return _Parts(rows, class_of)
-
-    def _target(self, domains: LabelledDomains) -> Target:
-        """Target rows, and the average over their neighbours."""
-        X, weights = domains.X_target, domains.target_weight
-        average = None
-        if self.neighbor_weight > 0.0 and X.shape[0] > 1:
-            average = neighbour_average(X, weights, self.neighbor_weight)
-        return Target(blocks_of(X, weights, self.n_jobs), average)
-
-    def _found(
-        self, parts: _Parts, rows: Target, alignment: Affine, setting: _Setting
-    ) -> _Found:
-        """Components of the moved source, and where the target rows bring them."""
-        source = parts.rows
-        if self.align is not None:
-            source = source._replace(X=moved(source.X, alignment, self.n_jobs))
-        anchors = anchors_of(source, setting.kind, self.reg_covar)
-        progress = Progress(self.verbose, 1)
-        progress.begin(0)
-        rounds = Rounds(setting.max_iter, self.tol, progress.step)
-        fit = run_pinned(rows, setting.kind, anchors, setting.pins, rounds)
-        return _Found(alignment, anchors, fit)
-
-    def _reweighted(self, parts: _Parts, found: _Found) -> Any:
-        """Weights of the source rows whose components have the target's shares."""
-        ratios, labels = found.fit.shares / found.anchors.weights, parts.rows.labels
-        ratios = like_rows_of(labels, np.maximum(ratios, _LEAST_RATIO))
-        ratios = array_namespace(ratios).take(ratios, labels)
-        weights = parts.rows.weights
-        return ratios if weights is None else weights * ratios
-
-    def _store(self, parts: _Parts, found: _Found, dtype: Any) -> None:
-        kind = TYPES[self.covariance_type]
-        source = as_parameters(anchors_of(parts.rows, kind, self.reg_covar), kind)
-        self.source_, self.target_ = (
-            SparseGaussianMixture._of_parameters(side, self.covariance_type, dtype)
-            for side in (source, found.fit.parameters)
-        )
-        if hasattr(self, "feature_names_in_"):
-            self.source_.feature_names_in_ = self.feature_names_in_
-            self.target_.feature_names_in_ = self.feature_names_in_
-        self.component_classes_ = parts.class_of
-        shares = np.bincount(parts.class_of, found.fit.shares)
-        self.class_shares_ = (shares / shares.sum()).astype(dtype)
-        self.coupling_ = np.diag(found.anchors.weights).astype(dtype)
-        self.alignment_ = Affine(*(narrowed(part, dtype) for part in found.alignment))
-        self.n_iter_, self.converged_ = found.fit.n_iter, found.fit.converged
-        self._anchors = found.anchors

@@ -85,8 +85,10 @@ class BootstrapsCoupled(CoupledEstimator):
         The draws vary as the fit does, about what the fit would find in very many rows.
         That is not the truth where the transport term pulls on shares and means:
         `debiased` takes the mixtures after a step of EM without it, and couples them
-        without entropy; balanced, by plans that are Gaussian about the true one (arXiv
-        2505.04312), of which an entry may be a little below 0.
+        without entropy. Balanced, the exact plan does not vary smoothly where it has
+        few entries, as where shares are equal; its intervals are the basic ones
+        (Davison and Hinkley 1997, doi 10.1017/CBO9780511802843, section 5.2): quantiles
+        of the draws, mirrored about the plan of all rows and cut at 0.
         """
         check_is_fitted(self)
         number, level = checked_draws(n_bootstraps, confidence_level)
@@ -99,12 +101,14 @@ class BootstrapsCoupled(CoupledEstimator):
         rng = check_random_state(random_state)
         samples = self._bootstrapped(X, weights, sample_domain)
         kind, dtype = TYPES[self.covariance_type], numpy_type(X)
+        resampling = Resampling(self, samples, n_jobs)
         draws = [
             tuple(_told(outcome, kind, dtype) for outcome in pair)
-            for pair in Resampling(self, samples, n_jobs).draws(number, rng, verbose)
+            for pair in resampling.draws(number, rng, verbose)
         ]
         plain, debiased = zip(*draws, strict=True)
-        return gathered(plain, level, gathered(debiased, level))
+        exact = resampling.centre().couplings[0] if resampling.balanced else None
+        return gathered(plain, level, gathered(debiased, level, exact=exact))
 
     def _bootstrapped(self, X: Any, weights: Any, sample_domain: Any) -> Samples:
         """What the fit was fitted to, with the numbers of components that it found."""

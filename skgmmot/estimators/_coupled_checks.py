@@ -1,5 +1,6 @@
 """Checks of what a coupled fit is given: penalties, and mixtures to start from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ def checked_penalties(reg_m: Any) -> tuple[float, ...]:
         expected = "None, a positive number or a pair (source, target) of them"
         raise ValueError(message("reg_m", expected, repr(reg_m)))
     return tuple(float(rho) for rho in pair)
+
+
+def warm_sizes(
+    sizes: tuple[int, ...] | None, former: tuple[int, ...], names: Sequence[str]
+) -> tuple[int, ...]:
+    """Numbers of components of a warm start: it goes on with those of the last fit."""
+    if sizes is not None and sizes != former:
+        kept = ", ".join(f"{k} ({name})" for k, name in zip(former, names, strict=True))
+        expected = f"the components of the last fit, {kept}, to start from"
+        got = ", ".join(map(str, sizes))
+        mend = "set warm_start=False"
+        raise ValueError(message("n_components", expected, got, mend))
+    return former
 
 
 def checked_start(start: Any, name: str, covariance_type: str) -> Parameters:

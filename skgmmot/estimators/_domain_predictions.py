@@ -42,6 +42,10 @@ def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
     return (_width(estimator),), dtype
 
 
+def _check_labels(estimator: Any, given: dict[str, Any]) -> None:
+    estimator._check_labelled(given.get("sample_domain"))
+
+
 class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
     """Methods of an estimator with a mixture for each domain."""
 
@@ -60,6 +64,9 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
     ) -> Sequence[tuple[Any, Any] | None]:
         """Rows of each domain with their weights, in order; None where it has none."""
         raise NotImplementedError
+
+    def _check_labelled(self, sample_domain: Any) -> None:
+        """Refuse rows without labels where there is no domain that they are of."""
 
     def _predicted(self, X: Any, sample_domain: Any, method: str) -> Any:
         """Apply a method of the mixtures to the rows of their domains."""
@@ -83,7 +90,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
             out[mask] = values
         return out
 
-    @by_parts(like_labels)
+    @by_parts(like_labels, _check_labels)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Label rows by the component with the largest posterior in their domain.
 
@@ -131,7 +138,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         self.fit(X, sample_domain=sample_domain, sample_weight=sample_weight)
         return self.predict(X, sample_domain=sample_domain)
 
-    @by_parts(_posteriors_of)
+    @by_parts(_posteriors_of, _check_labels)
     def predict_proba(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Posterior probabilities of the components of each row's domain.
 
@@ -150,7 +157,7 @@ class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
         """
         return self._predicted(X, sample_domain, "_posteriors")
 
-    @by_parts(like_numbers)
+    @by_parts(like_numbers, _check_labels)
     def score_samples(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
         """Log density of each row under the mixture of its domain, in nats.
 

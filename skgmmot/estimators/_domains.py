@@ -32,6 +32,8 @@ class DomainAware:
     scikit-learn reads the requests of a class from attributes of these names.
     """
 
+    _named_domains = False  # whether labels name domains; else their signs tell
+
 
 for _method in _METHODS:
     setattr(DomainAware, f"__metadata_request__{_method}", {"sample_domain": True})
@@ -90,8 +92,8 @@ def sides_of(sample_domain: Any, X: Any, weights: Any) -> list[tuple[Any, Any] |
     if sample_domain is None:
         return [(X, weights), None]
     if isinstance(X, Parts):
-        labels = X.column(sample_domain, "sample_domain")
-        return [(X.of_domain(labels, side), weights) for side in (True, False)]
+        parts = X.labelled(sample_domain)
+        return [(parts.of_domain(side), weights) for side in (True, False)]
     mask = source_rows(sample_domain, X)
     return [
         (X[rows], None if weights is None else weights[rows]) if has_any(rows) else None
@@ -117,8 +119,8 @@ def split_rows(
         )
         return (X, weights), (X, weights)
     if isinstance(X, Parts):
-        labels = X.column(sample_domain, "sample_domain")
-        return tuple((X.of_domain(labels, side), weights) for side in (True, False))
+        parts = X.labelled(sample_domain)
+        return tuple((parts.of_domain(side), weights) for side in (True, False))
     mask: Any = source_rows(sample_domain, X)
     return tuple(
         _side(name, rows, X, weights)
@@ -139,8 +141,7 @@ def free_rows(
     if sample_domain is None:
         return X, weights
     if isinstance(X, Parts):
-        labels = X.column(sample_domain, "sample_domain")
-        return X.of_domain(labels, frozen != "source"), weights
+        return X.labelled(sample_domain).of_domain(frozen != "source"), weights
     mask: Any = source_rows(sample_domain, X)
     name, rows = ("target", ~mask) if frozen == "source" else ("source", mask)
     return _side(name, rows, X, weights)

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from skgmmot._blocks import blocks_of
 from skgmmot._checks import warn_caller
 from skgmmot.estimators._base import warn_of_no_convergence
+from skgmmot.estimators._coupled_checks import warm_sizes
 from skgmmot.estimators._domain_predictions import DomainPredictions
 from skgmmot.estimators._progress import Progress, callbacks_of
 from skgmmot.estimators._sklearn_private import CallbackSupportMixin
@@ -47,7 +48,7 @@ _GIVEN_UP = 1.0  # nats of a sample's likelihood above which a warning is due
 # Of the EM that tells what a sample would gain by itself.
 _LOOSE = Control(tol=1e-2, max_iter=10, accelerate=True)
 
-Rows = tuple[np.ndarray, np.ndarray | None]  # of a sample, and their weights
+Rows = tuple[Any, Any]  # of a sample, in memory or parts, and their weights
 
 
 class Samples(NamedTuple):
@@ -85,6 +86,7 @@ class FittedLinks(NamedTuple):
     plans: list[TransportPlan]
     alignments: list[Affine]
     metrics: list[np.ndarray]  # what squared differences of features are divided by
+    masses: list[float]  # of the samples; infinite where mixtures are known
 
 
 class GraphEstimator(CallbackSupportMixin, DomainPredictions):
@@ -116,8 +118,11 @@ class GraphEstimator(CallbackSupportMixin, DomainPredictions):
 
     def _setting(self, samples: Samples) -> Setting:
         kind = TYPES[self.covariance_type]
+        n_read = sum(rows is not None for rows in samples.rows)
         blocks = tuple(
-            None if rows is None else blocks_of(*rows, self.n_jobs).at_hand()
+            None
+            if rows is None
+            else blocks_of(*rows, self.n_jobs).at_hand(n_samples=n_read)
             for rows in samples.rows
         )
         known = [
@@ -143,8 +148,9 @@ class GraphEstimator(CallbackSupportMixin, DomainPredictions):
             blocks=blocks,
         )
         sizes = samples.sizes
-        if sizes is None and self._is_warm():
-            sizes = tuple(len(side.weights) for side in self._former_point(samples))
+        if self._is_warm():
+            former = tuple(len(side.weights) for side in self._former_point(samples))
+            sizes = warm_sizes(sizes, former, samples.names)
         if sizes is None:
             domains, number = self._found_number(problem, domains)
             sizes = (number,) * len(samples.names)
@@ -270,6 +276,7 @@ class GraphEstimator(CallbackSupportMixin, DomainPredictions):
                 for pair in zip(setting.domains.frames, found, strict=True)
             ],
             [frame.metric for frame in setting.domains.frames],
+            [np.inf if rows is None else rows.mass for rows in problem.blocks],
         )
 
     def _alignment(self, frame: Any, found: ShiftedPlan) -> Affine:

@@ -6,8 +6,9 @@ import numpy as np
 from array_api_compat import array_namespace
 from sklearn.utils import check_random_state
 
-from skgmmot._blocks import blocks_of
+from skgmmot._blocks import Blocks, blocks_of
 from skgmmot._blocks._row_arrays import as_floats, like_rows_of, slices
+from skgmmot.estimators._validation import check_at_hand
 from skgmmot.kernels import chunks, to_host
 from skgmmot.linalg._mixture import Mixture
 from skgmmot.transport._component_maps import mixture_gaussians
@@ -19,9 +20,9 @@ _QUANTILES = 1000
 _DRAWS = 20_000
 
 
-def mean_log_likelihood(X: np.ndarray, mixture: Mixture) -> float:
+def mean_log_likelihood(blocks: Blocks, mixture: Mixture) -> float:
     """Mean log density of rows under a mixture, in nats."""
-    total, mass = blocks_of(X).log_likelihood(mixture_gaussians(mixture))
+    total, mass = blocks.log_likelihood(mixture_gaussians(mixture))
     return total / mass
 
 
@@ -76,7 +77,8 @@ def holdout_score(
     divided by its standard deviation in X.
     """
     if metric == "likelihood":
-        return mean_log_likelihood(X, mixture)
+        return mean_log_likelihood(blocks_of(X), mixture)
+    check_at_hand(X)
     rng = check_random_state(random_state)
     drawn = mixture.sample(max(X.shape[0], _DRAWS), random_state=rng)[0]
     deviations = np.sqrt(blocks_of(X).mean_and_variances()[1])

@@ -39,8 +39,8 @@ class LinkedGaussianMixture(BootstrapsLinked, LinkedBatches):
         the smallest sample has rows for.
     links : {'chain', 'star'} or list of pairs of labels, default='chain'
         'chain': neighbours in sorted order; of labels that are numbers, times, a link
-        weighs the median length over its length. 'star': every sample with the
-        `reference`. Pairs (a, b) weigh 1.
+        weighs the median length over its length, 100 at most. 'star': every sample with
+        the `reference`. Pairs (a, b) weigh 1.
     reference : label, mixture-like, 'pooled' or None, default=None
         Centre of a star. A mixture stays as it is, under the label 'reference';
         'pooled' is a mixture of the rows of all samples, each moved by `align` to

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import Parts
 from skgmmot._blocks._row_arrays import everywhere, has_any
 from skgmmot._checks import message
 from skgmmot.estimators._domain_predictions import DomainMixture, DomainPredictions
 from skgmmot.estimators._linked_graph import Label, labelled_rows, place_of
+from skgmmot.estimators._linked_parts import holdings_of
 from skgmmot.estimators._sparse import SparseGaussianMixture
-from skgmmot.estimators._validation import check_at_hand
 from skgmmot.mixture.coupled._records import Link
 from skgmmot.mixture.coupled._tree import branches
 
@@ -32,6 +33,7 @@ class LinkedPredictions(DomainPredictions):
     couplings_: list[np.ndarray]
     _links: list[Link]  # indices of domains
     _frozen: list[bool]
+    _named_domains = True
 
     def _domain_mixtures(self) -> list[DomainMixture]:
         return [
@@ -42,9 +44,7 @@ class LinkedPredictions(DomainPredictions):
     def _domain_masks(self, sample_domain: Any, X: Any) -> list[Any]:
         masks = [everywhere(X, False) for _ in self.mixtures_]
         if sample_domain is None:
-            if self._has_domains:
-                expected = f"a label for each row, of {self.domains_}"
-                raise ValueError(message("sample_domain", expected, None))
+            self._check_labelled(None)
             masks[self._frozen.index(False)] = everywhere(X, True)
             return masks
         found = labelled_rows(sample_domain, X)
@@ -55,13 +55,36 @@ class LinkedPredictions(DomainPredictions):
     def _domain_sides(
         self, sample_domain: Any, X: Any, weights: Any
     ) -> list[tuple[Any, Any] | None]:
-        check_at_hand(X)
+        if isinstance(X, Parts):
+            return self._sides_in_parts(sample_domain, X, weights)
         return [
             (X[mask], None if weights is None else weights[mask])
             if has_any(mask)
             else None
             for mask in self._domain_masks(sample_domain, X)
         ]
+
+    def _sides_in_parts(
+        self, sample_domain: Any, X: Parts, weights: Any
+    ) -> list[tuple[Any, Any] | None]:
+        sides: list[tuple[Any, Any] | None] = [None] * len(self.mixtures_)
+        if sample_domain is None:
+            self._check_labelled(None)
+            sides[self._frozen.index(False)] = X, weights
+            return sides
+        parts = X.labelled(sample_domain, named=True).changed(weights=weights)
+        for label, holding in holdings_of(parts).items():
+            rows = parts.of_domain(label, holding.numbers)
+            place = self._place(label, "sample_domain")
+            if holding.mass > 0.0:
+                sides[place] = rows, weights
+        return sides
+
+    def _check_labelled(self, sample_domain: Any) -> None:
+        """Refuse rows without labels after a fit of several domains."""
+        if sample_domain is None and self._has_domains:
+            expected = f"a label for each row, of {self.domains_}"
+            raise ValueError(message("sample_domain", expected, None))
 
     def _place(self, label: Any, name: str) -> int:
         return place_of(label, self.domains_, name)

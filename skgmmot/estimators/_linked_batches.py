@@ -1,19 +1,23 @@
 """Batches around a reference: rows moved onto it, a new batch without a new fit."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import Part, in_parts
 from skgmmot._blocks._row_arrays import as_floats, replaced
 from skgmmot._checks import check_real, message
+from skgmmot.estimators._by_parts import by_parts, like_rows
+from skgmmot.estimators._linked_base import Step
 from skgmmot.estimators._linked_graph import Label, is_label, labelled_rows
 from skgmmot.estimators._linked_paths import LinkedPaths
 from skgmmot.estimators._validation import (
-    check_rows_at_hand,
+    check_rows,
     check_weights,
     unchanged_on_error,
 )
@@ -28,6 +32,18 @@ _OF_LINKS = (
     "transported_masses_", "source_reweightings_", "target_reweightings_", "births_",
     "deaths_", "growths_", "_potentials",
 )  # fmt: skip
+
+
+Counts = dict[Label, list[np.ndarray]]  # of each link of a way, (K,)
+
+
+class Return(NamedTuple):
+    """How rows come to the reference."""
+
+    centre: int
+    least: float  # rows of a population that has a map of its own
+    method: str
+    counts: Counts  # where rows are in parts; else they are counted on the way
 
 
 class LinkedBatches(LinkedPaths):
@@ -72,7 +88,8 @@ class LinkedBatches(LinkedPaths):
         min_events : float, default=50
             A population of which X holds fewer rows of a sample than this, by
             posterior probability, is not trusted with a map of its own: its rows keep
-            the map of the sample as a whole.
+            the map of the sample as a whole. Rows in parts are counted when this is
+            called, by a pass for each link of the longest way; with 0 none are.
         method : {'barycentric', 'most_likely'}, default='barycentric'
             As in `mw2_map`.
 
@@ -94,29 +111,73 @@ class LinkedBatches(LinkedPaths):
             raise ValueError(message("method", expected, repr(method)))
         least = check_real(min_events, "min_events")
         centre = self._reference_place(reference)
-        X = check_movable(check_rows_at_hand(self, X))
+        if in_parts(X):
+            counts = self._counts_in_parts(X, sample_domain, centre, (least, method))
+            plan = Return(centre, least, method, counts)
+            return self._brought_by_parts(X, plan, sample_domain=sample_domain)
+        plan = Return(centre, least, method, {})
+        return self._brought(check_rows(self, X), plan, sample_domain)
+
+    @by_parts(like_rows)
+    def _brought_by_parts(
+        self, X: Any, plan: Return, *, sample_domain: Any
+    ) -> np.ndarray:
+        return self._brought(check_rows(self, X), plan, sample_domain)
+
+    def _counts_in_parts(
+        self, X: Any, sample_domain: Any, centre: int, how: tuple[float, str]
+    ) -> Counts:
+        """Rows by population along the ways to the reference, a pass for each link."""
+        parts = check_rows(self, X).labelled(sample_domain, named=True)
+        parts = parts.changed(reading=parts.reading._replace(checked=True))
+        counts: Counts = {}
+        complete = how[0] == 0.0
+        while not complete:
+            work = partial(_count_next, self, Return(centre, *how, counts))
+            found = parts.reduce(work, _add_counts) or {}
+            for label, values in found.items():
+                counts[label] = [*counts.get(label, []), values]
+            complete = all(
+                len(known) == len(self._way_back(label, centre))
+                for label, known in counts.items()
+            )
+        return counts
+
+    def _brought(self, X: Any, plan: Return, sample_domain: Any) -> np.ndarray:
+        """Rows of all samples at the reference."""
+        X = check_movable(X)
         found = labelled_rows(sample_domain, X)
         moved = X
         for i, label in enumerate(found.labels):
             rows = found.codes == i
-            brought = self._brought(X[rows], label, centre, (least, method))
+            way = self._way_back(label, plan.centre)
+            brought = self._along(X[rows], way, plan, plan.counts.get(label, []))
             moved = replaced(moved, rows, brought)
         return moved
 
-    def _brought(
-        self, X: np.ndarray, label: Label, centre: int, how: tuple[float, str]
-    ) -> np.ndarray:
-        """Rows of one sample at the reference."""
-        least, method = how
-        for step in self._way(self._place(label, "sample_domain"), centre):
-            posteriors = as_floats(self.mixtures_[step.source]._posteriors(X))
-            counts = to_host(array_namespace(posteriors).sum(posteriors, axis=0))
+    def _way_back(self, label: Label, centre: int) -> list[Step]:
+        return self._way(self._place(label, "sample_domain"), centre)
+
+    def _along(
+        self, X: Any, way: Sequence[Step], plan: Return, known: Sequence[np.ndarray]
+    ) -> Any:
+        """Rows of one sample moved along; populations are counted where not known."""
+        for i, step in enumerate(way):
+            counts = known[i] if i < len(known) else None
+            if counts is None and plan.least > 0.0:
+                counts = self._populations(X, step)
             coupling = self.couplings_[step.link].copy()
             leaving = coupling if step.forward else coupling.T
-            leaving[counts < least] = 0.0
+            if counts is not None:
+                leaving[counts < plan.least] = 0.0
             maps = self._link_map(step.link, step.forward, coupling)
-            X = maps.move(X, method)
+            X = maps.move(X, plan.method)
         return X
+
+    def _populations(self, X: Any, step: Step) -> np.ndarray:
+        """How many rows are of each component that a link leaves."""
+        posteriors = as_floats(self.mixtures_[step.source]._posteriors(X))
+        return to_host(array_namespace(posteriors).sum(posteriors, axis=0))
 
     def add_sample(
         self, X: Any, label: Label, *, reference: Any = None, sample_weight: Any = None
@@ -151,7 +212,7 @@ class LinkedBatches(LinkedPaths):
         """
         check_is_fitted(self)
         centre = self._reference_place(reference)
-        X = check_rows_at_hand(self, X, fitting=True, ensure_min_samples=2)
+        X = check_rows(self, X, fitting=True, ensure_min_samples=2)
         weights = check_weights(sample_weight, X)
         self._check_new_label(label)
         pair = clone(self).set_params(
@@ -204,3 +265,27 @@ class LinkedBatches(LinkedPaths):
                 setattr(self, name, np.concatenate([former, added]))
             else:
                 setattr(self, name, [*former, *added])
+
+
+def _count_next(estimator: Any, plan: Return, part: Part) -> dict[Label, np.ndarray]:
+    """Populations of a part's rows at the first link whose counts are not known."""
+    if len(part.x) == 0:
+        return {}
+    X = check_movable(part.x)
+    labelled, found = labelled_rows(part.labels, X), {}
+    for i, label in enumerate(labelled.labels):
+        way, known = estimator._way_back(label, plan.centre), plan.counts.get(label, [])
+        if len(known) < len(way):
+            rows = X[labelled.rows(i)]
+            rows = estimator._along(rows, way[: len(known)], plan, known)
+            found[label] = estimator._populations(rows, way[len(known)])
+    return found
+
+
+def _add_counts(
+    first: dict[Label, np.ndarray], second: dict[Label, np.ndarray]
+) -> dict[Label, np.ndarray]:
+    total = dict(first)
+    for label, counts in second.items():
+        total[label] = total[label] + counts if label in total else counts
+    return total

@@ -9,7 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks._row_arrays import numpy_type
 from skgmmot._checks import message
-from skgmmot.estimators._bootstrap import checked_draws, interval
+from skgmmot.estimators._bootstrap import (
+    checked_draws,
+    interval,
+    mirrored_interval,
+)
 from skgmmot.estimators._graph_fit import Samples
 from skgmmot.estimators._linked_fit import LinkedEstimator, in_order
 from skgmmot.estimators._resampling import Outcome, Resampling
@@ -103,11 +107,17 @@ class BootstrapsLinked(LinkedEstimator):
         weights = check_weights(sample_weight, X)
         rng = check_random_state(random_state)
         samples = self._bootstrapped(X, weights, sample_domain)
-        draws = Resampling(self, samples, n_jobs).draws(number, rng, verbose)
+        resampling = Resampling(self, samples, n_jobs)
+        draws = resampling.draws(number, rng, verbose)
         plain, debiased = (
             self._gathered(outcomes, level, numpy_type(X))
             for outcomes in zip(*draws, strict=True)
         )
+        if resampling.balanced:
+            pairs = zip(debiased.couplings, resampling.centre().couplings, strict=True)
+            debiased.intervals["couplings"] = [
+                mirrored_interval(plans, exact, level) for plans, exact in pairs
+            ]
         return plain._replace(debiased=debiased)
 
     def _bootstrapped(self, X: Any, weights: Any, sample_domain: Any) -> Samples:

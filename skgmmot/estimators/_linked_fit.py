@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from array_api_compat import array_namespace
 
+from skgmmot._blocks import Parts
 from skgmmot._blocks._row_arrays import has_any, numpy_type
 from skgmmot._checks import message, warn_caller
 from skgmmot._threads import one_blas_thread
@@ -39,16 +40,16 @@ from skgmmot.estimators._linked_graph import (
     sorted_labels,
     star,
 )
+from skgmmot.estimators._linked_parts import rows_in_parts
 from skgmmot.estimators._linked_reference import pooled_reference
 from skgmmot.estimators._sklearn_private import fit_context, with_callbacks
 from skgmmot.estimators._sparse import SparseGaussianMixture
 from skgmmot.estimators._validation import (
-    check_rows_at_hand,
+    check_rows,
     check_weights,
     drop_weightless,
     unchanged_on_error,
 )
-from skgmmot.kernels import to_host
 from skgmmot.linalg._mixture import narrowed
 from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._records import Link
@@ -73,7 +74,7 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
     @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: Any, sample_domain: Any, sample_weight: Any) -> Self:
         with unchanged_on_error(self), one_blas_thread():
-            X = check_rows_at_hand(self, X, reset=True, ensure_min_samples=2)
+            X = check_rows(self, X, reset=True, ensure_min_samples=2)
             weights = check_weights(sample_weight, X)
             check_linear_form(self.align, self.covariance_type)
             domains, n_told = self._known_domains(X, weights, sample_domain)
@@ -93,7 +94,6 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
             self.links_ = [(labels[link.first], labels[link.second]) for link in links]
             self._links, self._order = list(links), order
             self._frozen = [domain.frozen for domain in domains]
-            self._masses = [_mass(domain.rows) for domain in domains]
             self._store(found, numpy_type(X))
         return self
 
@@ -116,6 +116,8 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
                     "Give a label for each row."
                 )
             free: dict[Label, Rows] = {0: rows} if alone else {0: rows, 1: rows}
+        elif isinstance(X, Parts):
+            free = rows_in_parts(X, weights, sample_domain, frozen)
         else:
             found = labelled_rows(sample_domain, X)
             free = _rows_of(found, X, weights, frozen)
@@ -209,6 +211,8 @@ class LinkedEstimator(GraphEstimator, LinkedPredictions):
     def _store(self, found: FittedLinks, dtype: Any) -> None:
         """Keep what a fit found, samples in the order of their labels."""
         point = dict(zip(self._order, found.point, strict=True))
+        masses = dict(zip(self._order, found.masses, strict=True))
+        self._masses = [masses[i] for i in range(len(masses))]
         self.mixtures_ = [self._fitted_side(point[i], dtype) for i in range(len(point))]
         self.alignments_, self.cost_scales_ = found.alignments, found.metrics
         plans = found.plans
@@ -280,16 +284,6 @@ def _rows_of(
         expected = "rows of a domain that is not frozen"
         raise ValueError(message("sample_domain", expected, repr(found.labels)))
     return parts
-
-
-def _mass(rows: Rows | None) -> float:
-    """Weight of the rows behind a mixture; infinite where it is known."""
-    if rows is None:
-        return float("inf")
-    x, weights = rows
-    if weights is None:
-        return float(x.shape[0])
-    return float(to_host(array_namespace(weights).sum(weights)))
 
 
 def _mean(values: Sequence[float]) -> float:

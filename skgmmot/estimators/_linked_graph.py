@@ -14,6 +14,8 @@ from skgmmot.mixture.coupled._records import Link
 
 Label = Hashable
 
+_MOST_WEIGHT = 100.0  # of a link of a chain; that of the median length has 1
+
 
 class Labelled(NamedTuple):
     """Which domain each row is of."""
@@ -98,13 +100,18 @@ def sorted_labels(labels: Sequence[Label], name: str) -> list[Label]:
 
 
 def chain(labels: Sequence[Label]) -> list[Link]:
-    """Links between neighbours; of numbers a longer link weighs less."""
+    """Links between neighbours; of numbers a longer link weighs less.
+
+    Without a limit, times that all but coincide would have a transport term thousands
+    of times their likelihood, whose entropy alone empties components.
+    """
     links = [Link(i, i + 1) for i in range(len(labels) - 1)]
     if not all(is_real(label) for label in labels):
         return links
     times = np.array(labels, dtype=np.float64)
     lengths = np.diff(times)
     weights = np.median(lengths) / lengths
+    weights = np.minimum(weights, _MOST_WEIGHT)
     return [
         link._replace(weight=float(weight))
         for link, weight in zip(links, weights, strict=True)

@@ -6,12 +6,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skgmmot._blocks import blocks_of
 from skgmmot._blocks._row_arrays import as_floats, copied, in_type_of
 from skgmmot._checks import check_choice, check_real, is_real, message
-from skgmmot.estimators._holdout import METRICS, holdout_score
+from skgmmot.estimators._by_parts import by_parts, like_rows
+from skgmmot.estimators._holdout import METRICS, holdout_score, mean_log_likelihood
 from skgmmot.estimators._linked_base import LinkedPredictions
 from skgmmot.estimators._transfer import Transfer, maps_of
-from skgmmot.estimators._validation import check_rows_at_hand
+from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import Mixture, as_mixture
 from skgmmot.linalg._shrinkage import Affine
 from skgmmot.transport._component_maps import MixtureMap
@@ -22,6 +24,21 @@ from skgmmot.transport._map import check_movable, checked_method
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _TRIED = 21  # times of a link that are tried before the best is refined
 _REFINED = 20
+
+
+def _check_way(estimator: Any, given: dict[str, Any]) -> None:
+    """Refuse a method or ends that `move` would."""
+    checked_method(given.get("method", "barycentric"))
+    ends = [estimator._place(given[name], name) for name in ("source", "target")]
+    estimator._way(*ends)
+
+
+def _check_has_link(estimator: Any, given: dict[str, Any]) -> None:
+    """Refuse a sample without a link."""
+    place = estimator._place(given["domain"], "domain")
+    if not any(place in (link.first, link.second) for link in estimator._links):
+        expected = "a sample with a link"
+        raise ValueError(message("domain", expected, repr(given["domain"])))
 
 
 class LinkedPaths(LinkedPredictions):
@@ -125,6 +142,7 @@ class LinkedPaths(LinkedPredictions):
             source, target, part, coupling, self._frame(link), max_growth
         )
 
+    @by_parts(like_rows, _check_way)
     def move(
         self,
         X: Any,
@@ -162,7 +180,7 @@ class LinkedPaths(LinkedPredictions):
         """
         check_is_fitted(self)
         checked_method(method)
-        X = check_movable(check_rows_at_hand(self, X))
+        X = check_movable(check_rows(self, X))
         rng = check_random_state(random_state)
         way = self._way(self._place(source, "source"), self._place(target, "target"))
         if not way:
@@ -171,6 +189,7 @@ class LinkedPaths(LinkedPredictions):
             X = self._link_map(step.link, step.forward).move(X, method, rng=rng)
         return X
 
+    @by_parts(like_rows, _check_has_link)
     def velocity(self, X: Any, domain: Any) -> np.ndarray:
         """How fast rows of a sample move, by the maps of the links that it is on.
 
@@ -196,8 +215,9 @@ class LinkedPaths(LinkedPredictions):
             Where the label is unknown or the sample has no link.
         """
         check_is_fitted(self)
+        _check_has_link(self, {"domain": domain})
         place = self._place(domain, "domain")
-        X = check_movable(check_rows_at_hand(self, X))
+        X = check_movable(check_rows(self, X))
         total, number = 0.0 * as_floats(X), 0
         for i, (link, (first, second)) in enumerate(
             zip(self._links, self.links_, strict=True)
@@ -211,8 +231,6 @@ class LinkedPaths(LinkedPredictions):
             moved = as_floats(self._link_map(i, forward).move(X))
             total += (moved - as_floats(X)) / (length if forward else -length)
             number += 1
-        if number == 0:
-            raise ValueError(message("domain", "a sample with a link", repr(domain)))
         return in_type_of(total / number, X)
 
     def score_holdout(
@@ -234,7 +252,8 @@ class LinkedPaths(LinkedPredictions):
             Their time; `locate` finds the one that suits them best.
         metric : {'likelihood', 'sliced'}, default='likelihood'
             Mean log-likelihood, or minus the sliced 2-Wasserstein distance between the
-            rows and rows drawn from the mixture, in standard deviations of X.
+            rows and rows drawn from the mixture, in standard deviations of X (of rows
+            in memory alone).
         max_growth : float, default=1.5
             As in `interpolate`.
         random_state : int, RandomState instance or None, default=0
@@ -247,7 +266,7 @@ class LinkedPaths(LinkedPredictions):
         """
         check_is_fitted(self)
         check_choice(metric, "metric", METRICS)
-        X = check_rows_at_hand(self, X)
+        X = check_rows(self, X)
         mixture = self.interpolate(t, max_growth=max_growth)
         return holdout_score(X, mixture, metric, random_state)
 
@@ -272,12 +291,12 @@ class LinkedPaths(LinkedPredictions):
             Where the mean log-likelihood of the rows is largest.
         """
         check_is_fitted(self)
-        X = check_rows_at_hand(self, X)
+        blocks = blocks_of(check_rows(self, X)).at_hand()
         links = self._timed_links(between)
 
         def score(t: float) -> float:
             mixture = self.interpolate(t, max_growth=max_growth)
-            return holdout_score(X, mixture, "likelihood", None)
+            return mean_log_likelihood(blocks, mixture)
 
         tried = [
             (score(t), t, ends) for ends in links for t in np.linspace(*ends, _TRIED)

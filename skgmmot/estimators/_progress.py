@@ -119,7 +119,8 @@ class Progress:
         digits = 10 if self.verbose > 1 else 5
         told = ""
         if state is not None:
-            told += f"\t objective {state.objective:.{digits}f}"
+            if hasattr(state, "objective"):
+                told += f"\t objective {state.objective:.{digits}f}"
             if hasattr(state, "parameters"):
                 told += f"\t components {len(state.parameters.weights)}"
         return f"{told}\t bound change {change:.{digits // 2}e}\t {self._lapse()}"

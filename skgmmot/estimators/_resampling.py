@@ -14,12 +14,6 @@ from skgmmot.mixture.coupled._fit import Point
 from skgmmot.mixture.coupled._m_step import transport_plans
 from skgmmot.mixture.coupled._records import CoupledProblem
 from skgmmot.mixture.coupled._resampled import resampled_fit, rows_alone
-from skgmmot.transport._debiased import debiased_plan
-
-# Mass at which the dual penalty of a plan acts, by the rows of the smaller side: above
-# what chance does to a share, n^(-1/2), and vanishing too.
-_STRENGTH_POWER = -1.0 / 3.0
-_STRENGTH = 0.4
 
 
 class Outcome(NamedTuple):
@@ -66,30 +60,35 @@ class Resampling:
 
     def draw(self, rng: Any) -> tuple[Outcome, Outcome]:
         """What one draw of weights leads to, and the same without regularisation."""
-        rows: list[Rows | None] = [
-            None if side is None else (side[0], row_weights(*side, rng))
-            for side in self.samples.rows
-        ]
+        return self._outcomes(
+            [
+                None if side is None else (side[0], row_weights(*side, rng))
+                for side in self.samples.rows
+            ]
+        )
+
+    def centre(self) -> Outcome:
+        """What the weights that were given lead to without regularisation."""
+        with one_blas_thread():
+            return self._outcomes(self.samples.rows)[1]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether plans have the weights of the mixtures for marginals."""
+        return self.samples.reg_m is None
+
+    def _outcomes(self, rows: list[Rows | None]) -> tuple[Outcome, Outcome]:
         problem = self.fit._setting(self.samples._replace(rows=rows)).problem
         state = resampled_fit(problem, self.point, self.control)
-        plans = transport_plans(state.point, problem, False, state.shifts)
-        plain = Outcome(
-            state.point,
-            [found.plan.coupling for found in plans],
-            [float(found.plan.value) for found in plans],
-        )
-        return plain, _debiased(problem, rows_alone(problem, state), state.shifts)
+        plain = _outcome(problem, state.point, state.shifts)
+        alone = problem._replace(reg=0.0)
+        return plain, _outcome(alone, rows_alone(problem, state), state.shifts)
 
 
-def _debiased(problem: CoupledProblem, point: Point, shifts: Any) -> Outcome:
-    plans = transport_plans(point, problem._replace(reg=0.0), False, shifts)
-    couplings = [found.plan.coupling for found in plans]
-    if problem.reg_m is None:
-        for i, (link, found) in enumerate(zip(problem.links, plans, strict=True)):
-            ends = link.first, link.second
-            blocks = [problem.blocks[end] for end in ends]
-            least = min(side.mass for side in blocks if side is not None)
-            weights = point[ends[0]].weights, point[ends[1]].weights
-            strength = _STRENGTH * least**_STRENGTH_POWER
-            couplings[i] = debiased_plan(found.plan.costs, weights, strength)
-    return Outcome(point, couplings, [float(found.plan.value) for found in plans])
+def _outcome(problem: CoupledProblem, point: Point, shifts: Any) -> Outcome:
+    plans = transport_plans(point, problem, False, shifts)
+    return Outcome(
+        point,
+        [found.plan.coupling for found in plans],
+        [float(found.plan.value) for found in plans],
+    )

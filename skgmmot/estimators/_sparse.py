@@ -39,6 +39,8 @@ class SparseGaussianMixture(BootstrapsNumber):
         Components that are offered; at most as many are kept. Except with sparsity=0,
         no more are offered than rows can carry: one for each `min_component_samples`,
         or with a price for each twice as many. A start that is given is taken whole.
+        With a price, fits also start from 10, 20, 40, … components below the offer, and
+        end no lower than those offers do at the same price.
     sparsity : {'bic', 'icl', 'aic'} or float, default='bic'
         The criterion that chooses the number of components, the lower the better:
         BIC = −2 log L + p max(log Σ_i ω_i, 0) with p free parameters, ICL = BIC +
@@ -62,8 +64,8 @@ class SparseGaussianMixture(BootstrapsNumber):
         Iterations at most, with a criterion those of the chosen number; 0 returns the
         start.
     n_init : int, default=1
-        Starts, of which the one with the best objective is kept, or of every number of
-        components the best.
+        Starts, with a price of each offer, of which the one with the best objective is
+        kept, or of every number of components the best.
     init_params : str or callable, default='kmeans'
         How to start: 'kmeans', 'k-means++', 'random' or 'random_from_data'. The first
         two see features divided by their standard deviations.

@@ -25,6 +25,7 @@ from skgmmot.estimators._validation import (
     check_enough_rows,
     check_rows,
     check_starts,
+    check_warm_number,
     check_weights,
     drop_weightless,
 )
@@ -43,6 +44,7 @@ from skgmmot.mixture._stepwise import step
 _ROWS_IF_CHOSEN = 3
 _ROWS_IF_PRICED = 5
 _WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
+_FIRST_OFFER = 10  # with a price: what larger offers begin with
 
 
 class SparseFit(CallbackSupportMixin, FittedMixture):
@@ -74,9 +76,10 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         rng = check_random_state(self.random_state)
         if hasattr(self, "path_"):
             del self.path_
-        progress = self._progress(X)
+        offers = self._offers(problem, given)
+        progress = self._progress(X, len(offers))
         with progress.telling():
-            best = self._found(problem, sample_weight, rng, given, progress)
+            best = self._found(problem, sample_weight, rng, given, offers, progress)
         self._store(problem, best, problem.blocks.dtype, progress.stopped)
         return self
 
@@ -86,15 +89,15 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         sample_weight: Any,
         rng: np.random.RandomState,
         given: Given,
+        offers: list[int],
         progress: Progress,
     ) -> Fit:
         """The best fit by price or by criterion."""
         criterion = self._criterion
+        problem = problem._replace(n_offered=offers[-1])
         if criterion is None:
             self._warn_of_small_mass(problem, sample_weight, 0)
-            offer = self._offer(problem, given)
-            problem = problem._replace(n_offered=offer)
-            return self._best_fit(problem, rng, given, progress)
+            return self._best_fit(problem, rng, given, offers, progress)
         search = self._search(problem, criterion, rng, given, progress)
         best = search.found[search.best()]
         self.path_ = self._path_of(search, problem.blocks.dtype)
@@ -102,9 +105,9 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         self._warn_of_small_mass(problem, sample_weight, free)
         return best._replace(n_starved=search.n_removed)
 
-    def _progress(self, X: Any) -> Progress:
+    def _progress(self, X: Any, n_offers: int) -> Progress:
         """Messages and callbacks of a fit."""
-        n_starts = 1 if self._is_warm() else self.n_init
+        n_starts = 1 if self._is_warm() else self.n_init * n_offers
         callbacks = callbacks_of(self, X, n_starts, self._fitted_attributes)
         return Progress(self.verbose, self.verbose_interval, callbacks)
 
@@ -138,8 +141,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
 
         Starts that were given are taken as they are.
         """
-        is_given = any(part is not None for part in given) or callable(self.init_params)
-        if self.sparsity == 0.0 or is_given:
+        if self.sparsity == 0.0 or self._is_given(given):
             return self.n_components
         mass = problem.blocks.mass
         most = max(problem.blocks.n_rows, mass)
@@ -148,6 +150,24 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
             if problem.prune:  # half of the cells are lighter than the mean
                 most = max(min(most, 2.0), 0.5 * most)
         return int(min(self.n_components, max(most, 1)))
+
+    def _offers(self, problem: Problem, given: Given) -> list[int]:
+        """Numbers of components to start with, ascending, the offer last.
+
+        With a price a larger offer tries what smaller ones would, so that it ends no
+        lower.
+        """
+        offer = self._offer(problem, given)
+        is_fixed = self._is_given(given) or self._is_warm() or self.max_iter == 0
+        offers, smaller = [], _FIRST_OFFER
+        while problem.prune and not is_fixed and smaller < offer:
+            offers.append(smaller)
+            smaller *= 2
+        return [*offers, offer]
+
+    def _is_given(self, given: Given) -> bool:
+        """Whether the start, or a part of it, is the user's."""
+        return callable(self.init_params) or any(part is not None for part in given)
 
     def _problem(self, blocks: Blocks) -> Problem:
         """The penalised problem that the parameters describe."""
@@ -196,18 +216,24 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         problem: Problem,
         rng: np.random.RandomState,
         given: Given,
+        offers: list[int],
         progress: Progress,
     ) -> Fit:
-        """The best of `n_init` starts by the penalised objective."""
+        """The best of `n_init` starts of each offer by the penalised objective."""
         fits, units = [], None
         if self.solver == "adam":
             units = units_of(problem.blocks, self.reg_covar)
         warm = self._is_warm()
-        for number in range(1 if warm else self.n_init):
+        n_init, draws = 1 if warm else self.n_init, rng.get_state()
+        for number in range(n_init * len(offers)):
             progress.begin(number)
-            parameters, previous = self._start(problem, warm, rng, given)
+            offer = offers[number // n_init]
+            if number % n_init == 0:  # no start depends on the offers before its own
+                rng.set_state(draws)
+            offered = problem._replace(n_offered=offer)
+            parameters, previous = self._start(offered, warm, rng, given)
             progress.started()
-            fit = self._run(problem, parameters, previous, progress, units)
+            fit = self._run(offered, parameters, previous, progress, units, offers[-1])
             fits.append(fit)
             if progress.end(fit.state.objective, fit.converged):
                 break
@@ -222,7 +248,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         progress: Progress,
     ) -> Search:
         """The descending paths from `n_init` starts."""
-        warm, offer = self._is_warm(), self._offer(problem, given)
+        warm, offer = self._is_warm(), problem.n_offered
         accelerate = self.accelerate in ("auto", True)
         control = Control(self.tol, self.max_iter, accelerate, progress.step)
         search = Search(problem, criterion, control, progress.size)
@@ -274,6 +300,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     ) -> tuple[Parameters, float]:
         """Parameters to start from, and the objective before their last M-step."""
         if warm:
+            check_warm_number(self.n_components, self.n_components_)
             previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
             return self._get_parameters(), previous
         start = start_parameters(
@@ -289,7 +316,13 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         return start, -np.inf
 
     def _run(
-        self, problem: Any, parameters: Any, previous: float, progress: Any, units: Any
+        self,
+        problem: Any,
+        parameters: Any,
+        previous: float,
+        progress: Any,
+        units: Any,
+        most: int,
     ) -> Any:
         automatic = self.accelerate == "auto"
         accelerate = self._price > 0.0 if automatic else bool(self.accelerate)
@@ -299,7 +332,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
             rate = self.learning_rate
             return run_adam(problem, parameters, control, rate, units)
         if problem.prune:
-            return run_both_ways(problem, parameters, control)
+            return run_both_ways(problem, parameters, control, most)
         return run(problem, parameters, control)
 
     def _store(self, problem: Any, fit: Any, dtype: Any, stopped: bool = False) -> None:

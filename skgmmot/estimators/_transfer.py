@@ -140,9 +140,9 @@ def domain_masses(
 
 
 def fitted_pair(
-    estimator: Any, sides: Sequence[Any]
+    estimator: Any, sides: Sequence[Any], align: str | None
 ) -> tuple[tuple[Any, Any], tuple[DomainMoments, ...]]:
-    """Fit a mixture to each domain; and the moments of the domains."""
+    """Fit a mixture to each domain; and what `align` asks of the domains."""
     if isinstance(estimator, FrozenEstimator):
         expected = "a coupled mixture inside a FrozenEstimator"
         got = f"a {type(estimator.estimator).__name__}, the same for both sides"
@@ -157,7 +157,8 @@ def fitted_pair(
     if not all(hasattr(source, name) for name in _OF_A_MIXTURE):
         expected = "a mixture with weights_, means_ and covariances_"
         raise TypeError(message("estimator", expected, type(estimator).__name__))
-    return (source, target), row_moments(*(blocks_of(*side) for side in sides))
+    blocks = (blocks_of(*side) for side in sides)
+    return (source, target), row_moments(*blocks, grouped=align == "linear")
 
 
 def fit_mixture(

@@ -250,7 +250,7 @@ class GMMOTTransformer(RowMover):
                 self._store(transfer_of_coupled(coupled, masses, regs))
             else:
                 sides = split_rows(sample_domain, X, weights)
-                pair, moments = fitted_pair(estimator, sides)
+                pair, moments = fitted_pair(estimator, sides, self.align)
                 self._name_features(*pair)
                 coupling = Coupling(self.align, self.cost_scale, regs)
                 self._store(transfer_of_pair(pair[0], pair[1], moments, coupling))

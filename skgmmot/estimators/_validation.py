@@ -269,3 +269,11 @@ def check_parameters(
             message("covariances", "positive definite ones", "a singular one", mend)
         ) from None
     return weights, means, covariances
+
+
+def check_warm_number(n_components: int, former: int) -> None:
+    """Refuse a warm start with fewer components than it would start from."""
+    if n_components < former:
+        expected = f"at least the {former} components of the last fit, to start from"
+        mend = "set warm_start=False"
+        raise ValueError(message("n_components", expected, n_components, mend))

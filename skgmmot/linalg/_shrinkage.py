@@ -7,18 +7,22 @@ import numpy as np
 from skgmmot.linalg._bures import pair_maps
 from skgmmot.linalg._spd import diagonals
 
+_LEAST_SHARE = 1e-3  # of variance, between groups and within
+
 
 class DomainMoments(NamedTuple):
     """What a domain as a whole has to say, in units u_j of the features.
 
     `fourth` is Σ_i w_i ‖(x_i − mean) / u‖⁴, the one number that shrinkage needs beyond
-    the covariance.
+    the covariance. `between` says how much of each feature's variance tells the groups
+    of the domain apart.
     """
 
     mean: np.ndarray  # (d,) in the data's units
     covariance: np.ndarray  # (d, d) in the data's units, divided by the mass
     mass: float  # Σ_i w_i
     fourth: float
+    between: np.ndarray | None = None  # (d,) shares of variance between groups
 
 
 class Affine(NamedTuple):
@@ -76,15 +80,20 @@ def linear_alignment(
 ) -> Affine:
     r"""Return the linear Gaussian optimal map between two domains.
 
-    In units u of the features, with shrunk covariances,
+    With covariances that are shrunk in units u of the features, and told in units v,
 
-    .. math:: T = S_0^{-1/2} (S_0^{1/2} S_1 S_0^{1/2})^{1/2} S_0^{-1/2}
+    .. math:: T = S_0^{-1/2} (S_0^{1/2} S_1 S_0^{1/2})^{1/2} S_0^{-1/2}, \qquad
+        v_j = u_j \sqrt{\frac{1 - s_j}{s_j}}
+
+    with s the mean of the two domains' shares of variance between groups. Among all
+    maps that match the covariances the optimal one moves rows least; moving a feature
+    that tells groups apart counts more than one of noise. Without shares v is u.
 
     Parameters
     ----------
     source, target : DomainMoments
     units : ndarray of shape (d,)
-        u, from `common_units`; optimality is in these.
+        u, from `common_units`.
 
     Returns
     -------
@@ -98,10 +107,22 @@ def linear_alignment(
             for side in (source, target)
         ]
     )
+    weights = _weights(source, target)
+    weighted = shrunk * np.outer(weights, weights)
     first = np.zeros(1, dtype=np.intp)
-    linear = pair_maps(shrunk[:1], shrunk[1:], first, first)[0]
-    linear = linear * (units[:, None] / units)
+    linear = pair_maps(weighted[:1], weighted[1:], first, first)[0]
+    told = units / weights
+    linear = linear * (told[:, None] / told)
     return Affine(linear, target.mean - linear @ source.mean)
+
+
+def _weights(source: DomainMoments, target: DomainMoments) -> np.ndarray:
+    """√(s / (1 - s)), with s the share of variance between groups; 1 if unknown."""
+    if source.between is None or target.between is None:
+        return np.ones(len(source.mean))
+    shares = 0.5 * source.between + 0.5 * target.between
+    shares = np.clip(shares, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+    return np.sqrt(shares / (1.0 - shares))
 
 
 def scale_alignment(source: DomainMoments, target: DomainMoments) -> Affine:

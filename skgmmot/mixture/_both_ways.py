@@ -12,25 +12,27 @@ _ROUNDS = 8
 _WORTH = 1e-3  # nats a row that a split must add to be tried
 
 
-def run_both_ways(problem: Problem, parameters: Parameters, control: Control) -> Fit:
+def run_both_ways(
+    problem: Problem, parameters: Parameters, control: Control, most: int
+) -> Fit:
     """`run_with_moves`, then splits: halve a component, refit, keep what rises.
 
     What a fit has lost on its way down, more components offered would have kept: splits
-    bring it back. There are never more components than were offered.
+    bring it back. There are never more than `most` components.
     """
     fit = run_with_moves(problem, parameters, control)
     for _ in range(_ROUNDS):
-        larger = _with_split(problem, fit, control) if fit.converged else None
+        larger = _with_split(problem, fit, control, most) if fit.converged else None
         if larger is None:
             break
         fit = larger
     return fit
 
 
-def _with_split(problem: Problem, fit: Fit, control: Control) -> Fit | None:
+def _with_split(problem: Problem, fit: Fit, control: Control, most: int) -> Fit | None:
     """The first refit with a component in two that raises the objective, or None."""
     size = len(fit.state.parameters.weights)
-    if size >= problem.n_offered:
+    if size >= most:
         return None
     blocks = problem.blocks
     rows = blocks.sample_rows(size, np.random.RandomState(0))

@@ -52,14 +52,24 @@ def _is_plain(control: Control) -> bool:
     return not control.accelerate and not watched and control.max_iter > 0
 
 
-def run(problem: Problem, parameters: Parameters, control: Control) -> Fit:
-    """Iterate until the objective changes by less than tol; see the module."""
+def run(
+    problem: Problem,
+    parameters: Parameters,
+    control: Control,
+    state: State | None = None,
+) -> Fit:
+    """Iterate until the objective changes by less than tol; see the module.
+
+    `state` is that of the parameters, where it is known.
+    """
     rows = small_rows(problem, parameters) if _is_plain(control) else None
     if rows is not None:
         limits = control.tol, control.max_iter, control.previous
         steps = small_steps(problem, rows, parameters, *limits)
         return Fit(evaluate(problem, steps.parameters), steps.bounds, steps.converged)
-    state, n_starved = evaluate(problem, parameters), 0
+    n_starved = 0
+    if state is None:
+        state = evaluate(problem, parameters)
     extrapolation = Extrapolation(problem.kind) if control.accelerate else None
     bounds, converged, leapt = [], False, False
     previous, last_change = control.previous, 0.0

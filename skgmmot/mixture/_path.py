@@ -146,12 +146,14 @@ class Search:
             self._keep(self._run(fit.state.parameters, _ALL_ROWS))
         self._near_best()
 
-    def _run(self, parameters: Parameters, control: Control) -> Fit | None:
-        """EM, or None where a covariance collapses."""
+    def _run(
+        self, parameters: Parameters, control: Control, state: State | None = None
+    ) -> Fit | None:
+        """EM, or None where a covariance collapses; `state` is that of the start."""
         try:
             accelerate = control.accelerate and self.control.accelerate
             control = control._replace(accelerate=accelerate)
-            return run(self.problem, parameters, control)
+            return run(self.problem, parameters, control, state)
         except ValueError:
             return None
 
@@ -189,9 +191,9 @@ class Search:
             self.n_removed += 1
             parameters = drop(parameters, self.problem.kind, worst)
 
-    def _refit(self, parameters: Parameters) -> Fit:
+    def _refit(self, parameters: Parameters, state: State | None = None) -> Fit:
         """EM that ends at a mixture which can stand."""
-        fit = self._run(parameters, _PATH)
+        fit = self._run(parameters, _PATH, state)
         if fit is not None and self._is_sound(fit):
             return fit
         return self._settle(parameters)
@@ -209,7 +211,9 @@ class Search:
         candidates = removals(self.problem, state)
         if len(candidates) > 1 and not self._is_past_the_best(fit):
             trials = self._trials(candidates, _REMOVAL)
-            candidates = [trial.state.parameters for trial in trials] or candidates
+            if trials:
+                best = trials[0].state
+                return self._refit(best.parameters, best)
         return self._refit(candidates[0])
 
     def _is_past_the_best(self, fit: Fit) -> bool:
@@ -264,7 +268,8 @@ class Search:
         """EM of a size to a tolerance, once."""
         if size not in self.found or self._reached.get(size, 1.0) <= control.tol:
             return
-        fit = self._run(self.found[size].state.parameters, control)
+        state = self.found[size].state
+        fit = self._run(state.parameters, control, state)
         self._reached[size] = control.tol
         if fit is not None and self._is_sound(fit):
             self.found[size] = fit

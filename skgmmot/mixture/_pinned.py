@@ -44,14 +44,6 @@ class Pins(NamedTuple):
     reg_covar: float
 
 
-class Rounds(NamedTuple):
-    """When to stop."""
-
-    max_iter: int
-    tol: float  # of changes of the means in deviations, and of the shares
-    report: Callable[[int, float], object] | None = None
-
-
 class PinnedFit(NamedTuple):
     """What EM found. Posteriors under `parameters` have the mean `shares`."""
 
@@ -59,6 +51,15 @@ class PinnedFit(NamedTuple):
     shares: np.ndarray  # (K,)
     n_iter: int
     converged: bool
+
+
+class Rounds(NamedTuple):
+    """When to stop."""
+
+    max_iter: int
+    tol: float  # of changes of the means in deviations, and of the shares
+    # Told of each round, with the fit that the parameters make; whether to stop.
+    report: Callable[[int, float, PinnedFit], bool] | None = None
 
 
 class Target(NamedTuple):
@@ -137,7 +138,7 @@ def run_pinned(
     """
     target = _measured(rows, kind)
     parameters = Parameters(*anchors, kind.precisions_cholesky(anchors.covariances))
-    shares, change, iteration = anchors.weights, np.inf, 0
+    shares, change = anchors.weights, np.inf
     for iteration in range(1, rounds.max_iter + 1):
         power = power_of_round(iteration - 1)
         converged = power == 1.0 and change < rounds.tol
@@ -147,18 +148,29 @@ def run_pinned(
         expected = _expect(target, parameters, anchors, pins, power)
         change = max(change, float(np.abs(expected.shares - shares).max()))
         shares = expected.shares
-        if rounds.report is not None:
-            rounds.report(iteration, change)
+        parameters = parameters._replace(weights=expected.weights)
+        fit = PinnedFit(parameters, shares, iteration, converged)
+        stops = rounds.report is not None and rounds.report(iteration, change, fit)
         if last:
-            break
+            return fit
+        if stops:
+            return _stopped(target, anchors, pins, fit)
         if target.average is not None:
             averaged = target.average @ expected.posteriors
             expected = expected._replace(posteriors=averaged)
         following = _maximise(target, expected, anchors, pins)
         change = _change(kind, parameters, following)
         parameters = following
-    parameters = parameters._replace(weights=expected.weights)
-    return PinnedFit(parameters, shares, iteration, converged)
+    raise ValueError(f"max_iter: expected at least 1, got {rounds.max_iter}")
+
+
+def _stopped(
+    target: _Target, anchors: Anchors, pins: Pins, fit: PinnedFit
+) -> PinnedFit:
+    """A fit that was stopped amid soft rounds, with weights that predict."""
+    expected = _expect(target, fit.parameters, anchors, _predicting(pins), 1.0)
+    parameters = fit.parameters._replace(weights=expected.weights)
+    return fit._replace(parameters=parameters, shares=expected.shares)
 
 
 def _predicting(pins: Pins) -> Pins:

@@ -19,6 +19,7 @@ from skgmmot.linalg._shrinkage import (
     scale_alignment,
 )
 from skgmmot.linalg._spd import diagonals
+from skgmmot.transport._cells import between_shares
 
 ALIGNMENTS = ("shift", "scale", "linear")
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
@@ -78,11 +79,12 @@ def inverse_linear(linear: np.ndarray) -> np.ndarray:
 
 
 def row_moments(
-    *sides: Blocks, units: np.ndarray | None = None
+    *sides: Blocks, units: np.ndarray | None = None, grouped: bool = False
 ) -> tuple[DomainMoments, ...]:
     """Mean, covariance, mass and fourth moment of the rows of two domains.
 
     `units` are those of the fourth moment; None: the common ones of the two domains.
+    `grouped`: shares of variance between groups too, which take some passes.
     """
     pairs = [side.mean_and_variances() for side in sides]
     if units is None:
@@ -91,18 +93,27 @@ def row_moments(
     for side, (mean, _) in zip(sides, pairs, strict=True):
         fourth = side.fourth_moment(mean, units)
         covariance = side.scatter(mean) / side.mass
-        moments.append(DomainMoments(mean, covariance, side.mass, fourth))
+        between = between_shares(side) if grouped else None
+        moments.append(DomainMoments(mean, covariance, side.mass, fourth, between))
     return tuple(moments)
 
 
 def mixture_moments(mixture: Mixture) -> DomainMoments:
-    """Moments of a mixture, which is known: of infinite mass, so never shrunk."""
+    """Moments of a mixture, which is known: of infinite mass, so never shrunk.
+
+    Its groups are its components.
+    """
     weights, means, covariances = (np.asarray(x, np.float64) for x in mixture)
     mean = weights @ means
     offsets = means - mean
     covariance = np.einsum("k,kij->ij", weights, covariances)
-    covariance += (weights[:, None] * offsets).T @ offsets
-    return DomainMoments(mean, covariance, np.inf, 0.0)
+    apart = (weights[:, None] * offsets).T @ offsets
+    covariance += apart
+    variances = diagonals(covariance)
+    between = np.divide(
+        diagonals(apart), variances, out=np.zeros(len(mean)), where=variances > 0.0
+    )
+    return DomainMoments(mean, covariance, np.inf, 0.0, between)
 
 
 def frame_of(

@@ -13,6 +13,7 @@ import numpy as np
 from skgmmot._checks import message
 from skgmmot.linalg._bures import mean_maps, squared_distances
 from skgmmot.linalg._mixture import Mixture, as_mixture, narrowed
+from skgmmot.linalg._pairs import planar_squared_distances
 from skgmmot.linalg._spd import is_singular, symmetrise
 from skgmmot.transport._plan import TransportPlan, solve_plan, weight_derivative
 
@@ -40,9 +41,9 @@ def common_dtype(source: Mixture, target: Mixture) -> np.dtype:
 
 def pair_costs(source: Mixture, target: Mixture) -> np.ndarray:
     """Return the costs between two checked mixtures, always in float64."""
-    return squared_distances(
-        source.means, source.covariances, target.means, target.covariances
-    )
+    sides = source.means, source.covariances, target.means, target.covariances
+    costs = planar_squared_distances(*sides)
+    return squared_distances(*sides) if costs is None else costs
 
 
 def component_costs(source: Any, target: Any) -> np.ndarray:

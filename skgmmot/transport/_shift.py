@@ -71,30 +71,82 @@ def cheapest_shift(
         The costs of the plan are those at the shift.
     """
 
-    def solve(shift: np.ndarray) -> TransportPlan:
-        costs = gaps.costs(shift)
-        return solve_plan(costs, *weights, reg=reg, reg_m=reg_m, warn=False)
-
     balanced = checked_slopes(reg_m) == (0.0, 0.0)
-    starts: Iterator[np.ndarray] = _starts(gaps, weights, balanced)
     if start is not None and not balanced:
-        starts = iter([start])
-    best = min(
-        (ShiftedPlan(shift, solve(shift)) for shift in starts),
-        key=lambda shifted: shifted.plan.value,
-    )
-    for _ in range(0 if balanced else _MOST_STEPS):
+        best = ShiftedPlan(start, plan_at(start, gaps, weights, reg=reg, reg_m=reg_m))
+    else:
+        tried = plans_of_starts(gaps, weights, reg=reg, reg_m=reg_m)
+        best = min(tried, key=lambda shifted: shifted.plan.value)
+    return best if balanced else _descended(best, gaps, weights, reg, reg_m)
+
+
+def _descended(
+    best: ShiftedPlan,
+    gaps: Gaps,
+    weights: tuple[np.ndarray, np.ndarray],
+    reg: float,
+    reg_m: Any,
+) -> ShiftedPlan:
+    # Shift and plan in turns, extrapolated from two turns where that is cheaper
+    # (Anderson's mixing): where little mass moves, turns converge slowly.
+    former: tuple[np.ndarray, np.ndarray] | None = None
+    for _ in range(_MOST_STEPS):
         if not best.plan.coupling.sum() > 0.0:
             break
         shift = gaps.mean(best.plan.coupling)
-        step = np.sqrt((np.square(shift - best.shift) / gaps.metric).sum())
-        after = ShiftedPlan(shift, solve(shift))
-        if after.plan.value > best.plan.value:  # rounding
+        gap = (shift - best.shift) / np.sqrt(gaps.metric)
+        places = [shift]
+        if former is not None:
+            change = gap - former[1]
+            size = change @ change
+            if size > 0.0:
+                ahead = (gap @ change) / size * (shift - former[0])
+                places.insert(0, shift - ahead)
+        for place in places:
+            near = best.plan.potentials
+            after = plan_at(place, gaps, weights, reg=reg, reg_m=reg_m, near=near)
+            if after.value <= best.plan.value:
+                break
+        else:  # rounding
             break
-        best = after
-        if step <= _STEP:
+        former = shift, gap
+        best = ShiftedPlan(place, after)
+        if np.sqrt(gap @ gap) <= _STEP:
             break
     return best
+
+
+def plans_of_starts(
+    gaps: Gaps,
+    weights: tuple[np.ndarray, np.ndarray],
+    *,
+    reg: float = 0.0,
+    reg_m: Any = None,
+) -> list[ShiftedPlan]:
+    """The plans at all shifts from which `cheapest_shift` starts."""
+    balanced = checked_slopes(reg_m) == (0.0, 0.0)
+    found: list[ShiftedPlan] = []
+    near: tuple[np.ndarray, np.ndarray] | None = None
+    for shift in _starts(gaps, weights, balanced):
+        plan = plan_at(shift, gaps, weights, reg=reg, reg_m=reg_m, near=near)
+        near = plan.potentials
+        found.append(ShiftedPlan(shift, plan))
+    return found
+
+
+def plan_at(
+    shift: np.ndarray,
+    gaps: Gaps,
+    weights: tuple[np.ndarray, np.ndarray],
+    *,
+    reg: float = 0.0,
+    reg_m: Any = None,
+    near: tuple[np.ndarray, np.ndarray] | None = None,
+) -> TransportPlan:
+    """The plan where the source is moved by `shift`; `near` are potentials like its."""
+    return solve_plan(
+        gaps.costs(shift), *weights, reg=reg, reg_m=reg_m, potentials=near, warn=False
+    )
 
 
 def _starts(

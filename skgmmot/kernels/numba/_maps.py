@@ -4,66 +4,26 @@ import numpy as np
 
 from skgmmot._jit import allocating_kernel, kernel
 from skgmmot.kernels.numba import _tiles as tiles
-from skgmmot.kernels.numba._constants import TILE
+from skgmmot.kernels.numba._constants import GROUP, TILE
+from skgmmot.kernels.numba._emit_maps import add_map
 from skgmmot.kernels.numba._ranges import densities, tile_room
 from skgmmot.kernels.numba._records import Components, MapRoom
 
 
 @kernel
-def _affine_full(centered, linear, acc, i):
-    """acc (OUT, 4 rows) = rows i.. of linear @ centered."""
-    d = centered.shape[0]
-    acc[:] = 0.0
-    if i + 4 <= d:
-        for j in range(d % 4):
-            tiles.add_block_4x1(centered, j, linear, i, acc)
-        for j in range(d % 4, d, 4):
-            tiles.add_block_4x4(centered, j, linear, i, acc)
-        return
-    for a in range(d - i):
-        for j in range(d):
-            factor = linear[i + a, j]
-            for t in range(TILE):
-                acc[a, t] += factor * centered[j, t]
-
-
-@kernel
-def _add_map_full(centered, linear, shift, share, acc, mapped):
-    """mapped (IN, OUT) += share * (linear @ centered + shift)."""
-    d = centered.shape[0]
-    for i in range(0, d, 4):
-        _affine_full(centered, linear, acc, i)
-        for a in range(min(4, d - i)):
-            s = shift[i + a]
-            for t in range(TILE):
-                mapped[i + a, t] += share[t] * (acc[a, t] + s)
-
-
-@kernel
-def _add_map_diagonal(centered, linear, shift, share, mapped):
-    for i in range(centered.shape[0]):
-        factor, s = linear[i], shift[i]
-        for t in range(TILE):
-            mapped[i, t] += share[t] * (factor * centered[i, t] + s)
-
-
-@kernel
 def _map_tile(room, means, linear, shifts, work, mapped):
     """mapped (OUT) = the maps of all components, weighted by the posteriors."""
-    tile, r, total = room.tile, room.r, room.total
-    centered, image, share = work.centered, work.image, work.share
+    r, scale, share = room.r, work.scale, work.share
     mapped[:] = 0.0
+    for t in range(TILE):
+        scale[t] = 1.0 / room.total[t]
     for k in range(r.shape[0]):
         peak = 0.0
         for t in range(TILE):
-            share[t] = r[k, t] / total[t]
+            share[t] = r[k, t] * scale[t]
             peak = max(peak, share[t])
         if peak > 0.0:
-            tiles.center_tile(tile, means[k], centered)
-            if linear.ndim == 3:
-                _add_map_full(centered, linear[k], shifts[k], share, image, mapped)
-            else:
-                _add_map_diagonal(centered, linear[k], shifts[k], share, mapped)
+            add_map(room.tile, share, means, k, linear, shifts, work.scaled, mapped)
 
 
 @allocating_kernel
@@ -73,7 +33,7 @@ def maps(x, bounds, fields, linear, shifts, out):
     means = mixture.means
     d = means.shape[1]
     room = tile_room(mixture)
-    work = MapRoom(np.empty((d, TILE)), np.zeros((4, TILE)), np.empty(TILE))
+    work = MapRoom(np.empty((d, GROUP)), np.empty(TILE), np.empty(TILE))
     mapped = np.empty((d, TILE))
     start, stop = bounds
     for first in range(start, stop, TILE):

@@ -149,7 +149,7 @@ def given_moments(
     n_threads: int | None = None,
 ) -> Moments:
     """Moments about `means` (K, d) under given, weighted responsibilities (n, K)."""
-    x, means = read_only(x), read_only(means, np.float64)
+    x, means = read_only(x), plain(means)
     responsibilities = read_only(responsibilities, np.float64)
     operations = float(len(x)) * means.size * (means.shape[1] if full else 1)
     parts = _parts(len(x), means.shape, full, operations)

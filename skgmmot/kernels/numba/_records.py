@@ -81,6 +81,6 @@ class DeletionRoom(NamedTuple):
 class MapRoom(NamedTuple):
     """Room for the maps of one tile."""
 
-    centered: np.ndarray  # (d, TILE)
-    image: np.ndarray  # (4, TILE) four features of a linear map
+    scaled: np.ndarray  # (d, GROUP) centred rows times their posteriors
+    scale: np.ndarray  # (TILE,) what makes r posteriors
     share: np.ndarray  # (TILE,) posterior of one component

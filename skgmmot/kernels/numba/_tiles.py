@@ -28,42 +28,6 @@ def load_tile(x, start, stop, tile):
 
 
 @kernel
-def center_tile(tile, mean, centered):
-    """centered (OUT) = tile - mean."""
-    for j in range(tile.shape[0]):
-        m = mean[j]
-        for t in range(TILE):
-            centered[j, t] = tile[j, t] - m
-
-
-@kernel
-def add_block_4x1(c, j, w, i, acc):
-    """acc (OUT, four rows) += w[i:i+4, j] c[j]."""
-    w0, w1, w2, w3 = w[i, j], w[i + 1, j], w[i + 2, j], w[i + 3, j]
-    for t in range(TILE):
-        c0 = c[j, t]
-        acc[0, t] += w0 * c0
-        acc[1, t] += w1 * c0
-        acc[2, t] += w2 * c0
-        acc[3, t] += w3 * c0
-
-
-@kernel
-def add_block_4x4(c, j, w, i, acc):
-    """acc (OUT, four rows) += w[i:i+4, j:j+4] c[j:j+4]."""
-    w00, w01, w02, w03 = w[i, j], w[i, j + 1], w[i, j + 2], w[i, j + 3]
-    w10, w11, w12, w13 = w[i + 1, j], w[i + 1, j + 1], w[i + 1, j + 2], w[i + 1, j + 3]
-    w20, w21, w22, w23 = w[i + 2, j], w[i + 2, j + 1], w[i + 2, j + 2], w[i + 2, j + 3]
-    w30, w31, w32, w33 = w[i + 3, j], w[i + 3, j + 1], w[i + 3, j + 2], w[i + 3, j + 3]
-    for t in range(TILE):
-        c0, c1, c2, c3 = c[j, t], c[j + 1, t], c[j + 2, t], c[j + 3, t]
-        acc[0, t] += w00 * c0 + w01 * c1 + w02 * c2 + w03 * c3
-        acc[1, t] += w10 * c0 + w11 * c1 + w12 * c2 + w13 * c3
-        acc[2, t] += w20 * c0 + w21 * c1 + w22 * c2 + w23 * c3
-        acc[3, t] += w30 * c0 + w31 * c1 + w32 * c2 + w33 * c3
-
-
-@kernel
 def log_densities(tile, mixture, centered, r, largest):
     """r (OUT, (K, TILE)) = log densities; largest (IN, OUT) raised to them.
 

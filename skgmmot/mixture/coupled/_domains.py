@@ -13,6 +13,7 @@ from skgmmot.mixture._em import Parameters
 from skgmmot.mixture.coupled._records import Link, dense_form
 from skgmmot.mixture.coupled._starts import Coordinates, Sample
 from skgmmot.mixture.coupled._tree import Branch, branches, root_of
+from skgmmot.transport._cells import between_shares
 from skgmmot.transport._frame import (
     Frame,
     frame_of,
@@ -168,7 +169,8 @@ def _moments(
             covariance = np.diag(variances)
             if full:
                 covariance = side.scatter(mean) / side.mass
-            moments.append(DomainMoments(mean, covariance, side.mass, 0.0))
+            between = between_shares(side) if full else None
+            moments.append(DomainMoments(mean, covariance, side.mass, 0.0, between))
         elif mixture is not None:
             moments.append(mixture_moments(mixture))
     return moments

@@ -16,6 +16,7 @@ from skgmmot.linalg._scatters import ILL_DEFINED
 from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._fit import Control
 from skgmmot.mixture._squarem import Extrapolation
+from skgmmot.mixture.coupled._graph_shifts import agreeing_shifts
 from skgmmot.mixture.coupled._m_step import m_step, total_transport, transport_plans
 from skgmmot.mixture.coupled._records import (
     CoupledProblem,
@@ -136,13 +137,13 @@ def run_from_best(
     first = points[0]
     check_links(problem, len(first), first[0].means.shape[1])
     if len(points) == 1:
-        return run_coupled(problem, e_step(problem, points[0]), control)
+        return run_coupled(problem, _first_state(problem, points[0]), control)
     trial = control._replace(max_iter=min(_TRIAL_ITERATIONS, control.max_iter))
     best: CoupledFit | None = None
     collapsed = ValueError(ILL_DEFINED)
     for point in points:
         try:
-            fit = run_coupled(problem, e_step(problem, point), trial)
+            fit = run_coupled(problem, _first_state(problem, point), trial)
         except ValueError as error:  # a component collapsed: the other start may do
             collapsed = error
             continue
@@ -157,6 +158,11 @@ def run_from_best(
     rest = control._replace(max_iter=left, previous=best.bounds[-1])
     fit = run_coupled(problem, best.state, rest)
     return fit._replace(bounds=best.bounds + fit.bounds)
+
+
+def _first_state(problem: CoupledProblem, point: Point) -> CoupledState:
+    """Where no shift is known; those of links that share samples agree."""
+    return e_step(problem, point, shifts=agreeing_shifts(point, problem))
 
 
 def _e_step_from(

@@ -143,8 +143,8 @@ def _direction(
 
 
 def _feasible(problem: GraphProblem, plan: np.ndarray) -> np.ndarray:
-    # Balanced: back to marginals that agree, which a step with mobilities of 1e8 loses
-    # to rounding. Entries change in proportion to themselves.
+    # Balanced: back to marginals that agree, which steps with mobilities of 1e8 lose
+    # to rounding (1e-12 of them). Entries change in proportion to themselves.
     if problem.penalty.size > 0:
         return plan
     curves = curves_at(problem, problem.sums(plan))
@@ -177,10 +177,10 @@ def _interior_point(
         full = min(primal, dual) > 0.9
         if warm and not full:
             return (*first, False)
-        plan = _feasible(problem, plan + primal * change)
+        plan = plan + primal * change
         slack = slack * (1 + dual * dual_ratio)
         settled = change @ ratio < _SMALL_STEP and np.abs(ratio).max() < _SETTLED
         if barrier == _BARRIER_END and full and settled:
-            return plan, slack, True
+            return _feasible(problem, plan), slack, True
         centring = 0.0 if warm else (0.02 if full else 0.2)
-    return plan, slack, False
+    return _feasible(problem, plan), slack, False

@@ -25,6 +25,17 @@ class GraphNodes(NamedTuple):
     holds_mass: np.ndarray  # (g,) bool; balanced: its weights are told to sum to 1
 
 
+class Pattern(NamedTuple):
+    """Where the entries of the sparse system stand: it is the same in every step.
+
+    Its unknowns are the potentials of all marginals, then K of each free sample.
+    """
+
+    order: np.ndarray  # of the values, column by column
+    rows: np.ndarray
+    starts: np.ndarray  # (n + 1,) where each column begins
+
+
 class GraphProblem(NamedTuple):
     """Links that hang together by free samples; in nats, but for the costs."""
 
@@ -37,6 +48,7 @@ class GraphProblem(NamedTuple):
     entropy: np.ndarray  # (S,) the same of each marginal
     penalty: np.ndarray  # (S,) w reg_m; empty: balanced
     grounded: np.ndarray  # (r,) marginals whose potentials are free to be anything
+    pattern: Pattern
 
     def sums(self, entries: np.ndarray) -> np.ndarray:
         """Marginals of all links, (S,)."""
@@ -85,17 +97,43 @@ def graph_problem(
     sizes = [k0 * k1 for k0, k1 in shapes]
     entropies = [pair.entropy for pair in pairs]
     followers = [p for p in places.values() if p.free and p is not holder]
+    nodes = _stacked(list(places.values()), holder)
+    both_sides = np.concatenate(first), np.concatenate(second)
     return GraphProblem(
         list(links),
-        _stacked(list(places.values()), holder),
+        nodes,
         shapes,
-        np.concatenate(first),
-        np.concatenate(second),
+        *both_sides,
         np.repeat(entropies, sizes),
         np.repeat(entropies, [k0 + k1 for k0, k1 in shapes]),
         np.zeros(0) if balanced else penalty,
         _grounded(followers, shapes) if balanced else np.zeros(0, dtype=int),
+        _pattern(nodes, *both_sides, start),
     )
+
+
+def _pattern(
+    nodes: Sequence[GraphNodes], first: np.ndarray, second: np.ndarray, size: int
+) -> Pattern:
+    # Of diag(d) + mobilities, and for each free sample (E N) q in the rows of its
+    # marginals, q - E^T p = 0 in its own; `_graph_system` tells values in this order.
+    n = size
+    rows, columns = [np.arange(n), first, second], [np.arange(n), second, first]
+    for stack in nodes:
+        if not stack.free:
+            continue
+        g, m, k = stack.marginals.shape
+        own = (n + np.arange(g * k)).reshape(g, 1, k)
+        n += g * k
+        shape = g, m, k, k
+        rows.append(np.broadcast_to(stack.marginals[..., None], shape).ravel())
+        columns.append(np.broadcast_to(own[:, :, None, :], shape).ravel())
+        rows += [np.broadcast_to(own, (g, m, k)).ravel(), own.ravel()]
+        columns += [stack.marginals.ravel(), own.ravel()]
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    order = np.lexsort((row, column))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=n))])
+    return Pattern(order, row[order].astype(np.int32), starts.astype(np.int32))
 
 
 def _stacked(places: Sequence[_Place], holder: _Place | None) -> list[GraphNodes]:

@@ -159,33 +159,15 @@ def _sparse(
     diagonal: np.ndarray,
     right: np.ndarray,
 ) -> np.ndarray:
-    size = len(right)
-    n = size
-    rows = [np.arange(size), problem.first, problem.second]
-    columns = [np.arange(size), problem.second, problem.first]
+    pattern = problem.pattern
     values = [diagonal, mobility, mobility]
-    for nodes, (_, arms, joint) in zip(problem.nodes, curves.compliances, strict=True):
-        if joint is None:
-            continue
-        g, m, k = arms.shape
-        own = (n + np.arange(g * k)).reshape(g, 1, k)
-        n += g * k
-        places = nodes.marginals
-        shape = (g, m, k, k)
-        # (E N) q in the rows of marginals; q - E^T p = 0 in the rows of samples.
-        rows.append(np.broadcast_to(places[..., None], shape).ravel())
-        columns.append(np.broadcast_to(own[:, :, None, :], shape).ravel())
-        values.append((arms[..., None] * joint[:, None]).ravel())
-        rows.append(np.broadcast_to(own, (g, m, k)).ravel())
-        columns.append(places.ravel())
-        values.append(-arms.ravel())
-        rows.append(own.ravel())
-        columns.append(own.ravel())
-        values.append(np.ones(g * k))
-    matrix = csc_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(n, n),
-    )
+    for _, arms, joint in curves.compliances:
+        if joint is not None:
+            ones = np.ones(joint.shape[0] * joint.shape[1])
+            values += [(arms[..., None] * joint[:, None]).ravel(), -arms.ravel(), ones]
+    n = len(pattern.starts) - 1
+    entries = np.concatenate(values)[pattern.order]
+    matrix = csc_array((entries, pattern.rows, pattern.starts), shape=(n, n))
     full = np.zeros(n)
-    full[:size] = right
-    return splu(matrix).solve(full)[:size]
+    full[: len(right)] = right
+    return splu(matrix).solve(full)[: len(right)]

@@ -44,6 +44,7 @@ from skgmmot.mixture.coupled._records import (
     LinkPlan,
     SampleMoments,
     StackedMoments,
+    link_penalties,
     orthogonal_roots,
     own_centres,
     sample_slices,
@@ -197,14 +198,9 @@ def _solved(
     weights: tuple[np.ndarray, np.ndarray],
     warn: bool,
 ) -> TransportPlan:
-    reg_m = _penalties(problem, link)
+    reg_m = link_penalties(problem, link)
     costs = costs / link.unit
     return solve_plan(costs, *weights, reg=problem.reg, reg_m=reg_m, warn=warn)
-
-
-def _penalties(problem: CoupledProblem, link: Link) -> tuple[float, float] | None:
-    reg_m = problem.reg_m
-    return None if reg_m is None else (reg_m[link.first], reg_m[link.second])
 
 
 def _cheapest(
@@ -219,7 +215,7 @@ def _cheapest(
         compared.gaps(link.unit),
         weights,
         reg=problem.reg,
-        reg_m=_penalties(problem, link),
+        reg_m=link_penalties(problem, link),
         start=start,
     ).shift
 

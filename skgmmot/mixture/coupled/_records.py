@@ -223,6 +223,12 @@ def link_rows(first: slice, second: slice, n_components: int) -> slice | np.ndar
     return np.r_[first, second]
 
 
+def link_penalties(problem: CoupledProblem, link: Link) -> tuple[float, float] | None:
+    """reg_m of both sides of a link."""
+    reg_m = problem.reg_m
+    return None if reg_m is None else (reg_m[link.first], reg_m[link.second])
+
+
 def own_centres(samples: Sequence[Any], links: Sequence[Link]) -> np.ndarray:
     """Origins (T, d) about which distances lose no digits to a far one.
 
