@@ -61,13 +61,6 @@ china, flower = (image.reshape(-1, 3) for image in images.values())
 
 settings = {"reg_covar": 1e-2, "tol": 1e-4, "random_state": 0}
 X, sample_domain = stack_domains(china[::4], flower[::4])
-
-# Where kernels are not in the cache, the first call compiles them: not in the times.
-some, labels = X[::500], sample_domain[::500]
-trial = CoupledGaussianMixture(2, init_params="pooled", **settings)
-trial = FrozenEstimator(trial.fit(some, sample_domain=labels))
-GMMOTTransformer(trial).fit(some, sample_domain=labels).inverse_transform(some)
-
 fits, seconds = {}, {}
 for name, transport_weight in (("coupled", 0.3), ("independent", 0.0)):
     start = perf_counter()
@@ -115,6 +108,7 @@ def by_brightness(mixture):
     return mixture.means_.sum(axis=1).argsort()
 
 
+print("Times of a first run hold the compilation of kernels; a second has none.")
 for name, coupled in fits.items():
     source, target, coupling = coupled.source_, coupled.target_, coupled.coupling_
     print(

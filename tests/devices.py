@@ -14,6 +14,10 @@ def torch_or_skip():
     return pytest.importorskip("torch")
 
 
+def _strict(array):
+    return array_api_strict.asarray(array)
+
+
 def _second(array):
     return array_api_strict.asarray(array, device=SECOND)
 
@@ -22,7 +26,7 @@ def _torch(array):
     return torch_or_skip().asarray(np.array(array))
 
 
-KINDS = {"second device": _second, "torch": _torch}
+KINDS = {"strict": _strict, "second device": _second, "torch": _torch}
 
 
 def assert_like(found, expected, like, rtol):
