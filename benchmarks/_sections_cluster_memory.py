@@ -114,6 +114,7 @@ CLUSTER_MEMORY = Section(
     " resident size of the client, packages and kernels included (some 265 MB); the"
     " value is what the fit adds to a worker that has fitted 5000 rows before.",
     [
+        {"GB": 0.25, "fit": "sparsity=0"},
         {"GB": 1, "fit": "sparsity=0"},
         {"GB": 4, "fit": "sparsity=0"},
         {"GB": 4, "fit": "default"},
