@@ -12,7 +12,7 @@ from benchmarks._records import Job, Library, Section
 
 _CHUNK, _FEATURES, _WORKERS = 50_000, 20, 2
 _COMMANDS = {
-    "scheduler": "distributed.cli.dask_scheduler --port 0 --no-dashboard",
+    "scheduler": "distributed.cli.dask_scheduler --port 0 --dashboard-address :0",
     "worker": "distributed.cli.dask_worker --nthreads 1 --no-nanny --no-dashboard",
 }
 
