@@ -12,7 +12,7 @@ from benchmarks._records import Job, Library, Section
 
 _CHUNK, _FEATURES, _WORKERS = 50_000, 20, 2
 _COMMANDS = {
-    "scheduler": "distributed.cli.dask_scheduler --port 0 --no-dashboard",
+    "scheduler": "distributed.cli.dask_scheduler --port 0 --dashboard-address :0",
     "worker": "distributed.cli.dask_worker --nthreads 1 --no-nanny --no-dashboard",
 }
 
@@ -114,6 +114,7 @@ CLUSTER_MEMORY = Section(
     " resident size of the client, packages and kernels included (some 265 MB); the"
     " value is what the fit adds to a worker that has fitted 5000 rows before.",
     [
+        {"GB": 0.25, "fit": "sparsity=0"},
         {"GB": 1, "fit": "sparsity=0"},
         {"GB": 4, "fit": "sparsity=0"},
         {"GB": 4, "fit": "default"},

@@ -16,7 +16,7 @@ from skgmmot import (
     SparseGaussianMixture,
     _rows,
 )
-from skgmmot._blocks import _many, blocks_of, parts_of
+from skgmmot._blocks import _dask, _many, blocks_of, parts_of
 from skgmmot.datasets import make_mixture
 from skgmmot.mixture import _path
 
@@ -360,6 +360,24 @@ def test_a_pass_is_one_task_a_chunk_and_a_tree():
     assert total == 400
     tasks, sums, parameters = 100, 7 + 1, 1
     assert len(graphs[0]) == tasks + sums + parameters
+
+
+def test_where_chunks_lie_is_not_asked_at_every_pass(monkeypatch):
+    asked, plain = [], _dask._bundles
+    monkeypatch.setattr(_dask, "_bundles", lambda *a: asked.append(a) or plain(*a))
+    monkeypatch.setattr(_dask, "_FRESH", 60.0)
+    parts = parts_of(cut(X))[0]
+
+    def n_rows(numbers=None):
+        return parts.reduce(lambda part: len(part.x), np.add, numbers)
+
+    assert [n_rows() for _ in range(3)] == [len(X)] * 3
+    assert len(asked) == 1
+    assert n_rows([0, 1]) == 14  # other chunks
+    assert len(asked) == 2
+    monkeypatch.setattr(_dask, "_FRESH", -1.0)
+    assert n_rows([0, 1]) == 14
+    assert len(asked) == 3
 
 
 class Source:

@@ -16,7 +16,7 @@ from skgmmot.kernels import Gaussians, Moments
 _FEW_ROWS = 50_000  # that travel, rather than work to them
 _FEW_ENTRIES = 2**22
 _FINER = 8  # rows that travel for each row of a sample, at most
-_FINER_ENTRIES = 2**20  # of these, where a sample itself has not more
+_FINER_ENTRIES = 2**19  # of these, where a sample itself has not more
 
 
 class Survey(NamedTuple):
