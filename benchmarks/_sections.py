@@ -5,6 +5,7 @@ from benchmarks._sections_cluster import CLUSTER, SPARK
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
+from benchmarks._sections_onedal import ONEDAL
 from benchmarks._sections_process import FIRST_FIT, MEMORY, STARTUP
 from benchmarks._sections_small import SMALL, SMALL_PAIRS
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
@@ -13,6 +14,7 @@ from benchmarks._sections_transport import COSTS, MAPS, PLANS
 SECTIONS = {
     "em": EM,
     "em32": EM_SINGLE,
+    "onedal": ONEDAL,
     "score": SCORE,
     "score32": SCORE_SINGLE,
     "bound": BOUND,
