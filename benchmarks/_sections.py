@@ -6,6 +6,7 @@ from benchmarks._sections_cluster_memory import CLUSTER_MEMORY
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
+from benchmarks._sections_onedal import ONEDAL
 from benchmarks._sections_process import FIRST_FIT, MEMORY, STARTUP
 from benchmarks._sections_small import SMALL, SMALL_PAIRS
 from benchmarks._sections_spark import SPARK
@@ -15,6 +16,7 @@ from benchmarks._sections_transport import COSTS, MAPS, PLANS
 SECTIONS = {
     "em": EM,
     "em32": EM_SINGLE,
+    "onedal": ONEDAL,
     "score": SCORE,
     "score32": SCORE_SINGLE,
     "bound": BOUND,

@@ -168,3 +168,15 @@ def test_terms_of_whitened_rows():
     terms = (np.abs(gaussians.whiteners) * deviations[:, None, :]).sum(axis=2)
     found = _maps.largest_terms(gaussians.whiteners)
     np.testing.assert_allclose(found, terms.max(), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_weights_that_float32_cannot_hold_are_summed_in_float64(scale, monkeypatch):
+    X, _, gaussians = make_problem(4, 300, 5, 4, "full")
+    X, weights = X.astype(np.float32), np.ones(300)
+    weights[:2] = scale, 0.0
+    found = kernels.moments(X, weights, gaussians)
+    monkeypatch.setattr(kernels, "_WORTH_SINGLE", np.inf)
+    expected = kernels.moments(X, weights, gaussians)
+    assert_same(found._asdict(), expected._asdict())

@@ -11,6 +11,7 @@ from skgmmot.kernels.numba import (
     _emit_maps,
     _emit_sums,
 )
+from skgmmot.kernels.numba import _emitter as emitter
 
 TILE = constants.TILE
 K = 3
@@ -187,7 +188,7 @@ def weighted_rows(d, count, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("d", range(1, constants.FEW + 1))
 @pytest.mark.parametrize("count", [0, 16, TILE])
 def test_sums_of_few_features(dtype, d, count):
     *operands, firsts = weighted_rows(d, count, dtype)
@@ -200,7 +201,7 @@ def test_sums_of_few_features(dtype, d, count):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("d", [1, 5, 20])
+@pytest.mark.parametrize("d", [1, 4, 5, 20, 23])
 @pytest.mark.parametrize("count", [0, 16, TILE])
 def test_sums_of_squares(dtype, d, count):
     *operands, firsts = weighted_rows(d, count, dtype)
@@ -243,3 +244,75 @@ def test_maps(dtype, full, d):
     _emit_maps.add_map.twin(*operands, np.empty(0), expected)
     compiled(_emit_maps.add_map, 8)(*operands, workspace(d)[:d], mapped)
     np.testing.assert_allclose(mapped, expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 8, 9, 23])
+@pytest.mark.parametrize("form", ["full", "diagonal"])
+@pytest.mark.parametrize("far", [0.0, 1e3])
+def test_sums_in_float32(d, form, far):
+    # Rows far from 0: what the means lose in float32 is given back by their rests.
+    rows, weights, count, means, k, firsts = weighted_rows(d, 192, np.float64)
+    rows, means = (rows + far).astype(np.float32), means + far
+    few = form == "diagonal" or d <= constants.FEW
+    width = d if few else -(-d // 4) * 4
+    seconds = np.zeros((K, width) if form == "diagonal" else (K, width, width))
+    room = [] if few else [np.zeros((width, 192))]
+    weights = weights if few else np.sqrt(weights)
+    operation = _emit_sums.add_sums if few else _emit_sums.add_outers
+    head = [rows, weights, count, means, k] if few else [rows, weights, means, k]
+    expected = [np.copy(a) for a in (*head, *room, firsts, seconds)]
+    operation.twin(*expected)
+    head[1] = weights.astype(np.float32)
+    room = [array.astype(np.float32) for array in room]
+    compiled(operation, 7)(*head, *room, firsts, seconds)
+    np.testing.assert_allclose(firsts, expected[-2], atol=1e-5 * np.abs(firsts).max())
+    found, wanted = seconds[k], expected[-1][k]
+    if form == "full":
+        found, wanted = np.tril(found), np.tril(wanted)
+    np.testing.assert_allclose(found, wanted, atol=2e-6 * np.abs(wanted).max())
+    assert not seconds[[0, 2]].any()
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("n", [1, 3, 4, 6])
+def test_sums_of_lanes(lanes, n):
+    @emitter.operation(None)
+    def add(typingctx, rows, totals):
+        def emit(e, rows, totals):
+            indices = [e.integer(i) for i in range(n)]
+            vectors = [e.load(rows, e.integer(lanes * i)) for i in range(n)]
+            e.add_up(vectors, totals, indices)
+            e.add_up_row(vectors[:4], totals, e.integer(n))
+
+        return emitter.signature_and_code((rows, totals), emit, lanes)
+
+    rng = np.random.default_rng(n)
+    rows, totals = rng.normal(size=(n, lanes)), rng.normal(size=n + 5)
+    sums = rows.sum(axis=1)
+    row = np.zeros(5)
+    row[: min(n, 4)] = sums[:4]
+    expected = totals + np.concatenate([sums, row])
+    compiled(add, 2)(rows, totals)
+    np.testing.assert_allclose(totals, expected, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_shapes_for_other_registers(wide, monkeypatch):
+    """What is written for AVX2 and for AVX-512 runs on any processor."""
+    monkeypatch.setattr(emitter.private, "has_wide_registers", lambda context: wide)
+    for d, dtype in [(3, "f8"), (8, "f4"), (8, "f8"), (9, "f8"), (9, "f4")]:
+        rows, weights, count, means, k, firsts = weighted_rows(d, 192, dtype)
+        few = d <= constants.FEW
+        width = d if few else -(-d // 4) * 4
+        seconds, weights = np.zeros((K, width, width)), weights.astype(dtype)
+        head = [rows, weights, count, means, k] if few else [rows, weights, means, k]
+        head += [] if few else [np.zeros((width, 192), dtype)]
+        operation = _emit_sums.add_sums if few else _emit_sums.add_outers
+        expected = [np.copy(a) for a in (*head, firsts, seconds)]
+        operation.twin(*expected)
+        compiled(operation, 7)(*head, firsts, seconds)
+        rtol = 1e-5 if dtype == "f4" else 1e-12
+        scale = np.abs(expected[-1]).max()
+        np.testing.assert_allclose(
+            np.tril(seconds), np.tril(expected[-1]), rtol=rtol, atol=rtol * scale
+        )

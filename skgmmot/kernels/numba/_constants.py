@@ -4,7 +4,7 @@ TILE = 128  # rows of a tile
 WIDE = 16  # lanes of float64 where constants are many and values few
 GROUP = WIDE  # rows that are centred together in float32; half as many in float64
 ROWS_PER_MASK = WIDE  # rows whose bits one mask of live rows holds
-FEW = 4  # features up to which sums of outer products are held in registers
+FEW = 8  # features up to which sums of outer products are held in registers
 
 LARGEST = 1e300  # squared distances are cut here, so that densities stay finite
 LARGEST_SINGLE = 1e37

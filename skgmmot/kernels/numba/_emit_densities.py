@@ -17,6 +17,7 @@ from skgmmot.kernels.numba._emitter import (
     Emitter,
     Intrinsic,
     Vector,
+    less_all,
     operation,
     signature_and_code,
 )
@@ -33,13 +34,6 @@ def _emit_density(e: Emitter, norms: Vector, offset: ir.Value, where: tuple) -> 
     value = e.multiply_add(cut, e.constant(-0.5), e.spread(offset))
     e.store(value, r, e.at((k, TILE), (t, 1)))
     e.store(value.above(top), largest, t)
-
-
-def _less_all(vector: Vector, parts: Sequence[Vector]) -> Vector:
-    """A vector less all parts of a number."""
-    for part in parts:
-        vector = vector.less(part)
-    return vector
 
 
 def _densities_twin(
@@ -75,7 +69,7 @@ def _emit_in_registers(
     rows = [[spread(whiteners, (k, d * d), (p, 1)) for p in row] for row in places]
     with e.loop(0, TILE, e.lanes) as t:
         entries = [e.load(tile, e.at((t, 1), (e.integer(j), TILE))) for j in range(d)]
-        centered = [_less_all(*pair) for pair in zip(entries, mean, strict=True)]
+        centered = [less_all(*pair) for pair in zip(entries, mean, strict=True)]
         norms: Any = None
         for row in rows:
             image = row[0] * centered[0]
@@ -94,13 +88,13 @@ def _emit_densities_diagonal(
     r: Array,
     largest: Array,
 ) -> None:
-    d = means.shape[1]
+    d, e = means.shape[1], e.of(4 * e.per_register)
     with e.loop(0, offsets.shape[0], 1) as k, e.loop(0, TILE, e.lanes) as t:
         norms = e.variable(e.constant(0.0))
         with e.loop(0, d, 1) as j:
             mean = e.parts(means, e.at((k, d), (j, 1)))
             scale = e.spread(e.scalar(whiteners, e.at((k, d), (j, 1))))
-            scaled = _less_all(e.load(tile, e.at((j, TILE), (t, 1))), mean) * scale
+            scaled = less_all(e.load(tile, e.at((j, TILE), (t, 1))), mean) * scale
             e.put(norms, e.multiply_add(scaled, scaled, e.get(norms)))
         _emit_density(e, e.get(norms), e.scalar(offsets, k), (r, k, largest, t))
 

@@ -160,7 +160,7 @@ def _emit_deletion(
         gap = e.constant(-2.0) * z * e.polynomial(_ARTANH_THIRD, z * z)
         gap = e.where_equal(best, t, k, e.load(others, t), gap)
         e.put(change, e.multiply_add(e.load(weight, t), gap, e.get(change)))
-    e.add_up(e.get(change), sums, k)
+    e.add_up([e.get(change)], sums, [k])
 
 
 @operation(_deletion_twin)

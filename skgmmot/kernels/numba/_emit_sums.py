@@ -4,7 +4,7 @@ Arguments are marked IN or OUT as in `_tiles`; r is (K, TILE), what else has one
 a row (TILE,). Twins have the same arguments and do the same by NumPy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from skgmmot.kernels.numba._constants import FEW, NEGLIGIBLE, TILE, WIDE
 from skgmmot.kernels.numba._emitter import (
     Array,
     Emitter,
+    Intrinsic,
+    Vector,
+    less_all,
     operation,
     signature_and_code,
 )
@@ -51,7 +54,8 @@ def mark_live(typingctx, r, k, scale, row_weight, masks):
     r[k] * scale are the responsibilities of one component times the rows' weights.
     """
     kinds = (r, k, scale, row_weight, masks)
-    return signature_and_code(kinds, _emit_live, WIDE, types.int64)
+    single = r.dtype == types.float32
+    return signature_and_code(kinds, _emit_live, WIDE, types.int64, single)
 
 
 def _lowest_twin(mask: int) -> int:
@@ -84,61 +88,120 @@ def _sums_twin(
     seconds[k] += (weighted * gaps).sum(axis=1) if diagonal else weighted @ gaps.T
 
 
-def _emit_few_features(e: Emitter, operands: Sequence[Any], d: int) -> None:
-    """Sums for a few features: one accumulator for each, all in registers."""
+def _gaps(
+    e: Emitter, rows: Array, t: ir.Value, features: Sequence[Any], means: Sequence
+) -> list[Vector]:
+    """Features of some rows less their means, which come in parts."""
+    places = [e.at((j, rows.shape[1]), (t, 1)) for j in features]
+    return [
+        less_all(e.load(rows, place), parts)
+        for place, parts in zip(places, means, strict=True)
+    ]
+
+
+def _accumulators(e: Emitter, n: int) -> list[ir.Value]:
+    return [e.variable(e.constant(0.0)) for _ in range(n)]
+
+
+def _emit_triangle(e: Emitter, operands: Sequence[Any], d: int, chosen: range) -> None:
+    """Sums, and second moments of at most four of d features, all in registers."""
     rows, weights, count, means, k, firsts, seconds = operands
-    pairs = [(i, j) for i in range(d) for j in range(i + 1)]
-    places = [e.at((k, d), (e.integer(j), 1)) for j in range(d)]
-    pair_places = [e.at((k, d * d), (e.integer(i * d + j), 1)) for i, j in pairs]
-    mean = [e.spread(e.scalar(means, place)) for place in places]
-    sums, pair_sums = (
-        [e.variable(e.constant(0.0)) for _ in each] for each in (places, pairs)
-    )
+    pairs = [(i, j) for i in range(len(chosen)) for j in range(i + 1)]
+    features = [e.integer(j) for j in chosen]
+    places = [e.at((k, d), (j, 1)) for j in features]
+    pair_places = [
+        e.at((k, d * d), (e.integer(chosen[i] * d + chosen[j]), 1)) for i, j in pairs
+    ]
+    mean = [e.parts(means, place) for place in places]
+    sums, pair_sums = _accumulators(e, len(places)), _accumulators(e, len(pairs))
     with e.loop(0, count, e.lanes) as t:
-        where = [e.at((e.integer(j), rows.shape[1]), (t, 1)) for j in range(d)]
-        gaps = [e.load(rows, where[j]) - mean[j] for j in range(d)]
+        gaps = _gaps(e, rows, t, features, mean)
         weight = e.load(weights, t)
         weighted = [weight * gap for gap in gaps]
         for total, value in zip(sums, weighted, strict=True):
             e.put(total, e.get(total) + value)
         for total, (i, j) in zip(pair_sums, pairs, strict=True):
             e.put(total, e.multiply_add(weighted[i], gaps[j], e.get(total)))
-    for total, place in zip(sums, places, strict=True):
-        e.add_up(e.get(total), firsts, place)
-    for total, place in zip(pair_sums, pair_places, strict=True):
-        e.add_up(e.get(total), seconds, place)
+    e.add_up([e.get(total) for total in sums], firsts, places)
+    e.add_up([e.get(total) for total in pair_sums], seconds, pair_places)
+
+
+def _emit_rectangle(
+    e: Emitter, operands: Sequence[Any], d: int, below: range, left: range
+) -> None:
+    """Second moments of some features with some others, in registers."""
+    rows, weights, count, means, k, _, seconds = operands
+    sides = [[e.integer(j) for j in side] for side in (below, left)]
+    mean = [[e.parts(means, e.at((k, d), (j, 1))) for j in side] for side in sides]
+    pairs = [(i, j) for i in range(len(below)) for j in range(len(left))]
+    sums = _accumulators(e, len(pairs))
+    with e.loop(0, count, e.lanes) as t:
+        gaps = [_gaps(e, rows, t, *both) for both in zip(sides, mean, strict=True)]
+        weight = e.load(weights, t)
+        weighted = [weight * gap for gap in gaps[0]]
+        for total, (i, j) in zip(sums, pairs, strict=True):
+            e.put(total, e.multiply_add(weighted[i], gaps[1][j], e.get(total)))
+    places = [
+        e.at((k, d * d), (e.integer(below[i] * d + left[j]), 1)) for i, j in pairs
+    ]
+    e.add_up([e.get(total) for total in sums], seconds, places)
+
+
+def _emit_few_features(e: Emitter, operands: Sequence[Any], d: int) -> None:
+    """Sums for a few features: in blocks whose accumulators fill the registers."""
+    for start in range(0, d, 4):
+        _emit_triangle(e, operands, d, range(start, min(start + 4, d)))
+    step = 4 if e.wide else 2
+    for start in range(0, 4 if d > 4 else 0, step):
+        _emit_rectangle(e, operands, d, range(4, d), range(start, start + step))
 
 
 def _emit_sums_full(e: Emitter, *operands: Any) -> None:
     """Write a loop for each number of features up to FEW, of which one runs."""
-    for few, lanes in zip(range(1, FEW + 1), (16, 8, 4, 4), strict=True):
+    registers = (4, 2, 1, 1) if not e.wide else (2, 2, 1, 1)
+    for few in range(1, FEW + 1):
         wanted = e.builder.icmp_signed("==", operands[0].shape[0], e.integer(few))
+        lanes = registers[min(few, 4) - 1] * e.per_register
         with e.builder.if_then(wanted):
-            _emit_few_features(e.of(lanes), operands, few)
+            _emit_few_features(e.of(min(lanes, WIDE)), operands, few)
 
 
-def _emit_sums_diagonal(
-    e: Emitter,
-    rows: Array,
-    weights: Array,
-    count: ir.Value,
-    means: Array,
-    k: ir.Value,
-    firsts: Array,
-    seconds: Array,
+def _emit_squares(
+    e: Emitter, operands: Sequence[Any], first: ir.Value, n_features: int
 ) -> None:
-    d, length = rows.shape
-    with e.loop(0, d, 1) as j:
-        place = e.at((k, d), (j, 1))
-        mean = e.spread(e.scalar(means, place))
-        first, second = (e.variable(e.constant(0.0)) for _ in range(2))
-        with e.loop(0, count, e.lanes) as t:
-            gap = e.load(rows, e.at((j, length), (t, 1))) - mean
-            weighted = e.load(weights, t) * gap
-            e.put(first, e.get(first) + weighted)
-            e.put(second, e.multiply_add(weighted, gap, e.get(second)))
-        e.add_up(e.get(first), firsts, place)
-        e.add_up(e.get(second), seconds, place)
+    """Add sums and sums of squares of some features."""
+    rows, weights, count, means, k, firsts, seconds = operands
+    features = [e.builder.add(first, e.integer(j)) for j in range(n_features)]
+    places = [e.at((k, rows.shape[0]), (j, 1)) for j in features]
+    mean = [e.parts(means, place) for place in places]
+    sums, squares = (_accumulators(e, n_features) for _ in range(2))
+    with e.loop(0, count, e.lanes) as t:
+        weight = e.load(weights, t)
+        for i, gap in enumerate(_gaps(e, rows, t, features, mean)):
+            weighted = weight * gap
+            e.put(sums[i], e.get(sums[i]) + weighted)
+            e.put(squares[i], e.multiply_add(weighted, gap, e.get(squares[i])))
+    for totals, array in ((sums, firsts), (squares, seconds)):
+        vectors = [e.get(total) for total in totals]
+        if n_features == 4:
+            e.add_up_row(vectors, array, places[0])
+        else:
+            e.add_up(vectors, array, places)
+
+
+def _emit_sums_diagonal(e: Emitter, *operands: Any) -> None:
+    d = operands[0].shape[0]
+    fours = e.builder.and_(d, e.integer(-4))
+    with e.loop(0, fours, 4) as first:
+        _emit_squares(e.of(e.per_register), operands, first, 4)
+    with e.loop(fours, d, 1) as first:
+        _emit_squares(e.of(min(2 * e.per_register, WIDE)), operands, first, 1)
+
+
+def _sums_code(kinds: tuple, emit: Callable, weights: types.Array) -> Intrinsic:
+    """In float32 where the weights are, with means in two parts, else in float64."""
+    single = weights.dtype == types.float32
+    return signature_and_code(kinds, emit, WIDE, single=single)
 
 
 @operation(_sums_twin)
@@ -146,11 +209,12 @@ def add_sums(typingctx, rows, weights, count, means, k, firsts, seconds):
     """Add (OUT) what `count` weighted rows bring to the sums of component k.
 
     rows is (d, at least count), count a multiple of 16; with full `seconds`, whose
-    lower triangles are right, d is at most FEW.
+    lower triangles are right, d is at most FEW. In float32 where the weights are,
+    added to totals in float64.
     """
     kinds = (rows, weights, count, means, k, firsts, seconds)
     emit = _emit_sums_full if seconds.ndim == 3 else _emit_sums_diagonal
-    return signature_and_code(kinds, emit, WIDE)
+    return _sums_code(kinds, emit, weights)
 
 
 def _outers_twin(
@@ -181,13 +245,13 @@ def _emit_scaled_rows(
     (d, length), count = rows.shape, roots.shape[0]
     with e.loop(0, d, 1) as j:
         place = e.at((k, d), (j, 1))
-        mean, total = e.spread(e.scalar(means, place)), e.variable(e.constant(0.0))
+        mean, total = e.parts(means, place), e.variable(e.constant(0.0))
         with e.loop(0, count, e.lanes) as t:
             root, where = e.load(roots, t), e.at((j, length), (t, 1))
-            value = (e.load(rows, where) - mean) * root
+            value = less_all(e.load(rows, where), mean) * root
             e.store(value, scaled, where)
             e.put(total, e.multiply_add(root, value, e.get(total)))
-        e.add_up(e.get(total), firsts, place)
+        e.add_up([e.get(total)], firsts, [place])
 
 
 def _emit_block_of_outers(
@@ -195,17 +259,18 @@ def _emit_block_of_outers(
     scaled: Array,
     count: ir.Value,
     corner: tuple[ir.Value, ir.Value],
+    n_columns: int,
     seconds: Array,
     base: ir.Value,
 ) -> None:
-    """Add four rows by two columns of the sum of outer products."""
+    """Add four rows by some columns of the sum of outer products."""
     width, length = scaled.shape
     starts = [
         [e.at((e.builder.add(start, e.integer(i)), length)) for i in range(n)]
-        for start, n in zip(corner, (4, 2), strict=True)
+        for start, n in zip(corner, (4, n_columns), strict=True)
     ]
-    pairs = [(i, j) for i in range(4) for j in range(2)]
-    block = [e.variable(e.constant(0.0)) for _ in pairs]
+    pairs = [(i, j) for i in range(4) for j in range(n_columns)]
+    block = _accumulators(e, len(pairs))
     with e.loop(0, count, e.lanes) as t:
         left, right = (
             [e.load(scaled, e.at((start, 1), (t, 1))) for start in side]
@@ -214,9 +279,15 @@ def _emit_block_of_outers(
         for total, (i, j) in zip(block, pairs, strict=True):
             e.put(total, e.multiply_add(left[i], right[j], e.get(total)))
     first = e.at((base, 1), (corner[0], width), (corner[1], 1))
-    for total, (i, j) in zip(block, pairs, strict=True):
-        place = e.at((first, 1), (e.integer(i), width), (e.integer(j), 1))
-        e.add_up(e.get(total), seconds, place)
+    places = [
+        e.at((first, 1), (e.integer(i), width), (e.integer(j), 1)) for i, j in pairs
+    ]
+    totals = [e.get(total) for total in block]
+    if n_columns < 4:
+        e.add_up(totals, seconds, places)
+        return
+    for n in range(0, len(totals), 4):
+        e.add_up_row(totals[n : n + 4], seconds, places[n])
 
 
 def _emit_outers(
@@ -231,12 +302,14 @@ def _emit_outers(
 ) -> None:
     _emit_scaled_rows(e, rows, roots, means, k, scaled, firsts)
     width, count, four = scaled.shape[0], roots.shape[0], e.integer(4)
-    base = e.at((k, e.builder.mul(width, width)))
+    base, step = e.at((k, e.builder.mul(width, width))), 4 if e.wide else 2
+    block = e.of(e.per_register)
     with (
         e.loop(0, width, 4) as row,
-        e.loop(0, e.builder.add(row, four), 2) as column,
+        e.loop(0, e.builder.add(row, four), step) as column,
     ):
-        _emit_block_of_outers(e.of(4), scaled, count, (row, column), seconds, base)
+        corner = row, column
+        _emit_block_of_outers(block, scaled, count, corner, step, seconds, base)
 
 
 @operation(_outers_twin)
@@ -245,7 +318,8 @@ def add_outers(typingctx, rows, roots, means, k, scaled, firsts, seconds):
 
     rows is (d, at least the number of roots), that a multiple of 16. `seconds` is
     (K, D, D) with D a multiple of 4: the lower triangles are right. scaled (OUT) is
-    workspace, as rows but with D features, 0 beyond d.
+    workspace, as rows but with D features, 0 beyond d. In float32 where the roots are,
+    added to totals in float64.
     """
     kinds = (rows, roots, means, k, scaled, firsts, seconds)
-    return signature_and_code(kinds, _emit_outers, WIDE)
+    return _sums_code(kinds, _emit_outers, roots)

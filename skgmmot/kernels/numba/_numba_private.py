@@ -21,6 +21,12 @@ def array_parts(
     return array.data, cgutils.unpack_tuple(builder, array.shape, kind.ndim)
 
 
+def has_wide_registers(context: Any) -> bool:
+    """Whether code is made for processors with 32 registers of 64 bytes: AVX-512."""
+    _, processor, features = context.codegen().magic_tuple()
+    return processor == "x86-64-v4" or "+avx512vl" in features.split(",")
+
+
 def llvm_function(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
     """A function of LLVM's own, declared where the module does not know it yet."""
     return cgutils.get_or_insert_function(module, kind, name)

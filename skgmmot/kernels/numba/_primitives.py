@@ -28,6 +28,7 @@ _EXP_COST = 30  # operations that one exponential stands for
 _WORTH_SINGLE = 5_000_000.0  # operations below which to ask for float32 costs more
 _MOST_CANCELLED = 200.0  # standard deviations that terms of a whitened row may reach
 _SINGLE_RANGE = (1e-12, 1e12)
+_SINGLE_WEIGHTS = (1e-9, 1e9)
 _NO_WEIGHTS = read_only(np.empty(0))
 _ROWS_PER_FEATURE = 8  # to ask for float32 is K d^3 / 6 operations
 
@@ -64,6 +65,15 @@ def _is_tame(exact: Components) -> bool:
     if not (all(within) and np.isfinite(exact.offsets.max())):
         return False
     return not full or bool(_maps.largest_terms(whiteners) < _MOST_CANCELLED)
+
+
+def _are_tame(weights: np.ndarray) -> bool:
+    """Whether float32 holds weighted responsibilities that count."""
+    if len(weights) == 0:
+        return True
+    low, high = _SINGLE_WEIGHTS
+    least = weights.min(where=weights > 0.0, initial=np.inf)
+    return bool(least > low and weights.max() < high)
 
 
 @lru_cache(maxsize=64)
@@ -129,6 +139,8 @@ def moments(
     parts = _parts(len(x), shape, full, operations)
     bounds = _bounds(len(x), len(parts[0]))
     mixtures = _mixtures(x, gaussians, operations)
+    if len(mixtures) > 1 and not _are_tame(weights):
+        mixtures = mixtures[-1:]
 
     def work(i: int) -> None:
         ends = bounds[i], bounds[i + 1]

@@ -54,35 +54,47 @@ def densities(room, mixture):
 
 
 @allocating_kernel
-def tile_room(mixture):
-    """Room for the densities of one tile."""
-    n_components, d = mixture.means.shape
-    dtype = mixture.whiteners.dtype
-    tile, centered = np.empty((d, TILE), dtype), np.empty((2 * d, GROUP), dtype)
-    r, largest = np.empty((n_components, TILE), dtype), np.empty(TILE, dtype)
-    return TileRoom(tile, centered, r, largest, np.empty(TILE))
+def _lines(n_lines, length, like):
+    """Zeros (n_lines, length) of the dtype of an array, from a line of the cache on.
+
+    A register of 64 bytes that crosses the border of two lines is two reads.
+    """
+    step = 64 // like.itemsize
+    room = np.zeros(n_lines * length + step, like.dtype)
+    start = (-room.ctypes.data % 64) // like.itemsize
+    return room[start : start + n_lines * length].reshape(n_lines, length)
 
 
 @allocating_kernel
-def _held_rows(n_components):
+def tile_room(mixture):
+    """Room for the densities of one tile."""
+    (n_components, d), like = mixture.means.shape, mixture.whiteners
+    tile, centered = _lines(d, TILE, like), _lines(2 * d, GROUP, like)
+    r, largest = _lines(n_components, TILE, like), _lines(1, TILE, like)[0]
+    return TileRoom(tile, centered, r, largest, _lines(1, TILE, mixture.means)[0])
+
+
+@allocating_kernel
+def _held_rows(n_components, like):
     """No rows yet.
 
     They are held until there are enough of them to be worth adding up: the matrices
     of sums, too many for a near cache where features are many, are then read rarely.
     """
     index = np.empty((n_components, _HELD), np.int64)
-    weights = np.empty((n_components, _HELD))
+    weights = _lines(n_components, _HELD, like)
     return HeldRows(index, weights, np.zeros(n_components, np.int64))
 
 
 @allocating_kernel
-def _sum_room(n_components, d, seconds):
-    """Room for the sums of tiles."""
+def _sum_room(n_components, d, seconds, like):
+    """Room for the sums of tiles, which are computed in the dtype of an array."""
     masks, n_live = np.empty(_N_MASKS, np.int64), np.empty(n_components)
     width = seconds.shape[1] if seconds.ndim == 3 and d > FEW else 0
-    rows, gathered = np.zeros((width, TILE)), np.empty((d, _HELD))
-    held, scaled = _held_rows(n_components), np.zeros((width, _HELD))
-    return SumRoom(held, masks, n_live, np.empty(TILE), rows, gathered, scaled)
+    rows, gathered = _lines(width, TILE, like), _lines(d, _HELD, like)
+    held, scaled = _held_rows(n_components, like), _lines(width, _HELD, like)
+    weights = _lines(1, TILE, like)[0]
+    return SumRoom(held, masks, n_live, weights, rows, gathered, scaled)
 
 
 @kernel
@@ -202,9 +214,9 @@ def moments(x, weights, bounds, fields, deletion, i, parts):
     n_components, d = means.shape
     room = tile_room(mixture)
     tile, r, largest, total = room.tile, room.r, room.largest, room.total
-    scales = RowScales(np.empty(TILE), np.empty(TILE))
+    scales = RowScales(_lines(1, TILE, r)[0], np.empty(TILE))
     log_density, deleting = np.empty(TILE), _deletion_room()
-    work = _sum_room(n_components, d, sums.seconds)
+    work = _sum_room(n_components, d, sums.seconds, r)
     start, stop = bounds
     for first in range(start, stop, TILE):
         tiles.load_tile(x, first, stop, tile)
@@ -259,9 +271,9 @@ def given_moments(x, responsibilities, bounds, means, i, parts):
     _reset(sums, parts.deletions[i])
     parts.likelihood[i] = 0.0
     n_components, d = means.shape
-    tile, r = np.empty((d, TILE)), np.zeros((n_components, TILE))
+    tile, r = _lines(d, TILE, means), _lines(n_components, TILE, means)
     scales = RowScales(np.ones(TILE), np.zeros(TILE))  # what is positive counts
-    work = _sum_room(n_components, d, sums.seconds)
+    work = _sum_room(n_components, d, sums.seconds, r)
     start, stop = bounds
     for first in range(start, stop, TILE):
         tiles.load_tile(x, first, stop, tile)
