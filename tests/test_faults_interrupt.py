@@ -7,6 +7,7 @@ _INTERRUPTED = """
 import signal, warnings
 from skgmmot.datasets import stack_domains
 warnings.simplefilter("ignore")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 small, large = rows(400), rows(1_000_000)
 domain = np.where(np.arange(len(large)) % 2, -1, 1)
 keywords = {{}} if {kind!r} == "sparse" else {{"sample_domain": domain}}

@@ -129,7 +129,7 @@ def test_functions(kind):
 
 
 @pytest.mark.parametrize("kind", ["dask", "sequence"])
-def test_rows_in_parts_are_refused(linked, kind):
+def test_bootstraps_and_choices_refuse_rows_in_parts(linked, kind):
     def parts(values):
         if kind == "sequence":
             return [values[:150], values[150:]]
@@ -138,12 +138,7 @@ def test_rows_in_parts_are_refused(linked, kind):
     rows, labels = parts(X), parts(TIMES)
     coupled = CoupledGaussianMixture(3, random_state=0).fit(X, sample_domain=DOMAINS)
     sparse = SparseGaussianMixture(5, random_state=0).fit(X)
-    calls = [NUMBERS[name] for name in NUMBERS]
-    calls += [METHODS[name] for name in ("move", "velocity", "to_reference")]
-    for call in calls:
-        assert_refused(lambda: call(linked, rows, labels), "X")  # noqa: B023
     for call in (
-        lambda: LinkedGaussianMixture(2).fit(rows, sample_domain=labels),
         lambda: linked.bootstrap(rows, sample_domain=labels),
         lambda: coupled.bootstrap(rows, sample_domain=parts(DOMAINS)),
         lambda: sparse.bootstrap(rows),
