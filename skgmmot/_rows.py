@@ -50,9 +50,14 @@ def draw(weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
 def mean_and_variances(
     x: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variances of the features, (d,) each, in float64 whatever the type."""
+    """Mean and variances of the features, (d,) each, in float64 whatever the type.
+
+    Rounding of a long sum is taken back: a feature without variance has none.
+    """
     mass = len(x) if weights is None else weights.sum()
-    mean = _sum_of(lambda block: block, x, weights) / mass
+    rough = _sum_of(lambda block: block, x, weights) / mass
+    rest = _sum_of(lambda block: block - rough, x, weights) / mass
+    mean = rough + rest
     return mean, _sum_of(lambda block: (block - mean) ** 2, x, weights) / mass
 
 

@@ -481,3 +481,20 @@ def test_unfitted_says_so(small):
     for method in ("predict", "predict_proba", "score_samples", "score"):
         with pytest.raises(NotFittedError, match="CoupledGaussianMixture"):
             getattr(CoupledGaussianMixture(), method)(X)
+
+
+@pytest.mark.parametrize("align", ["shift", "scale", "linear", None])
+def test_the_value_of_a_constant_feature_does_not_matter(align):
+    # Its mean is rounded, which is no variance to take units from.
+    rng = np.random.default_rng(0)
+    sides = [rng.normal(size=(400, 2)) for _ in range(2)]
+    sides[0][:200] += [5.0, 1.0]
+    sides[1][:120] += [5.0, 2.0]
+    costs = []
+    for constants in ((0.0, 0.0), (3.3, 3.3), (3.3, 5.1)):
+        pairs = zip(sides, constants, strict=True)
+        wide = [np.column_stack([side, np.full(400, c)]) for side, c in pairs]
+        X, sample_domain = stack_domains(*wide)
+        model = CoupledGaussianMixture(2, align=align, random_state=0)
+        costs.append(model.fit(X, sample_domain=sample_domain).transport_cost_)
+    np.testing.assert_allclose(costs[1:], costs[0], rtol=1e-5)

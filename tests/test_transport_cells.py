@@ -81,9 +81,10 @@ def test_float32_rows_have_nearly_the_same_shares():
 
 def test_a_constant_feature_has_no_share_and_changes_no_other():
     X = rows(6)
-    wide = np.column_stack([X, np.full(len(X), 0.1)])
-    np.testing.assert_allclose(found(wide)[:4], found(X), rtol=1e-9)
-    assert found(wide)[4] == 0.0
+    for constant in (0.1, 3.3, 1e5 + 0.1):
+        wide = np.column_stack([X, np.full(len(X), constant)])
+        np.testing.assert_allclose(found(wide)[:4], found(X), rtol=1e-9)
+        assert found(wide)[4] == 0.0
 
 
 def test_a_white_sample_has_no_longest_direction():
