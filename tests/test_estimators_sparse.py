@@ -600,9 +600,29 @@ def test_a_warm_start_with_fewer_components_is_refused():
     X = blobs()
     mixture = SparseGaussianMixture(3, sparsity=0.0, warm_start=True, random_state=0)
     mixture.fit(X).set_params(n_components=2)
-    with pytest.raises(ValueError, match="n_components: expected at least the 3"):
+    with pytest.raises(ValueError, match="n_components: expected the 3"):
         mixture.fit(X)
     assert mixture.set_params(warm_start=False).fit(X).n_components_ == 2
+
+
+def test_a_warm_start_of_a_fixed_number_with_more_components_is_refused():
+    X = blobs()
+    mixture = SparseGaussianMixture(2, sparsity=0.0, warm_start=True, random_state=0)
+    mixture.fit(X).set_params(n_components=3)
+    with pytest.raises(ValueError, match=r"expected the 2 components .* got 3"):
+        mixture.fit(X)
+    assert mixture.n_components_ == 2
+    assert mixture.set_params(warm_start=False).fit(X).n_components_ == 3
+
+
+@pytest.mark.parametrize("sparsity", ["bic", 0.5])
+def test_a_warm_start_with_a_larger_offer_may_find_more_components(sparsity):
+    X = blobs()
+    mixture = SparseGaussianMixture(1, sparsity=sparsity, warm_start=True)
+    mixture.fit(X).set_params(n_components=6)
+    assert mixture.fit(X).n_components_ > 1
+    with pytest.raises(ValueError, match="n_components: expected at least the "):
+        mixture.set_params(n_components=1).fit(X)
 
 
 def test_a_failed_fit_on_other_features_leaves_the_former_one():

@@ -92,7 +92,8 @@ class SparseGaussianMixture(BootstrapsNumber):
     random_state : int, RandomState instance or None, default=None
         For starts and for `sample`.
     warm_start : bool, default=False
-        Start from the last fit; a path begins at its components.
+        Start from the last fit; a path begins at its components. With sparsity=0 the
+        number stays, and `n_components` has to be that.
     n_jobs : int, default=None
         Threads; None: the usable cores, shared with fits that run in other threads.
     verbose : int, default=0

@@ -271,9 +271,13 @@ def check_parameters(
     return weights, means, covariances
 
 
-def check_warm_number(n_components: int, former: int) -> None:
-    """Refuse a warm start with fewer components than it would start from."""
-    if n_components < former:
-        expected = f"at least the {former} components of the last fit, to start from"
+def check_warm_number(n_components: int, former: int, fixed: bool) -> None:
+    """Refuse a warm start with fewer components than it would start from.
+
+    If the number is fixed, with more too: a start has no more than there were.
+    """
+    if n_components < former or (fixed and n_components > former):
+        least = "" if fixed else "at least "
+        expected = f"{least}the {former} components of the last fit, to start from"
         mend = "set warm_start=False"
         raise ValueError(message("n_components", expected, n_components, mend))
