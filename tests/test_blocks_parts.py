@@ -227,6 +227,8 @@ def test_weights_that_do_not_fit_the_blocks_are_refused():
         fit(lambda: cut(X), sample_weight=WEIGHTS)
     with pytest.raises(ValueError, match="as many blocks as X, got fewer"):
         fit(lambda: cut(X), sample_weight=lambda: cut(WEIGHTS)[:-1])
+    with pytest.raises(ValueError, match="as many blocks as X, got more"):
+        fit(lambda: cut(X), sample_weight=lambda: [*cut(WEIGHTS), WEIGHTS[:1]])
 
 
 @pytest.mark.parametrize("wrong", [lambda: iter(()), lambda: [1.0, 2.0], lambda: X])

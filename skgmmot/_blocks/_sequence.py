@@ -149,6 +149,9 @@ class FactoryParts(Parts):
                 None if column is None else _next_of(column) for column in columns
             )
             yield Raw(x, weights, labels, number)
+        for column in columns:
+            if column is not None and next(column, None) is not None:
+                raise ValueError(_wrong_number("more"))
 
     def reduce(self, work: Work, add: Add, numbers: Sequence[int] | None = None) -> Any:
         """The sum of work(part) over parts, one after another."""
@@ -168,9 +171,11 @@ def _next_of(column: Iterator[Any]) -> Any:
     try:
         return next(column)
     except StopIteration:
-        raise ValueError(
-            message("sample_weight or sample_domain", "as many blocks as X", "fewer")
-        ) from None
+        raise ValueError(_wrong_number("fewer")) from None
+
+
+def _wrong_number(got: str) -> str:
+    return message("sample_weight or sample_domain", "as many blocks as X", got)
 
 
 def _is_sequence(values: Any, ndim: int) -> bool:
