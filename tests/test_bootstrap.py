@@ -297,6 +297,11 @@ def test_mirrored_intervals_are_those_of_the_opposite_draws():
     # What is never below 0 has no interval below 0.
     low, high = mirrored_interval(draws, 0.0 * centre, 0.8)
     assert_array_equal([low, high], np.zeros((2, 2, 3)))
+    # Nor has an entry of a plan more than all mass.
+    plan = np.array([[0.9, 0.0], [0.0, 0.1]])
+    draws = np.linspace(0.2, 1.0, 99)[:, None, None] * plan
+    high = mirrored_interval(draws, plan, 0.8)[1]
+    assert_allclose(high, [[1.0, 0.0], [0.0, 0.2 - 0.1 * draws[9, 0, 0] / 0.9]])
 
 
 def test_debiased_plans_are_exact_ones_and_their_intervals_mirrored(record):

@@ -152,14 +152,14 @@ def interval(draws: np.ndarray, level: float) -> np.ndarray:
 def mirrored_interval(
     draws: np.ndarray, centre: np.ndarray, level: float
 ) -> np.ndarray:
-    """Ends of a quantity ≥ 0: what draws lie above the centre, the truth lies below.
+    """Ends for plans: what draws lie above the centre, the truth lies below.
 
     An exact plan moves one way from a truth with few entries: an entry that is 0 can
     only grow, at the cost of others, in the sample and once more in its draws. Their
     quantiles would tell the same error twice; mirrored they take it back.
     """
     low, high = 2.0 * centre - interval(draws, level)[::-1]
-    return np.maximum([low, high], 0.0).astype(draws.dtype)
+    return np.clip([low, high], 0.0, centre.sum()).astype(draws.dtype)
 
 
 def gathered(
