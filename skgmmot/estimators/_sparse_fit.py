@@ -300,9 +300,8 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     ) -> tuple[Parameters, float]:
         """Parameters to start from, and the objective before their last M-step."""
         if warm:
-            check_warm_number(
-                self.n_components, self.n_components_, self.sparsity == 0.0
-            )
+            fixed = self.sparsity == 0.0
+            check_warm_number(self.n_components, self.n_components_, fixed)
             previous = self.lower_bounds_[-1] if self.lower_bounds_ else -np.inf
             return self._get_parameters(), previous
         start = start_parameters(
