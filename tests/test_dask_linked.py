@@ -282,6 +282,12 @@ def test_wrong_labels_are_refused(labels, words):
         clone(MODEL).fit(cut(X), sample_domain=labels)
 
 
+def test_labels_that_are_of_one_kind_in_each_part_alone_are_refused():
+    parts = [DAYS[:40], NAMES[40:]]
+    with pytest.raises(ValueError, match="sample_domain: expected numbers or strings"):
+        clone(MODEL).fit([X[:40], X[40:]], sample_domain=parts)
+
+
 def test_wrong_rows_weights_and_unknown_labels_are_refused():
     wrong = X.copy()
     wrong[7, 0] = np.nan

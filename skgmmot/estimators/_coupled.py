@@ -45,7 +45,9 @@ class CoupledGaussianMixture(BootstrapsCoupled):
         v = Σ γ_kl (m_l - m_k) / Σ γ_kl that makes the transport cheapest, found
         together with the coupling; 'scale': mean and standard deviation of each
         feature; 'linear': the optimal map between the two domains as Gaussians, with
-        covariances shrunk as Ledoit and Wolf do (not for 'diag'); None: nothing.
+        covariances shrunk as Ledoit and Wolf do (not for 'diag'); None: nothing. In
+        'linear', moving a feature that tells groups of rows apart counts more than
+        moving one of noise.
     cost_scale : 'auto' or float, default='auto'
         Unit of costs. 'auto': a cost is the mean over features of squared differences
         in units of the feature's variance within the domains, after the alignment, so

@@ -58,7 +58,8 @@ class LinkedGaussianMixture(BootstrapsLinked, LinkedBatches):
         common shift that makes the transport cheapest, found together with the
         coupling; 'scale': mean and standard deviation of each feature; 'linear': the
         optimal map between the two samples as Gaussians, with covariances shrunk as
-        Ledoit and Wolf do (not for 'diag'); None: nothing.
+        Ledoit and Wolf do (not for 'diag'); None: nothing. In 'linear', moving a
+        feature that tells groups of rows apart counts more than moving one of noise.
     cost_scale : 'auto' or float, default='auto'
         Unit of costs. 'auto': a cost is the mean over features of squared differences
         in units of the feature's variance within the two samples of the link, after

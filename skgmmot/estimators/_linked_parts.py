@@ -1,6 +1,6 @@
 """Rows of many domains that are read in parts: which labels there are, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from skgmmot._blocks import Part, Parts, blocks_of
@@ -28,8 +28,16 @@ def holdings_of(X: Parts) -> dict[Label, Holding]:
         return {}
     return {
         label: Holding(tuple(sorted(found[label].numbers)), found[label].mass)
-        for label in sorted_labels(list(found), "sample_domain")
+        for label in _sorted(found)
     }
+
+
+def _sorted(labels: Iterable[Label]) -> list[Label]:
+    """Labels of all parts in order, which may be of one kind in each part alone."""
+    if len({isinstance(label, str) for label in labels}) > 1:
+        expected = "numbers or strings, all of one kind"
+        raise ValueError(message("sample_domain", expected, "both, in different parts"))
+    return sorted_labels(list(labels), "sample_domain")
 
 
 def _held_in(part: Part) -> dict[Label, Holding] | None:

@@ -73,8 +73,9 @@ class GMMOTTransformer(RowMover):
         How the source is brought onto the target as a whole: by the common shift that
         makes the transport cheapest; by mean and standard deviation of each feature; by
         the linear map that is optimal between two Gaussians with the shrunk covariances
-        of Ledoit and Wolf; or not at all. A coupled estimator that is given has its
-        own.
+        of Ledoit and Wolf; or not at all. In 'linear', moving a feature that tells
+        groups of rows apart counts more than moving one of noise. A coupled estimator
+        that is given has its own.
     cost_scale : 'auto' or float, default='auto'
         Units of costs: 'auto' takes the mean over features of squared differences in
         units of the standard deviation within the domains; a number divides squared
