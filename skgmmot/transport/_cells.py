@@ -6,6 +6,7 @@ features says which cells there are.
 """
 
 import numpy as np
+from scipy.linalg import eigh
 
 from skgmmot._blocks import Blocks
 from skgmmot.kernels import Moments
@@ -66,7 +67,7 @@ def _halved(means: np.ndarray, found: Moments, units: np.ndarray) -> np.ndarray:
             continue
         shift = sums / count
         covariance = second / count - np.outer(shift, shift)
-        lengths, directions = np.linalg.eigh(covariance * np.outer(inverse, inverse))
+        lengths, directions = _longest(covariance * np.outer(inverse, inverse))
         longest = lengths[-1]
         if not longest > 0.0 or (lengths[:-1] > (1.0 - _ALIKE) * longest).any():
             halves.append(centre)
@@ -74,3 +75,10 @@ def _halved(means: np.ndarray, found: Moments, units: np.ndarray) -> np.ndarray:
         step = np.sqrt(longest) * directions[:, -1] * units
         halves += [centre - step, centre + step]
     return np.array(halves)
+
+
+def _longest(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two longest axes, ascending, or the only one; all would take twice as long."""
+    d = len(covariance)
+    most = (max(d - 2, 0), d - 1)
+    return eigh(covariance, subset_by_index=most, check_finite=False)
