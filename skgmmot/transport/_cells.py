@@ -78,7 +78,7 @@ def _halved(means: np.ndarray, found: Moments, units: np.ndarray) -> np.ndarray:
 
 
 def _longest(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two longest axes, ascending, or the only one; all would take twice as long."""
+    """The two longest axes, ascending, or the one of one feature; all take longer."""
     d = len(covariance)
     most = (max(d - 2, 0), d - 1)
     return eigh(covariance, subset_by_index=most, check_finite=False)
