@@ -11,7 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from skgmmot.kernels.numba._constants import FEW, NEGLIGIBLE, TILE, WIDE
+from skgmmot.kernels.numba._constants import NEGLIGIBLE, TILE, WIDE
 from skgmmot.kernels.numba._emitter import (
     Array,
     Emitter,
@@ -103,17 +103,18 @@ def _accumulators(e: Emitter, n: int) -> list[ir.Value]:
     return [e.variable(e.constant(0.0)) for _ in range(n)]
 
 
-def _emit_triangle(e: Emitter, operands: Sequence[Any], d: int, chosen: range) -> None:
-    """Sums, and second moments of at most four of d features, all in registers."""
+def _emit_triangle(
+    e: Emitter, operands: Sequence[Any], first: ir.Value, n: int
+) -> None:
+    """Sums, and second moments of n features from the first on, all in registers."""
     rows, weights, count, means, k, firsts, seconds = operands
-    pairs = [(i, j) for i in range(len(chosen)) for j in range(i + 1)]
-    features = [e.integer(j) for j in chosen]
+    d = rows.shape[0]
+    pairs = [(i, j) for i in range(n) for j in range(i + 1)]
+    features = [e.builder.add(first, e.integer(j)) for j in range(n)]
     places = [e.at((k, d), (j, 1)) for j in features]
-    pair_places = [
-        e.at((k, d * d), (e.integer(chosen[i] * d + chosen[j]), 1)) for i, j in pairs
-    ]
+    pair_places = [e.at((places[i], d), (features[j], 1)) for i, j in pairs]
     mean = [e.parts(means, place) for place in places]
-    sums, pair_sums = _accumulators(e, len(places)), _accumulators(e, len(pairs))
+    sums, pair_sums = _accumulators(e, n), _accumulators(e, len(pairs))
     with e.loop(0, count, e.lanes) as t:
         gaps = _gaps(e, rows, t, features, mean)
         weight = e.load(weights, t)
@@ -127,13 +128,17 @@ def _emit_triangle(e: Emitter, operands: Sequence[Any], d: int, chosen: range) -
 
 
 def _emit_rectangle(
-    e: Emitter, operands: Sequence[Any], d: int, below: range, left: range
+    e: Emitter, operands: Sequence[Any], n: int, start: int, n_columns: int
 ) -> None:
-    """Second moments of some features with some others, in registers."""
+    """Second moments of n features from the fifth on with some before them."""
     rows, weights, count, means, k, _, seconds = operands
-    sides = [[e.integer(j) for j in side] for side in (below, left)]
+    d = rows.shape[0]
+    sides = [
+        [e.integer(first + j) for j in range(length)]
+        for first, length in ((4, n), (start, n_columns))
+    ]
     mean = [[e.parts(means, e.at((k, d), (j, 1))) for j in side] for side in sides]
-    pairs = [(i, j) for i in range(len(below)) for j in range(len(left))]
+    pairs = [(i, j) for i in range(n) for j in range(n_columns)]
     sums = _accumulators(e, len(pairs))
     with e.loop(0, count, e.lanes) as t:
         gaps = [_gaps(e, rows, t, *both) for both in zip(sides, mean, strict=True)]
@@ -141,29 +146,28 @@ def _emit_rectangle(
         weighted = [weight * gap for gap in gaps[0]]
         for total, (i, j) in zip(sums, pairs, strict=True):
             e.put(total, e.multiply_add(weighted[i], gaps[1][j], e.get(total)))
-    places = [
-        e.at((k, d * d), (e.integer(below[i] * d + left[j]), 1)) for i, j in pairs
-    ]
+    below = [e.at((k, d), (i, 1)) for i in sides[0]]
+    places = [e.at((below[i], d), (sides[1][j], 1)) for i, j in pairs]
     e.add_up([e.get(total) for total in sums], seconds, places)
 
 
-def _emit_few_features(e: Emitter, operands: Sequence[Any], d: int) -> None:
-    """Sums for a few features: in blocks whose accumulators fill the registers."""
-    for start in range(0, d, 4):
-        _emit_triangle(e, operands, d, range(start, min(start + 4, d)))
-    step = 4 if e.wide else 2
-    for start in range(0, 4 if d > 4 else 0, step):
-        _emit_rectangle(e, operands, d, range(4, d), range(start, start + step))
-
-
 def _emit_sums_full(e: Emitter, *operands: Any) -> None:
-    """Write a loop for each number of features up to FEW, of which one runs."""
-    registers = (4, 2, 1, 1) if not e.wide else (2, 2, 1, 1)
-    for few in range(1, FEW + 1):
-        wanted = e.builder.icmp_signed("==", operands[0].shape[0], e.integer(few))
-        lanes = registers[min(few, 4) - 1] * e.per_register
-        with e.builder.if_then(wanted):
-            _emit_few_features(e.of(min(lanes, WIDE)), operands, few)
+    """Write blocks of up to four features, whose accumulators fill the registers.
+
+    Each is written once for each of its sizes, whatever d: to compile takes long.
+    """
+    d, b, step = operands[0].shape[0], e.builder, 4 if e.wide else 2
+    registers = (2, 2, 1, 1) if e.wide else (4, 2, 1, 1)
+    for n in range(1, 5):
+        block = e.of(min(registers[n - 1] * e.per_register, WIDE))
+        with e.loop(0, d, 4) as first:
+            rest = b.sub(d, first)
+            wanted = b.icmp_signed("==" if n < 4 else ">=", rest, e.integer(n))
+            with b.if_then(wanted):
+                _emit_triangle(block, operands, first, n)
+        with b.if_then(b.icmp_signed("==", d, e.integer(4 + n))):
+            for start in range(0, 4, step):
+                _emit_rectangle(e.of(e.per_register), operands, n, start, step)
 
 
 def _emit_squares(

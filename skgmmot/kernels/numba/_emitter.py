@@ -264,10 +264,10 @@ class Emitter:
         parts = [self._folded(vector.value) for vector in vectors]
         few = self.of(4)
         parts += [few.constant(0.0).value] * (4 - len(parts))
-        pairs = [
-            self._across(*parts[n : n + 2], [0, 4, 2, 6], [1, 5, 3, 7]) for n in (0, 2)
-        ]
-        sums = self._across(*pairs, [0, 1, 4, 5], [2, 3, 6, 7])
+        even, odd = [0, 4, 2, 6], [1, 5, 3, 7]
+        first = self._across(parts[0], parts[1], even, odd)
+        second = self._across(parts[2], parts[3], even, odd)
+        sums = self._across(first, second, [0, 1, 4, 5], [2, 3, 6, 7])
         return self._as_entries(sums, ir.VectorType(_DOUBLE, 4))
 
     def _folded(self, value: ir.Value) -> ir.Value:
