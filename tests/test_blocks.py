@@ -196,3 +196,15 @@ def test_tilted_shares_and_whitened_rows_by_their_formulas():
     white = blocks.whitened(center, factor)
     np.testing.assert_allclose(white.rows(), (X - center) @ factor)
     assert white.mass == blocks.mass
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("constant", [0.1, 3.3, 1e5 + 0.1])
+def test_a_constant_feature_has_no_variance(strict, constant):
+    rows = np.full((400, 1), constant)
+    if strict:
+        rows = pytest.importorskip("array_api_strict").asarray(rows)
+    blocks = blocks_of(rows)
+    mean, variances = blocks.mean_and_variances()
+    np.testing.assert_allclose(mean, constant, rtol=1e-15)
+    assert variances[0] <= (1e-15 * constant) ** 2

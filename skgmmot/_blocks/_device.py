@@ -44,7 +44,7 @@ class DeviceBlocks(MemoryBlocks):
     def mean_and_variances(self) -> tuple[np.ndarray, np.ndarray]:
         """Weighted mean and variances of the features, (d,) each, in float64."""
         center = np.zeros((1, self.n_features))
-        for _ in range(2):  # about zero, where rounding may show, then about the mean
+        for _ in range(3):  # about zero, whose rounding the next sum takes back
             found = self.given_moments(self._ones(), center, full=False)
             center = center + found.sums / found.mass
         return center[0], found.seconds[0] / found.mass
