@@ -1,6 +1,9 @@
 """What other packages do not promise to keep. A test here says which one broke."""
 
 import inspect
+import pickle
+import subprocess
+import sys
 from numbers import Real
 
 import numpy as np
@@ -169,3 +172,21 @@ def test_what_is_called_within_is_lowered_only(monkeypatch):
     assert inner(1.5, 4.0) == 6.0  # from Python it is compiled in whole
     assert outer.overloads
     assert len(inner.overloads) == 1
+
+
+def test_a_kernel_travels_to_another_process():
+    """Numba rebuilds a dispatcher by its constructor; in one process it remembers it."""
+    from skgmmot.kernels.numba._tiles import load_tile
+
+    code = (
+        "import pickle, sys, numpy as np\n"
+        "load_tile = pickle.load(sys.stdin.buffer)\n"
+        "tile = np.zeros((2, 128))\n"
+        "load_tile(np.arange(6.0).reshape(3, 2), 0, 3, tile)\n"
+        "print(tile[:, :3].tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(load_tile), capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().strip() == "[[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]"
