@@ -55,7 +55,7 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
         if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             return np.errstate(all="ignore")(function)  # as compiled code does
         function.__qualname__ += f"_{stamp}"
-        compiled = Kernel(function, settings)
+        compiled = Kernel(function, {}, settings)
         COMPILED.append(compiled)
         if cache:
             keep_on_disk(compiled, function)

@@ -42,9 +42,12 @@ class Kernel(CPUDispatcher):
 
     _compiler: Any  # Numba's, whose types are not told
 
-    def __init__(self, function: Callable, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Callable, locals: dict[str, Any], settings: dict[str, Any]
+    ) -> None:
+        # Numba's arguments, in its order: it rebuilds what was pickled by them.
         options = {"nopython": True, "boundscheck": None, **settings}
-        super().__init__(function, targetoptions=options)
+        super().__init__(function, locals, options)
         self._inner: dict[tuple, Any] = {}
 
     def get_call_template(self, args: Any, kws: Any) -> tuple:

@@ -159,12 +159,12 @@ def test_what_is_called_within_is_lowered_only(monkeypatch):
     def scaled(x, factor):
         return factor * x
 
-    inner = Kernel(scaled, settings)
+    inner = Kernel(scaled, {}, settings)
 
     def calls(x):
         return inner(x, 2) + inner(x, 3)
 
-    outer = Kernel(calls, settings)
+    outer = Kernel(calls, {}, settings)
     assert outer(1.5) == 7.5
     assert [name.rsplit(".", 1)[-1] for name in optimised] == ["calls"]
     assert not inner.overloads
@@ -175,7 +175,7 @@ def test_what_is_called_within_is_lowered_only(monkeypatch):
 
 
 def test_a_kernel_travels_to_another_process():
-    """Numba rebuilds a dispatcher by its constructor; in one process it remembers it."""
+    """Numba rebuilds a dispatcher by its constructor, but for one it remembers."""
     from skgmmot.kernels.numba._tiles import load_tile
 
     code = (
