@@ -119,3 +119,25 @@ def small_samples(monkeypatch):
     monkeypatch.setattr(_path, "_LEAST_ROWS", 120)
     monkeypatch.setattr(_path, "_ROWS_PER_PARAMETER", 2)
     monkeypatch.setattr(_starts, "_START_ROWS", 120)
+
+
+@pytest.fixture
+def always_in_parts(monkeypatch):
+    """Few rows are not taken into memory, as they would be."""
+    from skgmmot._blocks import _many  # not before the settings above
+
+    dask = pytest.importorskip("dask")
+    monkeypatch.setattr(_many, "_FEW_ROWS", 0)
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture
+def refusing():
+    """A scheduler of Dask that refuses to compute."""
+
+    def refuse(*args, **keywords):
+        raise AssertionError("computed")
+
+    with pytest.importorskip("dask").config.set(scheduler=refuse):
+        yield

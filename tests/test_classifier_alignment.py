@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference_classifier
+from recorder import Recorder
 
 from skgmmot import GMMOTClassifier
 from skgmmot.datasets import stack_domains
@@ -92,29 +93,6 @@ def test_a_single_class_is_aligned():
     X_source, X_target = rng.normal(size=(2, 50, 2))
     model = fitted(X_source, np.zeros(50, dtype=int), X_target + 3.0)
     np.testing.assert_allclose(model.alignment_.shift, 3.0, atol=0.8)
-
-
-class Recorder:
-    """A callback that counts tasks, keeps what they offer, and stops when told."""
-
-    def __init__(self, stop_after=None):
-        self.names, self.fitted, self.ended = [], [], []
-        self.stop_after = stop_after
-
-    def setup(self, estimator, context):
-        self.ended.append("setup")
-
-    def teardown(self, estimator, context):
-        self.ended.append("teardown")
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
-        self.names.append(context.task_name)
-        if fitted_estimator is not None:
-            self.fitted.append(fitted_estimator)
-        return self.names.count("iteration") == self.stop_after
 
 
 @pytest.fixture(name="moved", scope="module")

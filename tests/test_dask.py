@@ -23,6 +23,7 @@ from skgmmot.mixture import _path
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 Callback = pytest.importorskip("dask.callbacks").Callback
+pytestmark = pytest.mark.usefixtures("always_in_parts")
 
 RNG = np.random.default_rng(0)
 CENTERS = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 2.0], [0.0, 5.0, -1.0]])
@@ -40,25 +41,6 @@ CUTS = {
     "whole": len(X),
 }
 START = {"means_init": CENTERS + 0.3, "n_components": 3, "random_state": 0}
-
-
-@pytest.fixture(autouse=True)
-def always_in_parts(monkeypatch):
-    """Few rows are not taken into memory, as they would be."""
-    monkeypatch.setattr(_many, "_FEW_ROWS", 0)
-    with dask.config.set(scheduler="synchronous"):
-        yield
-
-
-@pytest.fixture
-def refusing():
-    """A scheduler that refuses to compute."""
-
-    def refuse(*args, **keywords):
-        raise AssertionError("computed")
-
-    with dask.config.set(scheduler=refuse):
-        yield
 
 
 def cut(values, chunks=7):

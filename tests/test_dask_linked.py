@@ -11,6 +11,7 @@ from skgmmot.linalg._mixture import as_mixture
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 Callback = pytest.importorskip("dask.callbacks").Callback
+pytestmark = pytest.mark.usefixtures("always_in_parts")
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -23,25 +24,6 @@ NAMES = np.array(["a", "b", "", "c"])[DAYS]
 CUTS = {"one": 1, "seven": 7, "uneven": (100, 3, 40, 7), "empty": (70, 0, 80)}
 MODEL = LinkedGaussianMixture(2, random_state=0)
 FITTED = clone(MODEL).fit(X, sample_domain=DAYS, sample_weight=WEIGHTS)
-
-
-@pytest.fixture(autouse=True)
-def always_in_parts(monkeypatch):
-    """Few rows are not taken into memory, as they would be."""
-    monkeypatch.setattr(_many, "_FEW_ROWS", 0)
-    with dask.config.set(scheduler="synchronous"):
-        yield
-
-
-@pytest.fixture
-def refusing():
-    """A scheduler that refuses to compute."""
-
-    def refuse(*args, **keywords):
-        raise AssertionError("computed")
-
-    with dask.config.set(scheduler=refuse):
-        yield
 
 
 def cut(values, chunks=40):
