@@ -105,10 +105,10 @@ def test_what_blocks_say_of_their_rows():
     np.testing.assert_array_equal(blocks.rows(), X.astype(np.float32))
 
 
-@pytest.mark.parametrize("block_rows", [7, 2**14])
+@pytest.mark.parametrize("entries", [2, 21, 2**17])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, block_rows):
-    monkeypatch.setattr(_rows, "_BLOCK_ROWS", block_rows)
+def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, entries):
+    monkeypatch.setattr(_rows, "_BLOCK_ENTRIES", entries)
     blocks = blocks_of(X, weights)
     mean, variances = blocks.mean_and_variances()
     expected = np.average(X, axis=0, weights=weights)

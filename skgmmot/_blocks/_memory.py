@@ -1,6 +1,6 @@
 """Arrays in memory: one block, whose rows the kernels share among threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from skgmmot.kernels import (
 )
 from skgmmot.linalg._mixture import narrowed
 
-_ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
+_ONE_HOT_ENTRIES = 2**19  # entries of a block of responsibilities, 4 MiB
+_DEVICE_ENTRIES = 2**21  # the same on a device, where each call costs more
 
 
 def add_moments(first: Moments, second: Moments) -> Moments:
@@ -120,11 +121,18 @@ class MemoryBlocks:
         center, scales = (like_rows_of(x, a) for a in (means.mean(axis=0), units))
 
         def one_hot(rows: slice) -> Any:
-            scaled = xp.astype((x[rows, :] - center) / scales, x.dtype, copy=False)
+            scaled = x[rows, :] - center
+            scaled /= scales
+            scaled = xp.astype(scaled, x.dtype, copy=False)
             labels, _ = self._kernels.nearest(scaled, centers, self.n_threads)
             return xp.astype(labels[:, None] == columns, xp.float64)
 
         return self._sum_given(one_hot, means, full)
+
+    def _slices(self, n_columns: int) -> Iterator[slice]:
+        """Slices of the rows, for which so many columns have a limited size."""
+        entries = _DEVICE_ENTRIES if is_device_array(self._x) else _ONE_HOT_ENTRIES
+        return slices(self._x, entries // n_columns)
 
     def _sum_given(
         self,
@@ -133,7 +141,7 @@ class MemoryBlocks:
         full: bool,
     ) -> Moments:
         total = None
-        for rows in slices(self._x, _ONE_HOT_ENTRIES // max(means.shape)):
+        for rows in self._slices(max(means.shape)):
             given = like_rows_of(self._x, responsibilities_of(rows))
             if self._sample_weight is not None:
                 given = given * self._sample_weight[rows][:, None]
@@ -154,7 +162,7 @@ class MemoryBlocks:
         """Weighted mean of p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), (K,)."""
         total, factors = 0.0 * tilts, like_rows_of(self._x, tilts)
         total = like_rows_of(self._x, total)
-        for rows in slices(self._x, _ONE_HOT_ENTRIES // len(tilts)):
+        for rows in self._slices(len(tilts)):
             shares = 1.0 / (posteriors[rows, :] @ factors)
             if self._sample_weight is not None:
                 shares = shares * self._sample_weight[rows]
