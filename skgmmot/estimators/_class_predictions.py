@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
@@ -33,6 +32,7 @@ from skgmmot.estimators._class_labels import (
     labels_of_source,
 )
 from skgmmot.estimators._classes import moved
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import is_device_array, kind_of, to_host
@@ -59,7 +59,11 @@ def _like_probabilities(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], An
 
 
 class ClassPredictions(
-    DomainAware, OneToOneFeatureMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    DomainAware,
+    OneToOneFeatureMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    DocumentedEstimator,
 ):
     """Methods of an estimator with source_, target_, alignment_, component_classes_."""
 
