@@ -145,6 +145,16 @@ class MemoryBlocks:
             raise ValueError("X: expected at least one row, got none.")
         return total
 
+    def cell_sums(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Σ w and Σ w x of the rows nearest to each center, (K,) and (K, d)."""
+        labels, weights = self.nearest(centers)[0], self._sample_weight
+        sums = np.empty(centers.shape)
+        for j in range(self.n_features):
+            column = self._x[:, j]
+            column = column if weights is None else weights * column
+            sums[:, j] = np.bincount(labels, column, len(centers))
+        return np.bincount(labels, weights, len(centers)), sums
+
     def scatter(self, center: np.ndarray) -> np.ndarray:
         """Σ w (x - center)(x - center)ᵀ, (d, d)."""
         ones = np.broadcast_to(1.0, (self.n_rows, 1))
@@ -225,11 +235,11 @@ class MemoryBlocks:
 
     def weighted(self, shares: np.ndarray, least: float = 0.0) -> "MemoryBlocks":
         """The rows with a share above `least`, their weights times these, (n,)."""
-        kept = np.flatnonzero(shares > least)
+        kept = shares > least
         weights = shares[kept]
         if self._sample_weight is not None:
             weights = weights * self._sample_weight[kept]
-        return MemoryBlocks(self._x[kept], weights, self.n_threads)
+        return type(self)(self._x[kept], weights, self.n_threads)
 
     def whitened(self, center: np.ndarray, factor: np.ndarray) -> "MemoryBlocks":
         """The rows (x - center) U, U = factor, in float64, with the same weights."""
