@@ -258,9 +258,14 @@ def test_neighbours(kind, dtype, most, weighted, monkeypatch, transfers):
     like, w = up(X), None if weights is None else up(weights)
     expected = _neighbours.neighbour_average(X, weights, 0.4)
     found = _neighbours.neighbour_average(like, w, 0.4)
-    np.testing.assert_array_equal(to_host(found.index), expected.index)
-    assert len(np.unique(expected.index[:, 1:])) <= most
-    assert_like(found @ up(others), expected @ others, up(others), 1e-10)
+    for name in ("candidates", "places"):
+        numbers = to_host(getattr(found, name))
+        np.testing.assert_array_equal(numbers, getattr(expected, name))
+    assert len(expected.candidates) == min(most, 300)
+    assert_like(found.values, expected.values, w if weighted else up(others), 1e-10)
+    product = found.of(slice(9, 70), up(others[9:70]), up(others[expected.candidates]))
+    own = expected.of(slice(9, 70), others[9:70], others[expected.candidates])
+    assert_like(product, own, up(others), 1e-10)
     assert set(transfers) == {1}
 
 

@@ -36,6 +36,8 @@ def is_here(place):
     known = place[0] == "torch" and importlib.util.find_spec("torch") is not None
     return place[0] in ("numpy", "array_api_strict") or known and place[1] == "cpu"
 '''
+
+
 def run(code):
     child = start_child(_BEGINNING + code, preamble="", env={"SCIPY_ARRAY_API": "1"})
     return finish_child(child, timeout=500)
