@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import TransformerTags
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import blocks_of, in_memory
+from skgmmot._blocks import View, blocks_of, in_memory
 from skgmmot._blocks._row_arrays import (
     Rows,
     copied,
@@ -116,10 +116,14 @@ class ClassPredictions(
         """Probabilities of the classes for the rows of one domain."""
         classes = np.arange(len(self.classes_))
         indicator = (self.component_classes_[:, None] == classes).astype(np.float64)
-        posteriors = blocks_of(X, n_threads=self.n_jobs).posteriors(side._gaussians())
-        found = (posteriors @ like_rows_of(X, indicator)) ** power
-        total = array_namespace(found).sum(found, axis=1, keepdims=True)
-        return in_type_of(found / total, X)
+        xp, indicator = array_namespace(X), like_rows_of(X, indicator)
+        view, gaussians = View(blocks_of(X, n_threads=self.n_jobs)), side._gaussians()
+        parts = [in_type_of(like_rows_of(X, np.empty((0, len(classes)))), X)]
+        for rows in view.slices(len(gaussians.means)):
+            found = (view.of(rows).posteriors(gaussians) @ indicator) ** power
+            found = found / xp.sum(found, axis=1, keepdims=True)
+            parts.append(in_type_of(found, X))
+        return xp.concat(parts)
 
     @by_parts(_like_classes)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
