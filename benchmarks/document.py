@@ -1,8 +1,8 @@
 """Write doc/benchmarks.rst from files of figures: python -m benchmarks.document.
 
 The files are what --json of `benchmarks.peers`, `benchmarks.roofline`,
-`benchmarks.scaling` and `benchmarks.number` wrote into benchmarks/figures. A section that is in several files
-has a table for each.
+`benchmarks.scaling` and `benchmarks.number` wrote into benchmarks/figures. A section
+that is in several files has a table for each.
 """
 
 import json
