@@ -99,19 +99,21 @@ def barycenter_objective(barycenter, mixtures, weights):
 
 
 def unbalanced_interpolation(source, target, t, coupling, largest):
-    """Pairs with masses that grow up to a bound; the rest fades where it is."""
+    """Pairs made up for what the plan lacks, up to a bound; the rest fades in place."""
     rows, columns = coupling.sum(axis=1), coupling.sum(axis=0)
-    grown = [min(w / m, largest) for w, m in zip(source[0], rows, strict=True)]
-    shrunk = [min(w / m, largest) for w, m in zip(target[0], columns, strict=True)]
+    a, b = source[0] / rows, target[0] / columns
+    first, last = np.zeros_like(coupling), np.zeros_like(coupling)
+    for k, j in np.ndindex(*coupling.shape):
+        kept = coupling[k, j] * min(1.0, largest / np.sqrt(a[k] * b[j]))
+        first[k, j], last[k, j] = kept * a[k], kept * b[j]
     _, means, covariances = interpolation(source, target, t, coupling)
     weights = [
-        coupling[k, j] * grown[k] ** (1.0 - t) * shrunk[j] ** t
-        for k in range(len(rows))
-        for j in range(len(columns))
+        last[k, j] * (first[k].sum() / last[k].sum()) ** (1.0 - t)
+        for k, j in np.ndindex(*coupling.shape)
         if coupling[k, j] > 0.0
     ]
-    weights += list((1.0 - t) * (source[0] - rows * grown))
-    weights += list(t * (target[0] - columns * shrunk))
+    weights += list((1.0 - t) * (source[0] - first.sum(axis=1)))
+    weights += list(t * (target[0] - last.sum(axis=0)))
     return (
         np.array(weights) / np.sum(weights),
         np.concatenate([means, source[1], target[1]]),
