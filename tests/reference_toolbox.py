@@ -107,8 +107,16 @@ def unbalanced_interpolation(source, target, t, coupling, largest):
         kept = coupling[k, j] * min(1.0, largest / np.sqrt(a[k] * b[j]))
         first[k, j], last[k, j] = kept * a[k], kept * b[j]
     _, means, covariances = interpolation(source, target, t, coupling)
+    masses = (first + last) / (first + last).sum()
+    of_targets = of_sources = 0.0
+    for k, j in np.argwhere(masses > 0.0):
+        of_targets -= masses[k, j] * np.log(masses[k, j] / masses[k].sum())
+        of_sources -= masses[k, j] * np.log(masses[k, j] / masses[:, j].sum())
+    both = of_targets + of_sources
+    branching = of_targets / both if both > 0.0 else 1.0
     weights = [
-        last[k, j] * (first[k].sum() / last[k].sum()) ** (1.0 - t)
+        branching * last[k, j] * (first[k].sum() / last[k].sum()) ** (1.0 - t)
+        + (1.0 - branching) * first[k, j] * (last[:, j].sum() / first[:, j].sum()) ** t
         for k, j in np.ndindex(*coupling.shape)
         if coupling[k, j] > 0.0
     ]

@@ -206,6 +206,17 @@ def test_a_population_that_branches_keeps_the_shares_of_its_branches():
         np.testing.assert_allclose(found.weights, [0.7, 0.3])
 
 
+@given(strategies.mixture_pairs(), times)
+@settings(max_examples=30, deadline=None)
+def test_unbalanced_interpolation_property_backwards(pair, t):
+    source, target = pair
+    coupling, _, _ = unbalanced(pair)
+    there = mw2_interpolation(source, target, t, plan=coupling)
+    back = mw2_interpolation(target, source, 1.0 - t, plan=coupling.T)
+    for left, right in zip(moments_of(there), moments_of(back), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-7, atol=1e-7)
+
+
 @pytest.mark.parametrize("largest", [0.5, np.nan, "2"])
 def test_growth_below_one_is_refused(largest):
     with pytest.raises(ValueError, match="max_growth: expected"):

@@ -44,8 +44,8 @@ def mw2_interpolation(
         the weights lets mass grow and fade, see the notes.
     max_growth : float, default=1.5
         At least 1: by how much the mass of a pair is made up for on the two sides, in
-        the geometric mean, where the plan is unbalanced. What exceeds it fades in or out
-        in its place.
+        the geometric mean, where the plan is unbalanced. What exceeds it fades in or
+        out in its place.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def mw2_interpolation(
     are computed as :math:`F F^T`, :math:`F = (1 - t) L_k + t L'_l Q_{kl}`, for factors
     :math:`\Sigma = L L^T` and a rotation Q, so that singular ones are allowed.
 
-    An unbalanced plan lacks mass for two reasons: shares change, and long ways cost more
-    than they are worth. With marginals r and c, made up for mass a pair has
+    An unbalanced plan lacks mass for two reasons: shares change, and long ways cost
+    more than they are worth. With marginals r and c, made up for mass a pair has
 
     .. math::
         p_{kl} = s_{kl}\, \gamma_{kl}\, \pi_k / r_k, \qquad
@@ -80,17 +80,21 @@ def mw2_interpolation(
 
     at the source and at the target, A = `max_growth`. In a plan of `mw2_plan` with
     little entropy the root is exp(-C / (2 reg_m)), so that the cost of a pair decides
-    whether it is one population, whatever became of its share. What comes from one component of the
-    source grows alike: the mass at time t is
+    whether it is one population, whatever became of its share. At time t the mass is
 
     .. math::
-        q_{kl} \left(\frac{\sum_m p_{km}}{\sum_m q_{km}}\right)^{1 - t}
+        \lambda\, q_{kl} \left(\frac{\sum_m p_{km}}{\sum_m q_{km}}\right)^{1 - t}
+        + (1 - \lambda)\, p_{kl} \left(\frac{\sum_m q_{ml}}{\sum_m p_{ml}}\right)^t
 
-    so that a population that branches keeps the shares of its branches. What pairs leave
-    of the source, :math:`(\pi_k - \sum_l p_{kl}) (1 - t)`, stays in its place and fades
-    out, and what they leave of the target, :math:`(\pi'_l - \sum_k q_{kl})\, t`, fades
-    in; then the weights are divided by their sum. Both ends are the mixtures themselves,
-    whatever A is. Pairs come first, then what is left of the source, then of the target.
+    The first term holds where populations branch: what comes from one component grows
+    alike, so that its branches keep their shares. The second holds where they merge.
+    With H(l|k) the conditional entropy of targets given sources under the masses (p +
+    q) / 2, :math:`\lambda = H(l|k) / (H(l|k) + H(k|l))`. What pairs
+    leave of the source, :math:`(\pi_k - \sum_l p_{kl}) (1 - t)`, stays in its place
+    and fades out, and what they leave of the target,
+    :math:`(\pi'_l - \sum_k q_{kl})\, t`, fades in; then the weights are divided by
+    their sum. Both ends are the mixtures themselves, whatever A is. Pairs come first,
+    then what is left of the source, then of the target.
 
     References
     ----------
@@ -153,12 +157,29 @@ def _growing_masses(
     kept = coupling * np.minimum(1.0, largest * lacking)
     first = kept * _ratio(left, rows)[:, None]
     last = kept * _ratio(right, columns)
-    growth = _ratio(first.sum(axis=1), last.sum(axis=1))
+    starting, ending = first.sum(axis=1), last.sum(axis=0)
+    growth = _ratio(starting, last.sum(axis=1)) ** (1.0 - t)
+    arrived = _ratio(ending, first.sum(axis=0)) ** t
+    branching = _branching(0.5 * (first + last))
     return _Masses(
-        last * growth[:, None] ** (1.0 - t),
-        (1.0 - t) * np.maximum(left - first.sum(axis=1), 0.0),
-        t * np.maximum(right - last.sum(axis=0), 0.0),
+        branching * last * growth[:, None] + (1.0 - branching) * first * arrived,
+        (1.0 - t) * np.maximum(left - starting, 0.0),
+        t * np.maximum(right - ending, 0.0),
     )
+
+
+def _branching(masses: np.ndarray) -> float:
+    """How far pairs branch rather than merge: 1 where each target has one source."""
+    sides = masses.sum(axis=1, keepdims=True), masses.sum(axis=0, keepdims=True)
+    of_targets, of_sources = (_uncertainty(masses, side) for side in sides)
+    both = of_targets + of_sources
+    return of_targets / both if both > 0.0 else 1.0
+
+
+def _uncertainty(masses: np.ndarray, side: np.ndarray) -> float:
+    """Conditional entropy of one side given the other, times the mass of all."""
+    shares = _ratio(masses, np.broadcast_to(side, masses.shape))
+    return -float((masses * np.log(np.where(shares > 0.0, shares, 1.0))).sum())
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
