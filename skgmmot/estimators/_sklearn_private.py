@@ -4,8 +4,7 @@ Everything private of scikit-learn is imported here and nowhere else. It was tri
 scikit-learn 1.6 to 1.9; tests/test_private.py says what a version has changed.
 """
 
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
@@ -34,15 +33,14 @@ _PLAIN = frozenset({bool, int, float, str, type(None)})
 _MOST_KEPT = 1000  # accepted values of a class
 
 
-@cache
-def _names_of(estimator: type) -> list[str]:
-    return list(BaseEstimator._get_param_names.__func__(estimator))  # type: ignore[attr-defined]
+class _Known(NamedTuple):
+    """What is known of the parameters of a class."""
+
+    names: list[str]
+    accepted: set[tuple]  # names, types and values that were found valid
 
 
-@cache
-def _accepted_by(estimator: type) -> set[tuple]:
-    """Names, types and values of parameters that were found valid."""
-    return set()
+_KNOWN: dict[type, _Known] = {}
 
 
 class Estimator(BaseEstimator):
@@ -55,12 +53,18 @@ class Estimator(BaseEstimator):
     _parameter_constraints: Any
 
     @classmethod
+    def _known(cls) -> _Known:
+        if cls not in _KNOWN:
+            _KNOWN[cls] = _Known(super()._get_param_names(), set())
+        return _KNOWN[cls]
+
+    @classmethod
     def _get_param_names(cls) -> list[str]:
-        return list(_names_of(cls))
+        return list(cls._known().names)
 
     def _validate_params(self) -> None:
-        accepted, asked = _accepted_by(type(self)), {}
-        for name in _names_of(type(self)):
+        (names, accepted), asked = self._known(), {}
+        for name in names:
             value = getattr(self, name)
             if type(value) not in _PLAIN or (name, type(value), value) not in accepted:
                 asked[name] = value
