@@ -7,9 +7,9 @@ import numpy as np
 
 from benchmarks._records import Job, Library, Section, cpu_seconds, repeated
 
-_SHORT, _LONG = 41, 441  # iterations of fits
+_SHORT, _LONG = 41, 241  # iterations of fits
 _TIMES = 200  # calls in a run
-_FITS = 40
+_FITS = 20
 
 _FIT, _ITERATION, _COUPLED = "fit", "iteration", "coupled fit"
 _OF_ROWS = "predict", "score_samples"
@@ -111,8 +111,8 @@ def _coupled():
         model = CoupledGaussianMixture(3, random_state=0)
         return model.fit(X, sample_domain=sample_domain)
 
-    run = partial(cpu_seconds, fit, _FITS // 4)
-    return Job(run, lambda: fit().lower_bound_, _FITS // 4)
+    run = partial(cpu_seconds, fit, _FITS // 2)
+    return Job(run, lambda: fit().lower_bound_, _FITS // 2)
 
 
 def _onedal(case):

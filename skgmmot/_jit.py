@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
 _EXACT = {"contract"}
 
 
+@cache
 def _stamp() -> str:
     """A digest of the sources of everything compiled: files that name this one,
     and those of emitters.
@@ -39,7 +41,7 @@ def _stamp() -> str:
 
 
 def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
-    cache = os.environ.get("SKGMMOT_CACHE", "1") != "0"
+    kept = os.environ.get("SKGMMOT_CACHE", "1") != "0"
     stamp = _stamp()
 
     def decorate(function: Callable) -> Any:
@@ -57,7 +59,7 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
         function.__qualname__ += f"_{stamp}"
         compiled = Kernel(function, {}, settings)
         COMPILED.append(compiled)
-        if cache:
+        if kept:
             keep_on_disk(compiled, function)
         return compiled
 
