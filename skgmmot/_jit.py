@@ -27,7 +27,7 @@ _EXACT = {"contract"}
 @cache
 def _stamp() -> str:
     """A digest of the sources of everything compiled: files that name this one,
-    and those of emitters.
+    those of emitters, and those that say how code is kept.
 
     Numba's cache looks at the file of a function alone, not at the files of what it
     calls: the digest in its name makes it look at all of them.
@@ -35,7 +35,8 @@ def _stamp() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         source = path.read_bytes()
-        if b"_jit" in source or path.parent.name == "numba":
+        part = path.parent.name == "numba" or path.name.startswith("_jit")
+        if part or b"_jit" in source:
             digest.update(source)
     return digest.hexdigest()[:12]
 

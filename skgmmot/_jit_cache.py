@@ -84,10 +84,10 @@ class _Nowhere(_CacheLocator):
         return cls()
 
 
-@cache
-def _no_code() -> bytes:
-    """Bitcode of an empty module."""
-    return bytes(llvm.parse_assembly("").as_bitcode())
+def _bitcode_of_name(name: str) -> bytes:
+    """A module with an empty function: Numba asks there what is defined."""
+    module = llvm.parse_assembly(f'define void @"{name}"() {{ ret void }}')
+    return bytes(module.as_bitcode())
 
 
 class _Kept(CompileResultCacheImpl):
@@ -103,7 +103,7 @@ class _Kept(CompileResultCacheImpl):
         """What is pickled of a compiled function."""
         (name, kind, code), *rest = super().reduce(data)
         if kind == "object":
-            code = code[0], _no_code()
+            code = code[0], _bitcode_of_name(data.fndesc.llvm_cpython_wrapper_name)
         return (name, kind, code), *rest
 
 
