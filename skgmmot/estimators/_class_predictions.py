@@ -27,6 +27,7 @@ from skgmmot._blocks._row_arrays import (
 )
 from skgmmot._checks import message
 from skgmmot.estimators._by_parts import by_parts, like_rows
+from skgmmot.estimators._class_form import kernel_probabilities
 from skgmmot.estimators._class_labels import (
     checked_labels,
     known_numbers,
@@ -99,14 +100,29 @@ class ClassPredictions(
         if mask is None:
             mask = everywhere(X, False)
         power = min(1.0, _CONFIDENCE / float(np.sqrt(X.shape[1])))
-        inside, outside = (
-            self._probabilities(X[rows], side, power)
-            for side, rows, power in (
-                (self.source_, mask, 1.0),
-                (self.target_, ~mask, power),
-            )
-        )
+        inside = self._probabilities(X[mask], self.source_, 1.0)
+        outside = self._target_probabilities(X[~mask], power)
         return merged(mask, inside, outside)
+
+    def _target_probabilities(self, X: Rows, power: float) -> Any:
+        """Probabilities of the classes by all that speak for target rows."""
+        blend = self._blend
+        if not any(blend):
+            return self._probabilities(X, self.target_, power)
+        found = (1.0 - sum(blend)) * self._probabilities(X, self.target_, 1.0)
+        for part, side in (
+            (blend.anchors, self._expected),
+            (blend.source, self.source_),
+        ):
+            if part > 0.0:
+                found = found + part * self._probabilities(X, side, 1.0)
+        parts = (blend.moved_rows, blend.rows)
+        for part, kernel in zip(parts, self._kernels, strict=True):
+            if part > 0.0:
+                found = found + part * kernel_probabilities(kernel, X)
+        found = found**power
+        total = array_namespace(found).sum(found, axis=1, keepdims=True)
+        return in_type_of(found / total, X)
 
     def _probabilities(self, X: Rows, side: Any, power: float) -> Any:
         """Probabilities of the classes for the rows of one domain."""
