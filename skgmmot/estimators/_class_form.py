@@ -25,6 +25,7 @@ _MOST_ROWS = 2000  # of the source that a kernel looks at
 _CONFIDENCE = 0.5  # power of a kernel's probabilities, for rows of another domain
 _SOURCE_PART = 0.3  # of each that speaks for the source, beside the gain of the map
 _FADING = 2.0  # how fast what was not moved falls silent, with the gain
+_LEAST_PART = 0.02  # less is not asked
 
 
 class Blend(NamedTuple):
@@ -44,7 +45,7 @@ def blend_of(gain: float) -> Blend:
 
     With the gain g in nats a row, followed components have the weight g + .3, moved
     components and moved rows .3 each, and those in place :math:`.3 e^{-2 g}` each,
-    divided by their sum. Where g is not above 0 nothing was moved, and components and
+    divided by their sum; what is below .02 then is left out. Where g is not above 0 nothing was moved, and components and
     rows of the source have one half each.
 
     Parameters
@@ -63,8 +64,11 @@ def blend_of(gain: float) -> Blend:
         return NOTHING
     stayed = _SOURCE_PART * float(np.exp(-_FADING * gain))
     total = gain + 3.0 * _SOURCE_PART + 2.0 * stayed
-    aligned = _SOURCE_PART / total
-    return Blend(aligned, aligned, stayed / total, stayed / total)
+    aligned, stayed = (
+        part if part >= _LEAST_PART else 0.0
+        for part in (_SOURCE_PART / total, stayed / total)
+    )
+    return Blend(aligned, aligned, stayed, stayed)
 
 
 class KernelClasses(NamedTuple):
