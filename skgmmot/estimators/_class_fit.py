@@ -77,7 +77,9 @@ class ClassFit(CallbackSupportMixin, ClassPredictions):
         blend, stays = NOTHING, False
         if self.align == "auto":
             gain = self._gain(parts, domains, alignment)
-            blend, stays = blend_of(gain), gain <= 0.0
+            stays = gain <= 0.0
+            if len(parts.class_of) == len(self.classes_):
+                blend = blend_of(gain)
         twice = self.align is not None and self.reg_m is not None and not stays
         fitted = partial(self._fitted_attributes, parts, blend, dtype)
         callbacks = callbacks_of(self, X, 2 if twice else 1, fitted)

@@ -109,7 +109,8 @@ class ClassPredictions(
         blend = self._blend
         if not any(blend):
             return self._probabilities(X, self.target_, power)
-        found = (1.0 - sum(blend)) * self._probabilities(X, self.target_, 1.0)
+        followed = 1.0 - sum(blend)
+        found = followed * self._probabilities(X, self.target_, 1.0)
         for part, side in (
             (blend.anchors, self._expected),
             (blend.source, self.source_),
@@ -120,7 +121,7 @@ class ClassPredictions(
         for part, kernel in zip(parts, self._kernels, strict=True):
             if part > 0.0:
                 found = found + part * kernel_probabilities(kernel, X)
-        found = found**power
+        found = found ** (1.0 - followed * (1.0 - power))
         total = array_namespace(found).sum(found, axis=1, keepdims=True)
         return in_type_of(found / total, X)
 
