@@ -45,8 +45,8 @@ def blend_of(gain: float) -> Blend:
 
     With the gain g in nats a row, followed components have the weight g + .3, moved
     components and moved rows .3 each, and those in place :math:`.3 e^{-2 g}` each,
-    divided by their sum; what is below .02 then is left out. Where g is not above 0 nothing was moved, and components and
-    rows of the source have one half each.
+    divided by their sum; what is below .02 then is left out. Where g is not above 0
+    nothing was moved, and components and rows of the source have one half each.
 
     Parameters
     ----------

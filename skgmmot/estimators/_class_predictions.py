@@ -43,9 +43,8 @@ from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._pinned import Anchors
 
 # Components follow the rows, so posteriors of these are too sure, the more so the more
-# features there are. On 82 pairs of real domains the power 1.5 / sqrt(d) has the
-# log-loss 1.09, the best fixed one 1.0, 1 has 2.4; of those that were tried it alone
-# is below that of linear discriminants on moved rows (2.06) in each of six groups.
+# features there are. On 82 pairs of real domains the power 1.5 / sqrt(d) of components
+# alone has the log-loss 1.09, the best fixed one 1.0, 1 has 2.4.
 _CONFIDENCE = 1.5
 
 
@@ -76,10 +75,11 @@ class ClassPredictions(
 
         .. math:: q_c(x) = p_c(x)^\tau / \sum_b p_b(x)^\tau
 
-        with p the posteriors of the components, summed by class, and
-        :math:`\tau = \min(1, 1.5 / \sqrt d)` for target rows with d features: the
-        components were fitted to such rows, and are too sure of them. For source rows
-        τ = 1.
+        with p the posteriors of the components, summed by class. Components were
+        fitted to the target rows, and are too sure of them: for such rows, with d
+        features, :math:`\tau = \min(1, 1.5 / \sqrt d)`. Where the source has a say
+        too (``align="auto"``), p is the mean over all voices, and τ is nearer to 1 by
+        the part of the others. For source rows p is that of `source_` and τ = 1.
 
         Parameters
         ----------
