@@ -116,8 +116,8 @@ def test_what_fades_goes_with_the_domain():
     target = Mixture(np.array([1.0]), np.array([[5.0]]), np.ones((1, 1, 1)))
     frame = Frame(Affine(np.ones(1), np.array([5.0])), np.ones(1))
     plan = np.array([[0.5], [0.0]])  # the second dies
-    found = framed_interpolation(source, target, 0.5, plan, frame, 1.5)
-    assert_allclose(found.means[-2:, 0], [9.0 + 2.5, 5.0 - 2.5])
+    found = framed_interpolation(source, target, 0.5, plan, frame, 1.0)
+    assert_allclose(found.means[-3:, 0], [0.0 + 2.5, 9.0 + 2.5, 5.0 - 2.5])
 
 
 # Methods

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
@@ -14,7 +13,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import TransformerTags
 from sklearn.utils.validation import check_is_fitted
 
-from skgmmot._blocks import blocks_of, in_memory
+from skgmmot._blocks import View, blocks_of, in_memory
 from skgmmot._blocks._row_arrays import (
     Rows,
     copied,
@@ -34,6 +33,7 @@ from skgmmot.estimators._class_labels import (
     labels_of_source,
 )
 from skgmmot.estimators._classes import moved
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import is_device_array, kind_of, to_host
@@ -59,7 +59,11 @@ def _like_probabilities(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], An
 
 
 class ClassPredictions(
-    DomainAware, OneToOneFeatureMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    DomainAware,
+    OneToOneFeatureMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    DocumentedEstimator,
 ):
     """Methods of an estimator with source_, target_, alignment_, component_classes_."""
 
@@ -129,10 +133,14 @@ class ClassPredictions(
         """Probabilities of the classes for the rows of one domain."""
         classes = np.arange(len(self.classes_))
         indicator = (self.component_classes_[:, None] == classes).astype(np.float64)
-        posteriors = blocks_of(X, n_threads=self.n_jobs).posteriors(side._gaussians())
-        found = (posteriors @ like_rows_of(X, indicator)) ** power
-        total = array_namespace(found).sum(found, axis=1, keepdims=True)
-        return in_type_of(found / total, X)
+        xp, indicator = array_namespace(X), like_rows_of(X, indicator)
+        view, gaussians = View(blocks_of(X, n_threads=self.n_jobs)), side._gaussians()
+        parts = [in_type_of(like_rows_of(X, np.empty((0, len(classes)))), X)]
+        for rows in view.slices(len(gaussians.means)):
+            found = (view.of(rows).posteriors(gaussians) @ indicator) ** power
+            found = found / xp.sum(found, axis=1, keepdims=True)
+            parts.append(in_type_of(found, X))
+        return xp.concat(parts)
 
     @by_parts(_like_classes)
     def predict(self, X: Any, *, sample_domain: Any = None) -> np.ndarray:
