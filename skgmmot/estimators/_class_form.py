@@ -108,7 +108,7 @@ def kernel_of(source: Labelled, reg_covar: float) -> KernelClasses:
     whitening = vectors / (bandwidth * np.sqrt(values))
     center = anchors.weights @ anchors.means
     rows = (as_floats(X) - like_rows_of(X, center)) @ like_rows_of(X, whitening)
-    masses = source.one_hot() * weights[:, None]
+    masses = source.one_hot(slice(None)) * weights[:, None]
     if X.shape[0] > _MOST_ROWS:
         places = np.linspace(0, X.shape[0] - 1, _MOST_ROWS).astype(np.intp)
         kept = xp.take(canonical_order(X), like_rows_of(X, places))
