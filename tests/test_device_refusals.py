@@ -93,7 +93,7 @@ def test_labels_of_another_kind(kind, model):
     with pytest.raises(ValueError, match="sample_domain: expected one label for each"):
         fit(model, KINDS[kind](X), sample_domain=KINDS[kind](LABELS[:-1]))
     with pytest.raises(
-        ValueError, match="sample_domain: expected (rows of both|at least two)"
+        ValueError, match=r"sample_domain: expected (rows of both|at least two)"
     ):
         fit(model, KINDS[kind](X), sample_domain=KINDS[kind](np.ones(60)))
 
