@@ -98,11 +98,17 @@ class ClassPredictions(
         probabilities : ndarray of shape (n_samples, n_classes)
             Rows sum to 1; of the floating type of X.
         """
+        return self._of_domains(*self._with_domains(X, sample_domain))
+
+    def _with_domains(self, X: Any, sample_domain: Any) -> tuple[Rows, Any]:
+        """Rows that were checked, and which are of the source."""
         check_is_fitted(self)
         X = check_rows(self, X)
         mask = source_rows(sample_domain, X)
-        if mask is None:
-            mask = everywhere(X, False)
+        return X, everywhere(X, False) if mask is None else mask
+
+    def _of_domains(self, X: Rows, mask: Any) -> Any:
+        """Probabilities of the classes, the mask true for rows of the source."""
         power = min(1.0, _CONFIDENCE / float(np.sqrt(X.shape[1])))
         inside = self._probabilities(X[mask], self.source_, 1.0)
         outside = self._target_probabilities(X[~mask], power)
@@ -172,8 +178,13 @@ class ClassPredictions(
 
     def _class_numbers(self, X: Any, sample_domain: Any) -> Any:
         """Index in classes_ of the most probable class of each row."""
-        probabilities = self.predict_proba(X, sample_domain=sample_domain)
-        return array_namespace(probabilities).argmax(probabilities, axis=1)
+        X, mask = self._with_domains(X, sample_domain)
+        xp, view = array_namespace(X), View(blocks_of(X))
+        parts = [
+            xp.argmax(self._of_domains(X[rows, :], mask[rows]), axis=1)
+            for rows in view.slices(len(self.classes_))
+        ]
+        return xp.concat(parts)
 
     def score(
         self, X: Any, y: Any, *, sample_domain: Any = None, sample_weight: Any = None

@@ -139,9 +139,10 @@ class GMMOTClassifier(ClassFit):
 
     The linear alignment is optimal in the units of the data: scale the features first.
 
-    A fit holds the posteriors of the target rows, (n, K), since shares are solved for
-    in every round and neighbours listen to each other, and six neighbours a row; which
-    these are takes n² d work, for more than 2000 rows 2000 n d.
+    A fit looks at the posteriors of the target rows, (n, K), several times a round, as
+    shares are solved for. Up to 2²² of them are kept; more are computed anew each time,
+    a slice of the rows at a time. Five neighbours a row are kept; which these are takes
+    n² d work, for more than 2000 rows 2000 n d.
 
     Where "bic" is asked for, the components of each class are those of
     :class:`SparseGaussianMixture` with ``sparsity="bic"``, which offers up to 10.
