@@ -245,3 +245,19 @@ def shrunk_covariances(covariances, common, counts):
         share = min(1.0, noise / (max(n, 1.0) * gap))
         drawn.append((1.0 - share) * covariance + share * common)
     return np.array(drawn)
+
+
+def common_share(covariances0, covariances1, weights, pair, gap, counts):
+    """The map that pairs share, and its share in that of a pair, by noise."""
+    within = [
+        np.einsum("k,kij->ij", w, c)
+        for w, c in zip(weights, (covariances0, covariances1), strict=True)
+    ]
+    common = linear_map(*within)
+    moved, other = common @ covariances0[pair[0]] @ common, covariances1[pair[1]]
+    middle, difference = (moved + other) / 2.0, other - moved
+    inverse, d = np.linalg.inv(middle), len(gap)
+    seen = inverse @ difference
+    statistic = gap @ inverse @ gap + np.trace(seen @ seen) / 2.0
+    parameters = d * (d + 3) / 2.0
+    return common, min(1.0, parameters * (1 / counts[0] + 1 / counts[1]) / statistic)

@@ -1,4 +1,7 @@
-"""Covariances that maps take: drawn to a common one where noise could make them."""
+"""What maps take of components: drawn to what is common where noise could be.
+
+Covariances are drawn to one of both domains, maps of pairs to one of all pairs.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import strategies
 
 from skgmmot.linalg import as_mixture
 from skgmmot.transport._component_maps import MixtureMap
-from skgmmot.transport._shrunk import shrunk_covariances
+from skgmmot.transport._shrunk import common_maps, shrunk_covariances
 
 
 def problem(seed, sizes=(3, 2), d=3):
@@ -87,3 +90,129 @@ def test_a_component_that_collapsed_onto_a_handful_of_rows_stretches_nothing():
     )
     tame = MixtureMap(source, target, np.diag(weights), None, compared)
     assert tame.steepest < 1.5
+
+
+# The map that all pairs share
+
+
+def pairs_problem(seed, sizes=(3, 2), d=3, masses=(60.0, 400.0)):
+    """What common_maps takes."""
+    rng = np.random.default_rng(seed)
+    compared, weights = problem(seed, sizes, d)
+    gaps = 0.3 * rng.standard_normal((*sizes, d))
+    coupling = np.outer(*weights)
+    coupling[0, -1] = 0.0
+    return compared, gaps, coupling, weights, masses
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_common_map_and_its_shares_are_those_of_the_reference(seed):
+    compared, gaps, coupling, weights, masses = pairs_problem(seed)
+    there, back = common_maps(compared, gaps, coupling, weights, masses)
+    counts = [mass * w for mass, w in zip(masses, weights, strict=True)]
+    for k, j in np.ndindex(coupling.shape):
+        linear, share = reference.common_share(
+            *compared, weights, (k, j), gaps[k, j], (counts[0][k], counts[1][j])
+        )
+        np.testing.assert_allclose(there.linear, linear, rtol=1e-8, atol=1e-10)
+        wanted = share if coupling[k, j] > 0.0 else 0.0
+        assert there.shares[k, j] == pytest.approx(wanted, rel=1e-9)
+    np.testing.assert_allclose(back.linear @ there.linear, np.eye(3), atol=1e-9)
+    np.testing.assert_array_equal(back.shares, there.shares.T)
+
+
+def test_many_rows_leave_pairs_their_maps_and_few_take_them():
+    asked = pairs_problem(3)[:4]
+    several, fewer = (common_maps(*asked, (n, n))[0].shares for n in (4e4, 4e2))
+    used = fewer < 1.0
+    np.testing.assert_allclose(several[used], fewer[used] / 100.0)  # as 1 / n
+    assert not common_maps(*asked, (np.inf, np.inf))[0].shares.any()
+    few = common_maps(*asked, (1.0, 1.0))[0].shares
+    np.testing.assert_array_equal(few, asked[2] > 0.0)
+
+
+def test_turned_coordinates_change_no_share():
+    compared, gaps, *rest = pairs_problem(4)
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    turned = tuple(turn @ side @ turn.T for side in compared)
+    plain = common_maps(compared, gaps, *rest)[0]
+    other = common_maps(turned, gaps @ turn.T, *rest)[0]
+    np.testing.assert_allclose(other.shares, plain.shares, rtol=1e-9)
+    np.testing.assert_allclose(other.linear, turn @ plain.linear @ turn.T, atol=1e-9)
+
+
+def test_a_feature_without_variance_changes_no_share_but_a_gap_along_it_is_no_noise():
+    compared, gaps, *rest = pairs_problem(5)
+    plain = common_maps(compared, gaps, *rest)[0].shares
+    flat = tuple(np.pad(side, ((0, 0), (0, 1), (0, 1))) for side in compared)
+    wider = np.pad(gaps, ((0, 0), (0, 0), (0, 1)))
+    np.testing.assert_allclose(common_maps(flat, wider, *rest)[0].shares, plain)
+    wider[1, 0, -1] = 0.01
+    shares = common_maps(flat, wider, *rest)[0].shares
+    assert shares[1, 0] == 0.0
+    np.testing.assert_allclose(np.delete(shares, 2), np.delete(plain, 2))
+
+
+def test_the_statistic_of_one_gaussian_is_its_number_of_parameters_in_the_mean():
+    rng = np.random.default_rng(0)
+    n, d, draws = 400, 4, 400
+    weights = np.array([1e-3, 1.0 - 1e-3])  # the common map is that of the others
+    found = []
+    for _ in range(draws):
+        ends = rng.standard_normal((2, n, d))
+        compared = tuple(np.stack([np.cov(x.T, bias=True), np.eye(d)]) for x in ends)
+        gaps = np.zeros((2, 2, d))
+        gaps[0, 0] = ends[1].mean(axis=0) - ends[0].mean(axis=0)
+        # As if of a hundred times the rows, so that no share is cut.
+        masses = (100 * n / weights[0],) * 2
+        common = common_maps(compared, gaps, np.eye(2), (weights,) * 2, masses)[0]
+        found.append(0.01 / common.shares[0, 0])
+    assert np.mean(found) == pytest.approx(1.0, abs=4.0 * np.std(found) / draws**0.5)
+    assert np.std(found) / draws**0.5 < 0.02
+
+
+def drawn_map(seed=6):
+    """A map, its rows, and images of the rows by each pair, (K0, K1, n, d)."""
+    compared, _, coupling, weights, masses = pairs_problem(seed)
+    rng = np.random.default_rng(1)
+    means, X = rng.normal(0.0, 3.0, (3, 3)), rng.normal(0.0, 3.0, (50, 3))
+    source = as_mixture((weights[0], means, compared[0]))
+    target = as_mixture((weights[1], means[:2] + 0.5, compared[1]))
+    gaps = target.means - source.means[:, None]
+    common = common_maps(compared, gaps, coupling, weights, masses)[0]
+    images = np.empty((3, 2, *X.shape))
+    for k, j in np.ndindex(coupling.shape):
+        own = [reference.pair_image(x, source, target, k, j) for x in X]
+        shared = means[k] + (X - means[k]) @ common.linear.T
+        share = common.shares[k, j]
+        images[k, j] = share * shared + (1.0 - share) * np.array(own)
+    assert common.shares.max() > 0.05
+    assert common.shares.min() < 0.9
+    return source, target, coupling, common, X, images
+
+
+def test_maps_of_pairs_are_so_many_parts_of_the_common_one():
+    source, target, coupling, common, X, images = drawn_map()
+    posteriors = reference.posteriors(X, source)
+    chances = coupling / coupling.sum(axis=1, keepdims=True)
+    expected = np.einsum("ik,kj,kjid->id", posteriors, chances, images)
+    maps = MixtureMap(source, target, coupling, common=common)
+    np.testing.assert_allclose(maps.move(X), expected, atol=1e-8)
+    alone = MixtureMap(source, target, coupling).move(X)
+    assert np.abs(alone - expected).max() > 1e-3
+    bounded = MixtureMap(source, target, coupling, max_slope=1e6, common=common)
+    np.testing.assert_allclose(bounded.move(X), expected, atol=1e-8)
+    tame = MixtureMap(source, target, coupling, max_slope=1.1, common=common)
+    assert maps.steepest > 1.2
+    assert tame.steepest == pytest.approx(1.1)
+
+
+def test_likeliest_and_random_maps_take_the_same_images_of_pairs():
+    source, target, coupling, common, X, images = drawn_map()
+    maps = MixtureMap(source, target, coupling, common=common)
+    labels = reference.posteriors(X, source).argmax(axis=1)
+    best = images[labels, coupling.argmax(axis=1)[labels], np.arange(len(X))]
+    np.testing.assert_allclose(maps.move(X, "most_likely"), best, atol=1e-8)
+    drawn = maps.move(X, "random", rng=np.random.RandomState(0))
+    errors = np.abs(images - drawn).max(axis=-1)[coupling > 0.0]
+    assert errors.min(axis=0).max() < 1e-8
