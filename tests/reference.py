@@ -247,17 +247,22 @@ def shrunk_covariances(covariances, common, counts):
     return np.array(drawn)
 
 
-def common_share(covariances0, covariances1, weights, pair, gap, counts):
-    """The map that pairs share, and its share in that of a pair, by noise."""
+def common_shares(covariances0, covariances1, weights, pair, gap, counts):
+    """The map that pairs share, and its shares in that of a pair: of means, slopes."""
     within = [
         np.einsum("k,kij->ij", w, c)
         for w, c in zip(weights, (covariances0, covariances1), strict=True)
     ]
     common = linear_map(*within)
     moved, other = common @ covariances0[pair[0]] @ common, covariances1[pair[1]]
-    middle, difference = (moved + other) / 2.0, other - moved
-    inverse, d = np.linalg.inv(middle), len(gap)
-    seen = inverse @ difference
-    statistic = gap @ inverse @ gap + np.trace(seen @ seen) / 2.0
-    parameters = d * (d + 3) / 2.0
-    return common, min(1.0, parameters * (1 / counts[0] + 1 / counts[1]) / statistic)
+    inverse, d = np.linalg.inv((moved + other) / 2.0), len(gap)
+    seen = inverse @ (other - moved)
+    noise = 1.0 / counts[0] + 1.0 / counts[1]
+    shares = []
+    for p, statistic in (
+        (d, gap @ inverse @ gap),
+        (d * (d + 1) // 2, np.trace(seen @ seen) / 2.0),
+    ):
+        factor = max(0, min(p, 2 * (p - 2)))
+        shares.append(min(1.0, factor * noise / statistic))
+    return common, *shares

@@ -105,55 +105,76 @@ def pairs_problem(seed, sizes=(3, 2), d=3, masses=(60.0, 400.0)):
     return compared, gaps, coupling, weights, masses
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_common_map_and_its_shares_are_those_of_the_reference(seed):
-    compared, gaps, coupling, weights, masses = pairs_problem(seed)
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_common_map_and_its_shares_are_those_of_the_reference(seed, d):
+    compared, gaps, coupling, weights, masses = pairs_problem(seed, d=d)
     there, back = common_maps(compared, gaps, coupling, weights, masses)
     counts = [mass * w for mass, w in zip(masses, weights, strict=True)]
     for k, j in np.ndindex(coupling.shape):
-        linear, share = reference.common_share(
+        linear, *shares = reference.common_shares(
             *compared, weights, (k, j), gaps[k, j], (counts[0][k], counts[1][j])
         )
         np.testing.assert_allclose(there.linear, linear, rtol=1e-8, atol=1e-10)
-        wanted = share if coupling[k, j] > 0.0 else 0.0
-        assert there.shares[k, j] == pytest.approx(wanted, rel=1e-9)
-    np.testing.assert_allclose(back.linear @ there.linear, np.eye(3), atol=1e-9)
-    np.testing.assert_array_equal(back.shares, there.shares.T)
+        found = [there.of_means[k, j], there.of_slopes[k, j]]
+        wanted = shares if coupling[k, j] > 0.0 else [0.0, 0.0]
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
+    np.testing.assert_allclose(back.linear @ there.linear, np.eye(d), atol=1e-9)
+    np.testing.assert_array_equal(back.of_means, there.of_means.T)
+    np.testing.assert_array_equal(back.of_slopes, there.of_slopes.T)
+
+
+def shares_of(*problem):
+    """Of means and of slopes, (2, K0, K1)."""
+    common = common_maps(*problem)[0]
+    return np.stack([common.of_means, common.of_slopes])
 
 
 def test_many_rows_leave_pairs_their_maps_and_few_take_them():
     asked = pairs_problem(3)[:4]
-    several, fewer = (common_maps(*asked, (n, n))[0].shares for n in (4e4, 4e2))
+    several, fewer = (shares_of(*asked, (n, n)) for n in (4e4, 4e2))
     used = fewer < 1.0
     np.testing.assert_allclose(several[used], fewer[used] / 100.0)  # as 1 / n
-    assert not common_maps(*asked, (np.inf, np.inf))[0].shares.any()
-    few = common_maps(*asked, (1.0, 1.0))[0].shares
-    np.testing.assert_array_equal(few, asked[2] > 0.0)
+    assert not shares_of(*asked, (np.inf, np.inf)).any()
+    few = shares_of(*asked, (1.0, 1.0))
+    assert (few[:, asked[2] > 0.0] > 0.8).all()
+    assert not few[:, asked[2] == 0.0].any()
+
+
+def test_nothing_is_drawn_where_shrinkage_cannot_lower_the_error():
+    assert not shares_of(*pairs_problem(3, d=1)).any()
+    means, slopes = shares_of(*pairs_problem(3, d=2))
+    assert not means.any()
+    assert slopes.any()
 
 
 def test_turned_coordinates_change_no_share():
     compared, gaps, *rest = pairs_problem(4)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
-    turned = tuple(turn @ side @ turn.T for side in compared)
-    plain = common_maps(compared, gaps, *rest)[0]
-    other = common_maps(turned, gaps @ turn.T, *rest)[0]
-    np.testing.assert_allclose(other.shares, plain.shares, rtol=1e-9)
-    np.testing.assert_allclose(other.linear, turn @ plain.linear @ turn.T, atol=1e-9)
+    turned = tuple(turn @ side @ turn.T for side in compared), gaps @ turn.T
+    np.testing.assert_allclose(
+        shares_of(*turned, *rest), shares_of(compared, gaps, *rest), rtol=1e-9
+    )
+    linear = common_maps(compared, gaps, *rest)[0].linear
+    other = common_maps(*turned, *rest)[0].linear
+    np.testing.assert_allclose(other, turn @ linear @ turn.T, atol=1e-9)
 
 
 def test_a_feature_without_variance_changes_no_share_but_a_gap_along_it_is_no_noise():
     compared, gaps, *rest = pairs_problem(5)
-    plain = common_maps(compared, gaps, *rest)[0].shares
+    plain = shares_of(compared, gaps, *rest)
     flat = tuple(np.pad(side, ((0, 0), (0, 1), (0, 1))) for side in compared)
     wider = np.pad(gaps, ((0, 0), (0, 0), (0, 1)))
-    np.testing.assert_allclose(common_maps(flat, wider, *rest)[0].shares, plain)
+    np.testing.assert_allclose(shares_of(flat, wider, *rest), plain)
     wider[1, 0, -1] = 0.01
-    shares = common_maps(flat, wider, *rest)[0].shares
-    assert shares[1, 0] == 0.0
-    np.testing.assert_allclose(np.delete(shares, 2), np.delete(plain, 2))
+    shares = shares_of(flat, wider, *rest)
+    assert plain[0, 1, 0] > 0.0
+    assert shares[0, 1, 0] == 0.0
+    plain[0, 1, 0] = 0.0
+    np.testing.assert_allclose(shares, plain)
 
 
-def test_the_statistic_of_one_gaussian_is_its_number_of_parameters_in_the_mean():
+def test_the_statistics_of_one_gaussian_are_their_numbers_of_parameters():
     rng = np.random.default_rng(0)
     n, d, draws = 400, 4, 400
     weights = np.array([1e-3, 1.0 - 1e-3])  # the common map is that of the others
@@ -165,10 +186,31 @@ def test_the_statistic_of_one_gaussian_is_its_number_of_parameters_in_the_mean()
         gaps[0, 0] = ends[1].mean(axis=0) - ends[0].mean(axis=0)
         # As if of a hundred times the rows, so that no share is cut.
         masses = (100 * n / weights[0],) * 2
-        common = common_maps(compared, gaps, np.eye(2), (weights,) * 2, masses)[0]
-        found.append(0.01 / common.shares[0, 0])
-    assert np.mean(found) == pytest.approx(1.0, abs=4.0 * np.std(found) / draws**0.5)
-    assert np.std(found) / draws**0.5 < 0.02
+        shares = shares_of(compared, gaps, np.eye(2), (weights,) * 2, masses)
+        found.append(0.01 / shares[:, 0, 0])
+    errors = np.std(found, axis=0) / draws**0.5
+    assert (np.abs(np.mean(found, axis=0) - 1.0) < 4.0 * errors).all()
+    assert (errors < 0.04).all()
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("d", [3, 4, 8])
+def test_drawn_means_are_nearer_to_the_truth_whatever_it_is(d, apart):
+    rng = np.random.default_rng(d)
+    n, eyes, ones = 100, np.eye(d)[None], np.ones(1)
+    errors = []
+    for _ in range(1000):
+        truth = np.full(d, apart / d**0.5)
+        gap = truth + np.sqrt(2.0 / n) * rng.standard_normal(d)
+        asked = (eyes, eyes), gap[None, None], np.eye(1), (ones, ones), (n, n)
+        share = common_maps(*asked)[0].of_means[0, 0]
+        kept = (1.0 - share) * gap
+        errors.append([np.square(x - truth).sum() for x in (kept, gap)])
+    drawn, alone = np.mean(errors, axis=0)
+    spread = np.std(np.diff(errors, axis=1)) / 1000**0.5
+    assert drawn < alone + 2.0 * spread
+    if apart == 0.0:
+        assert drawn < 0.6 * alone
 
 
 def drawn_map(seed=6):
@@ -184,10 +226,14 @@ def drawn_map(seed=6):
     for k, j in np.ndindex(coupling.shape):
         own = [reference.pair_image(x, source, target, k, j) for x in X]
         shared = means[k] + (X - means[k]) @ common.linear.T
-        share = common.shares[k, j]
-        images[k, j] = share * shared + (1.0 - share) * np.array(own)
-    assert common.shares.max() > 0.05
-    assert common.shares.min() < 0.9
+        centre, offset = common.of_means[k, j], common.of_slopes[k, j]
+        placed = centre * means[k] + (1.0 - centre) * target.means[j]
+        offsets = offset * (shared - means[k])
+        offsets += (1.0 - offset) * (np.array(own) - target.means[j])
+        images[k, j] = placed + offsets
+    for shares in common[1:]:
+        assert shares.max() > 0.02
+        assert shares.min() < 0.9
     return source, target, coupling, common, X, images
 
 
