@@ -68,7 +68,7 @@ def shrunk_covariances(
     """
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
     pairs = list(zip(weights, sides, strict=True))
-    common = 0.5 * sum(_within(w, side) for w, side in pairs)
+    common = 0.5 * (_within(*pairs[0]) + _within(*pairs[1]))
     whitener = pinv_factor(factor(common[None]))[0]
     left, entered = (
         _shrunk(side, common, whitener, mass * w)
@@ -139,9 +139,10 @@ def common_maps(
     Efron and Morris (1973), doi 10.1080/01621459.1973.10481350.
     """
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
-    within = [_within(w, side)[None] for w, side in zip(weights, sides, strict=True)]
+    left, entered = (_within(*pair)[None] for pair in zip(weights, sides, strict=True))
     first = np.zeros(1, dtype=np.intp)
-    there, back = (pair_maps(*ends, first, first)[0] for ends in (within, within[::-1]))
+    there = pair_maps(left, entered, first, first)[0]
+    back = pair_maps(entered, left, first, first)[0]
     shares = np.zeros((2, *coupling.shape))
     noises = [
         1.0 / np.maximum(mass * w, 1.0) for w, mass in zip(weights, masses, strict=True)
