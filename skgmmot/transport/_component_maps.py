@@ -149,7 +149,8 @@ class MixtureMap:
         )
         self._common = None
         if common is not None:
-            self._common = common._replace(shares=common.shares[kept])
+            linear, *shares = common
+            self._common = Common(linear, *(share[kept] for share in shares))
         self.diagonal = (
             common is None
             and is_diagonal(source.covariances)
@@ -170,20 +171,18 @@ class MixtureMap:
     def mean_map(self) -> tuple[np.ndarray, np.ndarray]:
         """(linear, shifts): Σ_l p_kl T_kl, one affine map per source component."""
         maps = mean_ratios if self.diagonal else mean_maps
-        own, drawn = self.conditional, np.zeros(len(self.conditional))
+        own = self.conditional
         if self._common is not None:
-            drawn = (own * self._common.shares).sum(axis=1)
-            own = own * (1.0 - self._common.shares)
+            own = own * (1.0 - self._common.of_slopes)
         if self.max_slope is not None:
             linear = self._mean_clipped()
         else:
             linear = maps(*self._compared, own)
             if self._common is not None:
-                linear += drawn[:, None, None] * self._common.linear
+                shared = (self.conditional - own).sum(axis=1)
+                linear += shared[:, None, None] * self._common.linear
         linear = self._told(linear)
-        shifts = own @ self.target.means.astype(np.float64)
-        if self._common is not None:
-            shifts += drawn[:, None] * self._whole(np.arange(len(drawn)))[1]
+        shifts = self._mean_images()
         alone = ~self.conditional.any(axis=1)
         linear[alone], shifts[alone] = self._whole(np.flatnonzero(alone))
         return linear, shifts
@@ -253,16 +252,25 @@ class MixtureMap:
         pairwise = pair_ratios if self.diagonal else pair_maps
         maps = pairwise(*self._compared, rows, columns)
         if self._common is not None:
-            shares = self._common.shares[rows, columns][:, None, None]
+            shares = self._common.of_slopes[rows, columns][:, None, None]
             maps = (1.0 - shares) * maps + shares * self._common.linear
         return clipped_slopes(maps, self.max_slope)
+
+    def _mean_images(self) -> np.ndarray:
+        """Where the mean map sends the means of the source."""
+        images, own = self.target.means.astype(np.float64), self.conditional
+        if self._common is None:
+            return own @ images
+        shared = own * self._common.of_means
+        whole = self._whole(np.arange(len(own)))[1]
+        return (own - shared) @ images + shared.sum(axis=1)[:, None] * whole
 
     def _images(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Where the maps of pairs that carry mass send the means of the source."""
         images = self.target.means[columns].astype(np.float64)
         if self._common is None:
             return images
-        shares = self._common.shares[rows, columns][:, None]
+        shares = self._common.of_means[rows, columns][:, None]
         return (1.0 - shares) * images + shares * self._whole(rows)[1]
 
     def _told(self, linear: np.ndarray) -> np.ndarray:

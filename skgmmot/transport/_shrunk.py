@@ -15,6 +15,8 @@ import numpy as np
 from skgmmot.linalg._bures import pair_maps
 from skgmmot.linalg._spd import factor, pinv_factor, transpose
 
+_ROUNDING = 1e-6  # of a gap: what inverting a covariance may cost
+
 
 class Common(NamedTuple):
     """What the maps of all pairs share, and how much of it is in each.
@@ -24,7 +26,8 @@ class Common(NamedTuple):
     """
 
     linear: np.ndarray  # (d, d), in the coordinates in which covariances are compared
-    shares: np.ndarray  # (K0, K1), from 0 to 1
+    of_means: np.ndarray  # (K0, K1) shares from 0 to 1: where the mean goes
+    of_slopes: np.ndarray  # (K0, K1): what is done to the offset from it
 
 
 def shrunk_covariances(
@@ -65,7 +68,7 @@ def shrunk_covariances(
     """
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
     pairs = list(zip(weights, sides, strict=True))
-    common = np.mean([_within(w, side) for w, side in pairs], axis=0)
+    common = 0.5 * (_within(*pairs[0]) + _within(*pairs[1]))
     whitener = pinv_factor(factor(common[None]))[0]
     left, entered = (
         _shrunk(side, common, whitener, mass * w)
@@ -100,15 +103,18 @@ def common_maps(
 
     The common map A is that between the mean covariances of the two sides. With M the
     mean of :math:`A \Sigma_k A^T` and :math:`\Sigma'_l`, D their difference and δ the
-    gap of the means, both seen by :math:`M^{-1/2}`, the share of the common map is
+    gap of the means, both seen by :math:`M^{-1/2}`, the shares of the common map are
 
     .. math::
-        \rho_{kl} = \min\left(1, \frac{p\, (1 / n_k + 1 / n'_l)}
-        {\|\delta\|^2 + \|D\|^2 / 2}\right), \qquad p = \frac{d (d + 3)}{2}
+        \rho = \min\left(1, \frac{c_p (1 / n_k + 1 / n'_l)}{S}\right), \qquad
+        c_p = \max(0, \min(p, 2 (p - 2)))
 
-    The numerator is what the denominator is in the mean for samples of n and n' rows of
-    one Gaussian, which has p parameters: the positive part of James and Stein. It falls
-    as 1 / n, and a single component on either side is its own common map.
+    with :math:`S = \|\delta\|^2`, p = d for means and :math:`S = \|D\|^2 / 2`,
+    p = d (d + 1) / 2 for slopes. For samples of n and n' rows of one Gaussian S is
+    p (1/n + 1/n') in the mean, so that p gives the part of S that is noise; up to
+    2 (p - 2) a positive part of James and Stein lowers the mean square error whatever
+    the truth is. In one dimension nothing is drawn. All of it falls as 1 / n, and one
+    component on either side has the common map for its own.
 
     Parameters
     ----------
@@ -133,39 +139,48 @@ def common_maps(
     Efron and Morris (1973), doi 10.1080/01621459.1973.10481350.
     """
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
-    within = [_within(w, side)[None] for w, side in zip(weights, sides, strict=True)]
+    left, entered = (_within(*pair)[None] for pair in zip(weights, sides, strict=True))
     first = np.zeros(1, dtype=np.intp)
-    there, back = (
-        pair_maps(start, end, first, first)[0] for start, end in (within, within[::-1])
-    )
-    shares = np.zeros(coupling.shape)
+    there = pair_maps(left, entered, first, first)[0]
+    back = pair_maps(entered, left, first, first)[0]
+    shares = np.zeros((2, *coupling.shape))
     noises = [
         1.0 / np.maximum(mass * w, 1.0) for w, mass in zip(weights, masses, strict=True)
     ]
-    alone = coupling.shape == (1, 1)
     for k, row in enumerate(coupling):
         found = np.flatnonzero(row > 0.0)
-        if alone or not len(found):
+        if not len(found):
             continue
         noise = noises[0][k] + noises[1][found]
         moved = there @ sides[0][k] @ there.T
-        shares[k, found] = _noise_shares(moved, sides[1][found], gaps[k, found], noise)
-    return Common(there, shares), Common(back, shares.T)
+        drawn = _noise_shares(moved, sides[1][found], gaps[k, found], noise)
+        shares[:, k, found] = drawn
+    return Common(there, *shares), Common(back, *shares.swapaxes(1, 2))
 
 
 def _noise_shares(
     moved: np.ndarray, others: np.ndarray, gaps: np.ndarray, noise: np.ndarray
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """ρ of one component and several others; `noise` is 1 / n + 1 / n'."""
-    middle = 0.5 * moved + 0.5 * others
-    whitener = pinv_factor(factor(middle))
+    factors = factor(0.5 * moved + 0.5 * others)
+    whitener = pinv_factor(factors)
     unlike = whitener @ (others - moved) @ transpose(whitener)
     apart = np.einsum("lij,lj->li", whitener, gaps)
-    seen = np.square(apart).sum(axis=1) + 0.5 * np.square(unlike).sum(axis=(1, 2))
-    rank = np.einsum("lij,ljk,lik->l", whitener, middle, whitener)
-    expected = 0.5 * rank * (rank + 3.0) * noise
-    # Where nothing is seen, either map is the other.
-    return np.minimum(expected, seen) / np.where(seen > 0.0, seen, 1.0)
+    # Where neither component has variance no gap is noise.
+    across = gaps - np.einsum("lij,lj->li", factors, apart)
+    flat = np.abs(across).max(axis=1) > _ROUNDING * np.abs(gaps).max(axis=1)
+    distance = np.where(flat, np.inf, np.square(apart).sum(axis=1))
+    rank = np.count_nonzero(np.linalg.norm(factors, axis=1), axis=1)
+    return (
+        _drawn(rank, noise, distance),
+        _drawn(rank * (rank + 1) / 2, noise, 0.5 * np.square(unlike).sum(axis=(1, 2))),
+    )
+
+
+def _drawn(p: np.ndarray, noise: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The share of S that is noise; where nothing is seen, either map is the other."""
+    expected = np.clip(np.minimum(p, 2.0 * (p - 2.0)), 0.0, None) * noise
+    return np.minimum(1.0, expected / np.where(seen > 0.0, seen, 1.0))
 
 
 def _within(weights: np.ndarray, covariances: np.ndarray) -> np.ndarray:
