@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks._records import Job, Library, Section
 
-_FEATURES, _WORKERS, _COPIES = 20, 2, 25
+_FEATURES, _WORKERS = 20, 2
 _NANNY = {"MALLOC_TRIM_THRESHOLD_": "65536"}  # what Dask's nannies give to workers
 _COMMANDS = {
     "scheduler": "distributed.cli.dask_scheduler --port 0 --dashboard-address :0",
@@ -28,15 +28,16 @@ warnings.simplefilter("ignore")
 file, n_chunks, chunk, what = sys.argv[1], *map(int, sys.argv[2:4]), sys.argv[4]
 with Client(scheduler_file=file) as client:
     client.wait_for_workers({workers})
-    numbers = da.arange(n_chunks, chunks=1)
-    shape = ((chunk,) * n_chunks, ({features},))
-    make = partial(made, n_rows=chunk)
-    rows = numbers.map_blocks(make, chunks=shape, new_axis=1, dtype=float)
-    few = made([0], 5000)
-    fit(few, what)
-    list(client.run(lambda: fit(few, "default")))
+
+    def rows(n_chunks, chunk):
+        shape = ((chunk,) * n_chunks, ({features},))
+        return da.arange(n_chunks, chunks=1).map_blocks(
+            partial(made, n_rows=chunk), chunks=shape, new_axis=1, dtype=float
+        )
+
+    fit(rows(60, 1000), what)
     before = client.run(begun)
-    fit(rows, what)
+    fit(rows(n_chunks, chunk), what)
     after = client.run(peak)
 print(json.dumps([peak(), max(after[worker] - before[worker] for worker in before)]))
 """
@@ -57,13 +58,13 @@ def begun():
 
 
 def made(number, n_rows):
-    """A chunk of rows of three populations; cheap, and another for each number."""
+    """A chunk of rows of three populations, another for each number."""
     import numpy as np
 
     rng = np.random.default_rng(int(number[0]))
-    rows = rng.standard_normal((n_rows // _COPIES, _FEATURES))
-    rows += 3.0 * rng.integers(3, size=(len(rows), 1))
-    return np.tile(rows, (_COPIES, 1))
+    rows = rng.standard_normal((n_rows, _FEATURES))
+    rows += 3.0 * rng.integers(3, size=(n_rows, 1))
+    return rows
 
 
 def fit(rows, what):
@@ -125,8 +126,8 @@ CLUSTER_MEMORY = Section(
     " each in a process of its own, with the settings of memory that Dask's nannies"
     " give. The largest resident size of the client, packages and kernels included"
     " (some 265 MB); the value is what the fit takes in a worker at most beyond what"
-    " that has after a fit of 5000 rows: the chunk in hand, and the work on it. Linux"
-    " only.",
+    " that has after such a fit of 60 chunks of 0.2 MB: the chunk in hand, and the"
+    " work on it. Linux only.",
     [
         {"GB": size, "chunk": chunk, "fit": "sparsity=0"}
         for chunk, sizes in ((8, (0.25, 1, 4)), (64, (1, 4)))
