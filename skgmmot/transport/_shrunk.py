@@ -135,9 +135,7 @@ def common_maps(
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
     within = [_within(w, side)[None] for w, side in zip(weights, sides, strict=True)]
     first = np.zeros(1, dtype=np.intp)
-    there, back = (
-        pair_maps(*ends, first, first)[0] for ends in (within, within[::-1])
-    )
+    there, back = (pair_maps(*ends, first, first)[0] for ends in (within, within[::-1]))
     shares = np.zeros(coupling.shape)
     noises = [
         1.0 / np.maximum(mass * w, 1.0) for w, mass in zip(weights, masses, strict=True)
