@@ -88,7 +88,7 @@ def _project(case):
 
     X = _rows(case)
     model = SparseGaussianMixture(LARGEST, covariance_type=_type(case), random_state=0)
-    return Job(lambda: cpu_seconds(model.fit, X), lambda: model.bic(X))
+    return Job(lambda: cpu_seconds(lambda: model.fit(X)), lambda: model.bic(X))
 
 
 def best_of_search(X, covariance_type):

@@ -2,10 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, metadata
 
-from sklearn.base import BaseEstimator
+from skgmmot.estimators._sklearn_private import Estimator
 
 
-class DocumentedEstimator(BaseEstimator):
+class DocumentedEstimator(Estimator):
     """scikit-learn's base class, with links to the published documentation.
 
     Where that stands is said once, by the URL "Documentation" of the project

@@ -208,15 +208,16 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         progress: Progress,
     ) -> Fit:
         """The best of `n_init` starts of each offer by the penalised objective."""
-        fits, units, most = [], None, problem.n_offered
-        if self.solver == "adam":
-            units = units_of(problem.blocks, self.reg_covar)
+        fits, adam, most = [], self.solver == "adam", problem.n_offered
+        units = units_of(problem.blocks, self.reg_covar) if adam else None
         warm = self._is_warm()
-        n_init, draws = 1 if warm else self.n_init, rng.get_state()
+        n_init = 1 if warm else self.n_init
+        draws = rng.get_state() if len(offers) > 1 else None
         for number in range(n_init * len(offers)):
             progress.begin(number)
             offer = offers[number // n_init]
-            if number % n_init == 0:  # no start depends on the offers before its own
+            # No start depends on the offers before its own.
+            if draws is not None and number % n_init == 0:
                 rng.set_state(draws)
             offered = problem._replace(n_offered=offer)
             parameters, previous = self._start(offered, warm, rng, given)

@@ -65,7 +65,7 @@ def shrunk_covariances(
     """
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
     pairs = list(zip(weights, sides, strict=True))
-    common = 0.5 * sum(_within(w, side) for w, side in pairs)
+    common = np.mean([_within(w, side) for w, side in pairs], axis=0)
     whitener = pinv_factor(factor(common[None]))[0]
     left, entered = (
         _shrunk(side, common, whitener, mass * w)
@@ -135,7 +135,9 @@ def common_maps(
     sides = [np.asarray(side, dtype=np.float64) for side in compared]
     within = [_within(w, side)[None] for w, side in zip(weights, sides, strict=True)]
     first = np.zeros(1, dtype=np.intp)
-    there, back = (pair_maps(*ends, first, first)[0] for ends in (within, within[::-1]))
+    there, back = (
+        pair_maps(start, end, first, first)[0] for start, end in (within, within[::-1])
+    )
     shares = np.zeros(coupling.shape)
     noises = [
         1.0 / np.maximum(mass * w, 1.0) for w, mass in zip(weights, masses, strict=True)
