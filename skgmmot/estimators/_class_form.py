@@ -107,11 +107,6 @@ def kernel_of(source: Labelled, reg_covar: float) -> KernelClasses:
     bandwidth = (mass / n_classes) ** (-1.0 / (d + 4))
     whitening = vectors / (bandwidth * np.sqrt(values))
     center = anchors.weights @ anchors.means
-<<<<<<< HEAD
-=======
-    rows = (as_floats(X) - like_rows_of(X, center)) @ like_rows_of(X, whitening)
-    masses = source.one_hot(slice(None)) * weights[:, None]
->>>>>>> main
     if X.shape[0] > _MOST_ROWS:
         places = np.linspace(0, X.shape[0] - 1, _MOST_ROWS).astype(np.intp)
         kept = xp.take(canonical_order(X), like_rows_of(X, places))
