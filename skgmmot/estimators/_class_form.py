@@ -107,12 +107,13 @@ def kernel_of(source: Labelled, reg_covar: float) -> KernelClasses:
     bandwidth = (mass / n_classes) ** (-1.0 / (d + 4))
     whitening = vectors / (bandwidth * np.sqrt(values))
     center = anchors.weights @ anchors.means
-    rows = (as_floats(X) - like_rows_of(X, center)) @ like_rows_of(X, whitening)
-    masses = source.one_hot(slice(None)) * weights[:, None]
     if X.shape[0] > _MOST_ROWS:
         places = np.linspace(0, X.shape[0] - 1, _MOST_ROWS).astype(np.intp)
         kept = xp.take(canonical_order(X), like_rows_of(X, places))
-        rows, masses = xp.take(rows, kept, axis=0), xp.take(masses, kept, axis=0)
+        X, weights = xp.take(X, kept, axis=0), xp.take(weights, kept)
+        source = source._replace(labels=xp.take(source.labels, kept))
+    rows = (as_floats(X) - like_rows_of(X, center)) @ like_rows_of(X, whitening)
+    masses = source.one_hot(slice(None)) * weights[:, None]
     return KernelClasses(center, whitening, rows, masses)
 
 
