@@ -36,11 +36,15 @@ def _turned(e: Emitter, rows: Sequence[ir.Value]) -> list[ir.Value]:
     whole = [_shuffled(e, rows[i], rows[i + 4], range(8)) for i in range(4)]
     even, odd = [0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]
     low = [
-        [_shuffled(e, *whole[i : i + 2], order) for i in (0, 2)]
+        [_shuffled(e, whole[i], whole[i + 1], order) for i in (0, 2)]
         for order in (even, odd)
     ]
     left, right = [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]
-    return [_shuffled(e, *pair, order) for order in (left, right) for pair in low]
+    return [
+        _shuffled(e, first, second, order)
+        for order in (left, right)
+        for first, second in low
+    ]
 
 
 def _emit_fetch(e: Emitter, array: Array, place: ir.Value) -> None:
