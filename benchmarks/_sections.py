@@ -9,7 +9,7 @@ from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
 from benchmarks._sections_onedal import ONEDAL
 from benchmarks._sections_process import FIRST_FIT, MEMORY, STARTUP
-from benchmarks._sections_small import SMALL, SMALL_PAIRS
+from benchmarks._sections_small import SMALL
 from benchmarks._sections_spark import SPARK
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
 from benchmarks._sections_transport import COSTS, MAPS, PLANS
@@ -32,7 +32,6 @@ SECTIONS = {
     "flow": FLOW,
     "barycenter": BARYCENTER,
     "small": SMALL,
-    "smallpairs": SMALL_PAIRS,
     "startup": STARTUP,
     "firstfit": FIRST_FIT,
     "memory": MEMORY,
