@@ -86,6 +86,7 @@ def test_coupled_fits_and_maps_hold_no_array_of_rows_and_components():
         assert peak_of(lambda m=mover: m.transport_weights(X)) < LIMIT
 
 
+@pytest.mark.filterwarnings("ignore:No sample_domain was given:UserWarning")
 def test_a_classifier_holds_no_array_of_rows_and_components():
     X, sample_domain = large()
     y = (8.0 * K * X[:, 0] / 40.0).astype(int) % K
