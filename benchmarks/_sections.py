@@ -3,6 +3,7 @@
 from benchmarks._sections_bound import BOUND
 from benchmarks._sections_cluster import CLUSTER
 from benchmarks._sections_cluster_memory import CLUSTER_MEMORY
+from benchmarks._sections_course import COURSE
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
@@ -37,6 +38,7 @@ SECTIONS = {
     "cluster": CLUSTER,
     "clustermemory": CLUSTER_MEMORY,
     "spark": SPARK,
+    "course": COURSE,
 }
 
 

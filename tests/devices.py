@@ -29,6 +29,15 @@ def _torch(array):
 KINDS = {"strict": _strict, "second device": _second, "torch": _torch}
 
 
+def most_sums(n_components, n_features):
+    """Numbers that an iteration may bring to the host: sums of the mixture's size.
+
+    For each component second and first moments, its count, what its removal costs; the
+    log-likelihood, the mass and the lowest log density beside.
+    """
+    return n_components * (n_features**2 + n_features + 2) + 3
+
+
 def assert_like(found, expected, like, rtol):
     """Results of rows: of the kind, place and type of X, with the expected values."""
     assert type(found) is type(like)

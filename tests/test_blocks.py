@@ -5,8 +5,17 @@ import pytest
 import reference_mixture as reference
 
 from skgmmot import _rows
-from skgmmot._blocks import MemoryBlocks, _memory, add_moments, blocks_of
+from skgmmot._blocks import (
+    MemoryBlocks,
+    Posteriors,
+    View,
+    _memory,
+    _posteriors,
+    add_moments,
+    blocks_of,
+)
 from skgmmot.kernels import Gaussians
+from skgmmot.mixture._neighbours import neighbour_average
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((230, 3))
@@ -93,7 +102,7 @@ def test_nearest_moments_give_each_row_to_its_nearest_mean(full, weights):
 @pytest.mark.parametrize("entries", [1, 4, 120, 10_000])
 def test_size_of_a_block_of_responsibilities_does_not_matter(monkeypatch, entries):
     expected = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
-    monkeypatch.setattr(_memory, "_ONE_HOT_ENTRIES", entries)
+    monkeypatch.setattr(_memory, "_SLICE_ENTRIES", entries)
     found = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
     assert_moments(found, expected)
 
@@ -105,10 +114,10 @@ def test_what_blocks_say_of_their_rows():
     np.testing.assert_array_equal(blocks.rows(), X.astype(np.float32))
 
 
-@pytest.mark.parametrize("block_rows", [7, 2**14])
+@pytest.mark.parametrize("entries", [2, 21, 2**17])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, block_rows):
-    monkeypatch.setattr(_rows, "_BLOCK_ROWS", block_rows)
+def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, entries):
+    monkeypatch.setattr(_rows, "_BLOCK_ENTRIES", entries)
     blocks = blocks_of(X, weights)
     mean, variances = blocks.mean_and_variances()
     expected = np.average(X, axis=0, weights=weights)
@@ -178,24 +187,35 @@ def test_rows_are_asked_one_by_one():
     np.testing.assert_allclose(moved, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_tilted_shares_and_whitened_rows_by_their_formulas():
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("seen", [True, False])
+def test_tilted_posteriors_by_their_formulas(kept, weighted, seen, monkeypatch):
+    monkeypatch.setattr(_posteriors, "_MOST_ENTRIES", 10**6 if kept else 0)
+    monkeypatch.setattr(_memory, "_SLICE_ENTRIES", 28)  # of seven rows
     rng = np.random.default_rng(0)
-    X, weights = rng.standard_normal((40, 3)), rng.integers(0, 3, 40) + 0.5
-    posteriors, tilts = rng.dirichlet(np.ones(4), 40), np.array([0.5, 1.0, 2.0, 3.0])
-    tilted = posteriors * tilts
-    tilted /= tilted.sum(axis=1, keepdims=True)
-    blocks = blocks_of(X, weights)
-    np.testing.assert_allclose(
-        blocks.tilted_shares(posteriors, tilts),
-        np.average(tilted, axis=0, weights=weights),
-    )
-    np.testing.assert_allclose(
-        blocks_of(X).tilted_shares(posteriors, tilts), tilted.mean(axis=0)
-    )
+    X, tilts = rng.standard_normal((40, 3)), np.array([0.5, 1.0, 2.0, 3.0])
+    weights = rng.integers(0, 3, 40) + 0.5 if weighted else None
     center, factor = np.ones(3), np.triu(rng.standard_normal((3, 3)))
-    white = blocks.whitened(center, factor)
-    np.testing.assert_allclose(white.rows(), (X - center) @ factor)
-    assert white.mass == blocks.mass
+    blocks, Z = blocks_of(X, weights), (X - center) @ factor if seen else X
+    view = View(blocks, center, factor) if seen else View(blocks)
+    np.testing.assert_allclose(view.of(slice(5, 9)).rows(), Z[5:9])
+    np.testing.assert_allclose(
+        view.log_likelihood(GAUSSIANS), blocks_of(Z, weights).log_likelihood(GAUSSIANS)
+    )
+    plain = blocks_of(Z).posteriors(GAUSSIANS)
+    tilted = plain * tilts
+    tilted /= tilted.sum(axis=1, keepdims=True)
+    found = Posteriors(view, GAUSSIANS)
+    np.testing.assert_allclose(found[np.array([3, 1])], plain[[3, 1]])
+    shares = np.average(tilted, axis=0, weights=weights)
+    np.testing.assert_allclose(found.tilted_shares(tilts), shares)
+    np.testing.assert_allclose(found.tilted(tilts).of(slice(2, 30)), tilted[2:30])
+    average = neighbour_average(X, weights, 0.4)
+    drawn = average.of(slice(0, 40), tilted, tilted[average.candidates])
+    others = found.tilted(tilts, average)
+    np.testing.assert_allclose(others.of(slice(2, 30)), drawn[2:30])
+    np.testing.assert_allclose(drawn.sum(axis=1), 1.0)
 
 
 @pytest.mark.parametrize("strict", [False, True])

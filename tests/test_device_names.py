@@ -26,8 +26,8 @@ _NAMES = """
     abs all any arange argmax argmin argsort asarray astype bool broadcast_to clip
     concat cumulative_sum empty exp finfo float32 float64 full_like int64 isdtype
     isfinite log log1p matmul matrix_transpose max maximum mean min minimum nonzero
-    ones reshape searchsorted sqrt stack sum take unique_inverse unique_values where
-    zeros zeros_like
+    ones reshape searchsorted sqrt stack sum take unique_counts unique_inverse
+    unique_values where zeros zeros_like
 """
 CUPY = frozenset(_NAMES.split())
 

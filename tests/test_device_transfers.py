@@ -9,9 +9,10 @@ from copy import copy
 
 import numpy as np
 import pytest
-from devices import KINDS, assert_like
+from devices import KINDS, assert_like, most_sums
 from numpy.testing import assert_allclose
 from scipy.stats import wasserstein_distance
+from sklearn.base import clone
 
 import skgmmot
 from skgmmot import (
@@ -20,6 +21,7 @@ from skgmmot import (
     GMMOTTransformer,
     LinkedGaussianMixture,
     SparseGaussianMixture,
+    _rows,
     batch_report,
     cross_validate_links,
 )
@@ -33,7 +35,7 @@ X, TIMES = COURSE.X[KEPT], COURSE.sample_domain[KEPT]
 DOMAINS = np.where(TIMES == 0, 1, -1)
 CLASSES = (X[:, 0] > np.median(X[:, 0])).astype(int)
 WEIGHTS = 1.0 + np.arange(len(X)) % 2
-MOST = 1000  # of 3000 rows: the sample that a start is made from, and no more
+MOST = most_sums(10, X.shape[1])  # 10 components are offered where none are asked for
 
 MODELS = {
     "SparseGaussianMixture": (SparseGaussianMixture(3, random_state=0), None),
@@ -108,6 +110,59 @@ def test_public_methods(fitted, kind, model, name, small_samples, transfers):
         assert_allclose(found[0], expected[0], rtol=1e-6)
     else:
         assert type(found) is type(expected)
+
+
+# Ways to start, to choose a number and to fit, of few rows: all are then in the sample.
+FITS = {
+    "random": (SparseGaussianMixture(3, sparsity=0.0, init_params="random"), None),
+    "k-means++": (SparseGaussianMixture(3, init_params="k-means++"), None),
+    "from data": (SparseGaussianMixture(3, init_params="random_from_data"), None),
+    "given": (SparseGaussianMixture(3, means_init=X[:3]), None),
+    "callable": (
+        SparseGaussianMixture(3, init_params=lambda rows, size, _: rows[:size, :]),
+        None,
+    ),
+    "price": (SparseGaussianMixture(6, sparsity=0.5, n_init=2), None),
+    "icl": (SparseGaussianMixture(6, sparsity="icl", covariance_type="tied"), None),
+    "auto": (SparseGaussianMixture(4, covariance_type="auto"), None),
+    "refit": (SparseGaussianMixture(4, sparsity=1.0, refit=True), None),
+    "adam": (SparseGaussianMixture(3, sparsity=1.0, solver="adam", max_iter=20), None),
+    "coupled bic": (CoupledGaussianMixture(), DOMAINS),
+    "independent": (CoupledGaussianMixture(3, init_params="independent"), DOMAINS),
+    "linear": (CoupledGaussianMixture((2, 3), align="linear", n_init=2), DOMAINS),
+    "linked bic": (LinkedGaussianMixture(reg_m=1.0), TIMES),
+    "pooled": (LinkedGaussianMixture(3, links="star", reference="pooled"), TIMES),
+    "mixture": (GMMOTTransformer(SparseGaussianMixture(5)), DOMAINS),
+    "classes": (GMMOTClassifier("bic"), DOMAINS),
+    "more": (GMMOTClassifier(2, covariance_type="tied", align="scale"), DOMAINS),
+}
+FEW = slice(None, None, 5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["second device", "torch"])
+@pytest.mark.parametrize("name", FITS)
+def test_fits(kind, name, transfers):
+    model, labels = FITS[name]
+    found, expected = (clone(model).set_params(random_state=0) for _ in range(2))
+    for fit, put in ((expected, np.asarray), (found, KINDS[kind])):
+        domain = {} if labels is None else {"sample_domain": put(labels[FEW])}
+        y = put(CLASSES[FEW]) if isinstance(model, GMMOTClassifier) else None
+        fit.fit(put(X[FEW]), y, sample_weight=put(WEIGHTS[FEW]), **domain)
+    assert 0 < max(transfers) <= MOST < len(X[FEW])
+    for attribute in ("lower_bound_", "means_", "coupling_", "class_shares_"):
+        if hasattr(expected, attribute):
+            values = getattr(expected, attribute)
+            assert_allclose(getattr(found, attribute), values, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("rows", [500, 1500])
+def test_samples_and_components(rows, transfers, monkeypatch):
+    """More rows in a sample bring no more over; more components do."""
+    monkeypatch.setattr(_rows, "_SAMPLE_ROWS", rows)
+    mixture = SparseGaussianMixture(12, sparsity=0.0, random_state=0, max_iter=2, tol=1)
+    mixture.fit(KINDS["second device"](X))
+    assert most_sums(11, X.shape[1]) / 2 < max(transfers) <= most_sums(12, X.shape[1])
 
 
 def test_there_are_as_many_methods_as_were_counted():

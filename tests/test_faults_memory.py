@@ -9,7 +9,12 @@ import pytest
 from children import run_child
 from sklearn.exceptions import ConvergenceWarning
 
-from skgmmot import CoupledGaussianMixture, GMMOTTransformer, SparseGaussianMixture
+from skgmmot import (
+    CoupledGaussianMixture,
+    GMMOTClassifier,
+    GMMOTTransformer,
+    SparseGaussianMixture,
+)
 
 N, K = 400_000, 60  # an (N, K) array has 183 MiB
 LIMIT = 110 * 2**20
@@ -79,6 +84,18 @@ def test_coupled_fits_and_maps_hold_no_array_of_rows_and_components():
         mover.__dict__.update({k: v for k, v in vars(fitted).items() if k != "method"})
         assert peak_of(lambda m=mover: m.transform(X)) < LIMIT
         assert peak_of(lambda m=mover: m.transport_weights(X)) < LIMIT
+
+
+def test_a_classifier_holds_no_array_of_rows_and_components():
+    X, sample_domain = large()
+    y = (8.0 * K * X[:, 0] / 40.0).astype(int) % K
+    model = GMMOTClassifier(max_iter=2)
+    assert peak_of(lambda: model.fit(X, y, sample_domain=sample_domain)) < LIMIT
+    assert peak_of(lambda: model.transform(X, sample_domain=sample_domain)) < LIMIT
+    assert peak_of(lambda: model.predict(X, sample_domain=sample_domain)) < LIMIT / 2
+    few = GMMOTClassifier("bic", random_state=0).fit(X[::400], y[::400] % 2)
+    assert len(few.component_classes_) > 8
+    assert peak_of(lambda: few.predict(X)) < LIMIT / 2
 
 
 @needs_linux

@@ -56,17 +56,21 @@ def fixture_linked():
     ],
     ids=["pooled", "bic", "linear"],
 )
-@pytest.mark.parametrize("labels_too", [True, False])
-def test_fits_are_those_of_numpy(kind, parameters, labels_too):
-    up = KINDS[kind]
+@pytest.mark.parametrize(
+    ("labels_too", "dtype"),
+    [(True, np.float64), (False, np.float64), (True, np.float32)],
+)
+def test_fits_are_those_of_numpy(kind, parameters, labels_too, dtype):
+    up, rows, rtol = KINDS[kind], X.astype(dtype), RTOL[dtype]
     fit = LinkedGaussianMixture(**{"n_components": 3, "random_state": 0, **parameters})
-    expected = copy(fit).fit(X, sample_domain=TIMES, sample_weight=WEIGHTS)
+    expected = copy(fit).fit(rows, sample_domain=TIMES, sample_weight=WEIGHTS)
     labels = up(TIMES) if labels_too else TIMES
-    fit.fit(up(X), sample_domain=labels, sample_weight=up(WEIGHTS))
-    assert_allclose(fit.lower_bound_, expected.lower_bound_, rtol=RTOL[np.float64])
+    fit.fit(up(rows), sample_domain=labels, sample_weight=up(WEIGHTS))
+    assert_allclose(fit.lower_bound_, expected.lower_bound_, rtol=rtol)
     for found, side in zip(fit.mixtures_, expected.mixtures_, strict=True):
         assert type(found.means_) is np.ndarray
-        assert_allclose(found.means_, side.means_, rtol=RTOL[np.float64], atol=1e-8)
+        assert found.means_.dtype == side.means_.dtype == dtype
+        assert_allclose(found.means_, side.means_, rtol=rtol, atol=rtol)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,6 +15,7 @@ from skgmmot._blocks._device import DeviceBlocks
 from skgmmot._blocks._many import ManyBlocks
 from skgmmot._blocks._memory import MemoryBlocks, add_moments
 from skgmmot._blocks._parts import FLOATS, LARGEST, Part, Parts
+from skgmmot._blocks._posteriors import Posteriors, Tilted, View
 from skgmmot._blocks._sequence import in_sequence, sequence_of
 from skgmmot.kernels import is_device_array
 
@@ -27,6 +28,9 @@ __all__ = [
     "MemoryBlocks",
     "Part",
     "Parts",
+    "Posteriors",
+    "Tilted",
+    "View",
     "add_moments",
     "blocks_of",
     "in_memory",

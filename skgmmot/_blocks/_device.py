@@ -1,18 +1,23 @@
 """Rows of CuPy, torch and other libraries of arrays, on a GPU or in memory.
 
-Rows stay where they are. Sums of the size of the mixture come to the host, and of the
-rows themselves a sample of limited size, from which starts are made.
+Rows stay where they are, and so do the samples of them from which starts are made. Sums
+of the size of the mixture come to the host.
 """
 
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from skgmmot import _rows
 from skgmmot._blocks._memory import MemoryBlocks
-from skgmmot._blocks._row_arrays import canonical_order, narrowed_like
-from skgmmot.kernels import Gaussians, to_device, to_host
+from skgmmot._blocks._row_arrays import (
+    canonical_order,
+    drawn,
+    everywhere,
+    narrowed_like,
+)
+from skgmmot.kernels import Gaussians, chunks, to_device, to_host
 
 
 class DeviceBlocks(MemoryBlocks):
@@ -53,6 +58,24 @@ class DeviceBlocks(MemoryBlocks):
         """Σ w (x - center)(x - center)ᵀ, (d, d)."""
         return self.given_moments(self._ones(), center[None], full=True).seconds[0]
 
+    def cell_sums(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As of rows in memory; distances are one matrix product for all centers."""
+        xp, x, weights = self._xp, self._x, self._sample_weight
+        ends = to_device(centers, x)
+        halves = 0.5 * xp.sum(ends * ends, axis=1)
+        columns = xp.arange(len(centers), device=device(x))
+        sums = to_device(np.zeros((len(centers), self.n_features + 1)), x)
+        for rows in chunks(x, max(centers.shape)):
+            block = xp.astype(x[rows, :], xp.float64, copy=False)
+            nearest = xp.argmin(halves - block @ ends.T, axis=1)
+            shares = xp.astype(columns[:, None] == nearest, xp.float64)
+            if weights is not None:
+                shares = shares * weights[rows]
+            counts = xp.sum(shares, axis=1, keepdims=True)
+            sums = sums + xp.concat([counts, shares @ block], axis=1)
+        found = to_host(sums)
+        return found[:, 0], found[:, 1:]
+
     def log_likelihood(self, gaussians: Gaussians) -> tuple[float, float]:
         """Σ w log p(x), and Σ w."""
         xp, found = self._xp, narrowed_like(self.log_density(gaussians), self._x)
@@ -68,28 +91,25 @@ class DeviceBlocks(MemoryBlocks):
         n_components: int,
         random_state: np.random.RandomState,
         least: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """As of rows in memory; the sample alone comes to the host."""
-        size, n_rows = _rows.sample_size(n_components, least), self.n_rows
-        order = canonical_order(self._x)
-        weights = self._sample_weight
-        if max(n_rows, self.mass) <= size:
-            rows = to_host(self._xp.take(self._x, order, axis=0))
-            if weights is None:
-                return rows, np.ones(n_rows)
-            return rows, to_host(self._xp.take(weights, order))
-        levels = (random_state.uniform() + np.arange(size)) / size
+    ) -> tuple[Any, Any]:
+        """As of rows in memory; rows and weights stay where they are."""
+        size, xp = _rows.sample_size(n_components, least), self._xp
+        order, weights = canonical_order(self._x), self._sample_weight
+        if weights is not None:
+            weights = xp.take(weights, order)
+        if max(self.n_rows, self.mass) <= size:
+            ones = everywhere(self._x, 1.0) if weights is None else weights
+            return xp.take(self._x, order, axis=0), ones
+        places = xp.arange(size, dtype=xp.float64, device=device(order))
+        levels = (random_state.uniform() + places) / size
         if weights is None:
-            drawn = np.minimum((levels * n_rows).astype(np.int64), n_rows - 1)
+            places = xp.astype(levels * self.n_rows, xp.int64)
+            places = xp.clip(places, 0, self.n_rows - 1)
         else:
-            cdf = self._xp.cumulative_sum(self._xp.take(weights, order))
-            levels = to_device(levels, self._x) * cdf[-1]
-            drawn = to_host(self._xp.searchsorted(cdf, levels, side="right"))
-            drawn = np.minimum(drawn, n_rows - 1)
-        chosen, repeats = np.unique(drawn, return_counts=True)
-        rows = self._xp.take(order, to_device(chosen, self._x))
-        rows = self._xp.take(self._x, rows, axis=0)
-        return to_host(rows), repeats.astype(np.float64)
+            places = drawn(weights, levels)
+        chosen, repeats = xp.unique_counts(places)
+        rows = xp.take(self._x, xp.take(order, chosen), axis=0)
+        return rows, xp.astype(repeats, xp.float64)
 
     def in_canonical_order(self) -> "DeviceBlocks":
         """The same rows in the order of their values, where they are."""

@@ -1,13 +1,14 @@
 """Arrays in memory: one block, whose rows the kernels share among threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from skgmmot import _rows
-from skgmmot._blocks._row_arrays import like_rows_of, slices
+from skgmmot._blocks._row_arrays import Rows, like_rows_of, slices, total
 from skgmmot.kernels import (
     Gaussians,
     Moments,
@@ -15,11 +16,17 @@ from skgmmot.kernels import (
     is_compiled,
     is_device_array,
     kernels_for,
-    to_host,
 )
 from skgmmot.linalg._mixture import narrowed
 
-_ONE_HOT_ENTRIES = 2**21  # entries of a block of responsibilities, 16 MiB
+_SLICE_ENTRIES = 2**19  # of the responsibilities that are at hand at once, 4 MiB
+_DEVICE_ENTRIES = 2**21  # the same on a device, where each call costs more
+
+
+def limited_slices(x: Rows, n_columns: int) -> Iterator[slice]:
+    """Slices of the rows, for which so many columns have a limited size."""
+    entries = _DEVICE_ENTRIES if is_device_array(x) else _SLICE_ENTRIES
+    return slices(x, entries // n_columns)
 
 
 def add_moments(first: Moments, second: Moments) -> Moments:
@@ -38,11 +45,6 @@ class MemoryBlocks:
         None: all 1. They count in sums, not in what is returned for each row.
     n_threads : int, default=None
         None: the usable cores.
-
-    Attributes
-    ----------
-    mass : float
-        Sum of the weights.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class MemoryBlocks:
         self._sample_weight = sample_weight
         self.n_threads = n_threads
         self._kernels = kernels_for(x)
-        self.mass = float(x.shape[0])
-        if sample_weight is not None:
-            total = array_namespace(sample_weight).sum(sample_weight)
-            self.mass = float(to_host(total))
+
+    @cached_property
+    def mass(self) -> float:
+        """Sum of the weights."""
+        weights = self._sample_weight
+        return float(self.n_rows) if weights is None else total(weights)
 
     @property
     def n_rows(self) -> int:
@@ -98,8 +102,11 @@ class MemoryBlocks:
     ) -> Moments:
         """Moments about `means` under given responsibilities, unweighted.
 
-        `responsibilities` is (n_rows, K), or what gives slices of that when indexed.
+        `responsibilities` is (n_rows, K), what gives slices of that when indexed, or a
+        function of a slice that does.
         """
+        if callable(responsibilities):
+            return self._sum_given(responsibilities, means, full)
         on_device = is_device_array(responsibilities)
 
         def given(rows: slice) -> Any:
@@ -120,7 +127,9 @@ class MemoryBlocks:
         center, scales = (like_rows_of(x, a) for a in (means.mean(axis=0), units))
 
         def one_hot(rows: slice) -> Any:
-            scaled = xp.astype((x[rows, :] - center) / scales, x.dtype, copy=False)
+            scaled = x[rows, :] - center
+            scaled /= scales
+            scaled = xp.astype(scaled, x.dtype, copy=False)
             labels, _ = self._kernels.nearest(scaled, centers, self.n_threads)
             return xp.astype(labels[:, None] == columns, xp.float64)
 
@@ -132,40 +141,33 @@ class MemoryBlocks:
         means: np.ndarray,
         full: bool,
     ) -> Moments:
-        total = None
-        for rows in slices(self._x, _ONE_HOT_ENTRIES // max(means.shape)):
+        sums = None
+        for rows in limited_slices(self._x, max(means.shape)):
             given = like_rows_of(self._x, responsibilities_of(rows))
             if self._sample_weight is not None:
                 given = given * self._sample_weight[rows][:, None]
             part = self._kernels.given_moments(
                 self._x[rows, :], given, means, full, self.n_threads
             )
-            total = part if total is None else add_moments(total, part)
-        if total is None:
+            sums = part if sums is None else add_moments(sums, part)
+        if sums is None:
             raise ValueError("X: expected at least one row, got none.")
-        return total
+        return sums
+
+    def cell_sums(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Σ w and Σ w x of the rows nearest to each center, (K,) and (K, d)."""
+        labels, weights = self.nearest(centers)[0], self._sample_weight
+        sums = np.empty(centers.shape)
+        for j in range(self.n_features):
+            column = self._x[:, j]
+            column = column if weights is None else weights * column
+            sums[:, j] = np.bincount(labels, column, len(centers))
+        return np.bincount(labels, weights, len(centers)), sums
 
     def scatter(self, center: np.ndarray) -> np.ndarray:
         """Σ w (x - center)(x - center)ᵀ, (d, d)."""
         ones = np.broadcast_to(1.0, (self.n_rows, 1))
         return self.given_moments(ones, center[None], full=True).seconds[0]
-
-    def tilted_shares(self, posteriors: np.ndarray, tilts: np.ndarray) -> np.ndarray:
-        """Weighted mean of p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), (K,)."""
-        total, factors = 0.0 * tilts, like_rows_of(self._x, tilts)
-        total = like_rows_of(self._x, total)
-        for rows in slices(self._x, _ONE_HOT_ENTRIES // len(tilts)):
-            shares = 1.0 / (posteriors[rows, :] @ factors)
-            if self._sample_weight is not None:
-                shares = shares * self._sample_weight[rows]
-            total = total + shares @ posteriors[rows, :]
-        return tilts * to_host(total) / self.mass
-
-    def tilted(self, posteriors: Any, tilts: np.ndarray) -> Any:
-        """p_ik u_k / Σ_l p_il u_l for posteriors (n_rows, K), which are changed."""
-        posteriors *= like_rows_of(self._x, tilts)
-        posteriors /= array_namespace(posteriors).sum(posteriors, axis=1, keepdims=True)
-        return posteriors
 
     def mean_and_variances(self) -> tuple[np.ndarray, np.ndarray]:
         """Weighted mean and variances of the features, (d,) each, in float64."""
@@ -223,13 +225,28 @@ class MemoryBlocks:
         weights = None if weights is None else weights[order]
         return MemoryBlocks(self._x[order], weights, self.n_threads)
 
+    def weights(self) -> np.ndarray | None:
+        """The weights of all rows, None where they are 1."""
+        return self._sample_weight
+
+    def part(self, rows: Any) -> "MemoryBlocks":
+        """Some of the rows, by a slice or by their numbers, with their weights."""
+        x, weights = self._x, self._sample_weight
+        if isinstance(rows, slice):
+            x, weights = x[rows, :], None if weights is None else weights[rows]
+        else:
+            xp = array_namespace(x)
+            x = xp.take(x, rows, axis=0)
+            weights = None if weights is None else xp.take(weights, rows)
+        return type(self)(x, weights, self.n_threads)
+
     def weighted(self, shares: np.ndarray, least: float = 0.0) -> "MemoryBlocks":
         """The rows with a share above `least`, their weights times these, (n,)."""
-        kept = np.flatnonzero(shares > least)
+        kept = shares > least
         weights = shares[kept]
         if self._sample_weight is not None:
             weights = weights * self._sample_weight[kept]
-        return MemoryBlocks(self._x[kept], weights, self.n_threads)
+        return type(self)(self._x[kept], weights, self.n_threads)
 
     def whitened(self, center: np.ndarray, factor: np.ndarray) -> "MemoryBlocks":
         """The rows (x - center) U, U = factor, in float64, with the same weights."""

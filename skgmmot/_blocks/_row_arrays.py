@@ -99,6 +99,22 @@ def canonical_order(x: Rows) -> Any:
     return order
 
 
+def total(values: Any) -> float:
+    """The sum of numbers, wherever they are."""
+    return float(to_host(array_namespace(values).sum(values)))
+
+
+def drawn(weights: Any, levels: Any) -> Any:
+    """Indices at which the CDF of the weights passes levels in [0, 1), as `draw`."""
+    if is_numpy_array(weights):
+        return _rows.draw(weights, levels)
+    xp = array_namespace(weights)
+    cdf = xp.cumulative_sum(weights)
+    levels = levels if is_device_array(levels) else like_rows_of(weights, levels)
+    last = xp.searchsorted(cdf, cdf[-1:], side="left")
+    return xp.minimum(xp.searchsorted(cdf, levels * cdf[-1], side="right"), last)
+
+
 def slices(x: Rows, n_rows: int) -> Iterator[slice]:
     """Slices of at most so many rows that cover all."""
     step = max(1, n_rows)

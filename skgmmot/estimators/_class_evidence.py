@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks, blocks_of
-from skgmmot._blocks._row_arrays import Rows, as_floats, like_rows_of
+from skgmmot._blocks import Posteriors, View, blocks_of
+from skgmmot._blocks._row_arrays import Rows
 from skgmmot.estimators._classes import Labelled, anchors_of
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._shrinkage import Affine
@@ -17,7 +17,7 @@ _SMALLEST = 1e-9  # part of the source's variance that moved components keep
 class _Seen(NamedTuple):
     """Target rows and components where these differ."""
 
-    rows: MemoryBlocks
+    rows: View
     weights: np.ndarray  # (K,) shares in the source
     shares_are_free: bool
 
@@ -65,9 +65,9 @@ def gain_of_alignment(
         return np.inf
     axes = discriminant_directions(anchors)
     mean = anchors.weights @ anchors.means
-    rows = as_floats(X_target) - like_rows_of(X_target, mean)
+    blocks = blocks_of(X_target, target_weight, source.n_threads)
     seen = _Seen(
-        blocks_of(rows @ like_rows_of(X_target, axes), target_weight, source.n_threads),
+        View(blocks, mean, axes),
         anchors.weights,
         shares_are_free,
     )
@@ -99,9 +99,8 @@ def _likelihood(seen: _Seen, means: np.ndarray, within: np.ndarray) -> float:
     rows, weights = seen.rows, seen.weights
     gaussians = kind.gaussians(weights, means, factors)
     if seen.shares_are_free:
-        posteriors = rows.posteriors(gaussians)
         shares = relaxed_tilts(
-            lambda tilts: rows.tilted_shares(posteriors, tilts),
+            Posteriors(rows, gaussians).tilted_shares,
             weights,
             0.0,
             np.ones(len(weights)),

@@ -39,11 +39,11 @@ class Labelled(NamedTuple):
     n_components: int
     n_threads: int | None
 
-    def one_hot(self) -> Any:
-        """Which component a row belongs to, (n, K)."""
+    def one_hot(self, rows: slice) -> Any:
+        """Which component a row of a slice belongs to, (c, K)."""
         xp = array_namespace(self.labels)
         columns = like_rows_of(self.labels, np.arange(self.n_components))
-        return xp.astype(self.labels[:, None] == columns, xp.float64)
+        return xp.astype(self.labels[rows][:, None] == columns, xp.float64)
 
 
 class Subclasses(NamedTuple):
@@ -153,9 +153,8 @@ def anchors_of(rows: Labelled, kind: CovarianceType, reg_covar: float) -> Anchor
     full and diagonal components count as their rows, the pooled one as some more.
     """
     blocks = blocks_of(rows.X, rows.weights, rows.n_threads)
-    one_hot = rows.one_hot()
     center = np.repeat(blocks.mean_and_variances()[0][None], rows.n_components, axis=0)
-    sums = blocks.given_moments(one_hot, center, full=False)
+    sums = blocks.given_moments(rows.one_hot, center, full=False)
     means = center + sums.sums / sums.counts[:, None]
     weights = sums.counts / sums.mass
     pooled = _pooled_covariance(rows, means) + reg_covar * np.eye(means.shape[1])
@@ -163,7 +162,7 @@ def anchors_of(rows: Labelled, kind: CovarianceType, reg_covar: float) -> Anchor
         return Anchors(weights, means, pooled)
     if not kind.full_form:
         pooled = diagonals(pooled)
-    seconds = blocks.given_moments(one_hot, means, full=kind.full_form).seconds
+    seconds = blocks.given_moments(rows.one_hot, means, full=kind.full_form).seconds
     shape = (-1, 1, 1) if kind.full_form else (-1, 1)
     extra = pooled_rows(kind, means.shape[1])
     counts = sums.counts.reshape(shape)

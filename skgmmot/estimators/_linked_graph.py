@@ -7,9 +7,9 @@ import numpy as np
 from array_api_compat import array_namespace
 from sklearn.utils.validation import column_or_1d
 
-from skgmmot._blocks._row_arrays import has_all, like_rows_of
+from skgmmot._blocks._row_arrays import check_same_kind, has_all, like_rows_of
 from skgmmot._checks import is_real, message, naming
-from skgmmot.kernels import is_device_array, kind_of, to_host
+from skgmmot.kernels import is_device_array, to_host
 from skgmmot.mixture.coupled._records import Link
 
 Label = Hashable
@@ -65,9 +65,8 @@ def labelled_rows(sample_domain: Any, X: Any) -> Labelled:
 def _one_for_each(sample_domain: Any, X: Any) -> Any:
     """Finite labels (n,): on the host, or of the kind of X."""
     expected = f"one label for each of the {X.shape[0]} rows of X"
-    if is_device_array(sample_domain) and kind_of(sample_domain) != kind_of(X):
-        sample_domain = to_host(sample_domain)
     if is_device_array(sample_domain):
+        check_same_kind(sample_domain, "sample_domain", X)
         labels, xp = sample_domain, array_namespace(sample_domain)
         if labels.ndim != 1:
             raise ValueError(message("sample_domain", expected, f"{labels.ndim} axes"))

@@ -19,8 +19,8 @@ from skgmmot._blocks._row_arrays import (
     slices,
 )
 from skgmmot.estimators._by_parts import by_parts, like_numbers, like_rows, like_scores
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._domains import DomainAware, source_rows
-from skgmmot.estimators._sklearn_private import Estimator
 from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.transport._component_maps import MixtureMap
@@ -30,7 +30,9 @@ from skgmmot.transport._support import SupportRule, support_score
 _POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
 
-class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, Estimator):
+class RowMover(
+    DomainAware, OneToOneFeatureMixin, TransformerMixin, DocumentedEstimator
+):
     """Methods of a transformer with source_, target_, coupling_ and maps both ways."""
 
     def _maps(self, towards_target: bool) -> MixtureMap:

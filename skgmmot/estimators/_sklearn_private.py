@@ -4,7 +4,7 @@ Everything private of scikit-learn is imported here and nowhere else. It was tri
 scikit-learn 1.6 to 1.9; tests/test_private.py says what a version has changed.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
@@ -50,7 +50,7 @@ class Estimator(BaseEstimator):
     iterations of EM on a small table.
     """
 
-    _parameter_constraints: Any
+    _parameter_constraints: ClassVar[Any]
 
     @classmethod
     def _known(cls) -> _Known:

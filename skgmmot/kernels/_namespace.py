@@ -30,6 +30,7 @@ from skgmmot.kernels._forms import Gaps, Products, forms_for, times
 
 _TINY = 1e-300  # what the sum of all other components is cut at
 _FADED = {"float64": -700.0, "float32": -80.0}  # logs of ratios that count as 0
+_FADED_IN_SUMS = {"float64": -300.0, "float32": -50.0}  # so that products are normal
 _Result = TypeVar("_Result")
 
 
@@ -60,20 +61,26 @@ def moments(
     xp, n_components = array_namespace(x), len(gaussians.means)
 
     def attempt(form: Gaps | Products) -> tuple[Moments, bool]:
-        density_of = _densities_under(gaussians, form, x)
+        faded = _FADED if deletion else _FADED_IN_SUMS
+        density_of = _densities_under(gaussians, form, x, faded)
         totals = _Totals(x, n_components, form.n_sums)
         for rows in chunks(x, form.width, form.most_rows):
-            found, w = density_of(rows), _weights(sample_weight, x, rows)
-            lost = xp.sum(w * _log_without(xp, found), axis=1) if deletion else None
+            found, w = density_of(rows), None
+            if sample_weight is not None:
+                w = xp.astype(sample_weight[rows], xp.float64, copy=False)
+            logs, lost = _log_densities(xp, found), None
+            if deletion:
+                lost = xp.sum(_times(_log_without(xp, found), w), axis=1)
             totals.add(
                 form.sums(found.rows, _weighted(xp, found, w)),
-                [xp.sum(w * _log_densities(xp, found)), xp.sum(w)],
+                xp.sum(_times(logs, w)),
+                logs.shape[0] if w is None else xp.sum(w),
                 _lowest(xp, found),
                 lost,
             )
-        sums, (likelihood, mass), lowest, lost = totals.on_host()
+        sums, likelihood, mass, lowest, lost = totals.on_host()
         parts = form.finished(sums.reshape(n_components, -1))
-        result = Moments(float(likelihood), float(mass), *parts, lost)
+        result = Moments(float(likelihood[0]), float(mass[0]), *parts, lost)
         return result, bool(lowest[0] > form.farthest)
 
     return _first_sound(attempt, forms_for(x, gaussians, single=not deletion))
@@ -226,43 +233,60 @@ class _Totals:
     def __init__(self, x: Array, n_components: int, n_sums: int) -> None:
         self.xp = array_namespace(x)
         self.sums = _zeros(x, n_components, n_sums)
-        self.scalars, self.lowest = _zeros(x, 2), _zeros(x, 1)
+        self.likelihood, self.mass, self.lowest = (_zeros(x, 1) for _ in range(3))
         self.lost = _zeros(x, n_components)
 
     def add(
-        self, sums: Array, scalars: list[Array], lowest: Array, lost: Array | None
+        self,
+        sums: Array,
+        likelihood: Array,
+        mass: Array | float,
+        lowest: Array,
+        lost: Array | None,
     ) -> None:
         """Add those of a chunk; of the lowest log densities the least is kept."""
-        self.sums = self.sums + sums
-        self.scalars = self.scalars + self.xp.stack(scalars)
+        self.sums += sums
+        self.likelihood += likelihood
+        self.mass += mass
         self.lowest = self.xp.minimum(self.lowest, lowest)
         if lost is not None:
-            self.lost = self.lost + lost
+            self.lost += lost
 
     def on_host(self) -> list[np.ndarray]:
         """All of them at once: this is where the host waits for the device."""
         flat = self.xp.reshape(self.sums, (-1,))
-        parts = (flat, self.scalars, self.lowest, self.lost)
+        parts = (flat, self.likelihood, self.mass, self.lowest, self.lost)
         ends = np.cumsum([part.shape[0] for part in parts])[:-1]
         return np.split(to_host(self.xp.concat(parts)), ends)
 
 
+def _times(values: Array, w: Array | None) -> Array:
+    return values if w is None else w * values
+
+
 def _densities_under(
-    gaussians: Gaussians, form: Gaps | Products, x: Array
+    gaussians: Gaussians,
+    form: Gaps | Products,
+    x: Array,
+    faded: dict[str, float] = _FADED,
 ) -> Callable[[slice], _Densities]:
     """What gives the densities of a chunk of rows under a mixture."""
     xp, highest = array_namespace(x), float(gaussians.offsets.max())
     offsets = to_device((gaussians.offsets - highest)[:, None], x, form.dtype)
-    lowest = _FADED["float32" if form.dtype == xp.float32 else "float64"]
-    faded, zero = (to_device(value, x, form.dtype) for value in (lowest, 0.0))
+    log = faded["float32" if form.dtype == xp.float32 else "float64"]
+    # A little more than the ratio of what faded, whose difference is below 0.
+    cut = (1.0 + 1e-5) * math.exp(log)
+    lowest, ratio, zero = (to_device(value, x, form.dtype) for value in (log, cut, 0.0))
 
     def density_of(chunk: slice) -> _Densities:
         rows = form.rows(x[chunk, :])
-        joint = offsets + form.exponents(rows)
+        joint = form.exponents(rows)
+        joint += offsets
         top = xp.max(joint, axis=0)
         # Exponentials of what is lower are too small to matter, and slow.
-        below = xp.maximum(joint - top, faded)
-        ratios = xp.where(below > faded, xp.exp(below), zero)
+        ratios = xp.exp(xp.maximum(joint - top, lowest))
+        ratios -= ratio
+        ratios = xp.maximum(ratios, zero)
         return _Densities(rows, joint, top, ratios, xp.sum(ratios, axis=0), highest)
 
     return density_of
@@ -274,10 +298,12 @@ def _log_densities(xp: Any, found: _Densities) -> Array:
     return xp.astype(above, xp.float64, copy=False) + found.highest
 
 
-def _weighted(xp: Any, found: _Densities, w: Array) -> Array:
-    """(K, c) w r_k, in the floating type of the densities."""
-    shares = w / xp.astype(found.total, xp.float64, copy=False)
-    return found.ratios * xp.astype(shares, found.ratios.dtype, copy=False)
+def _weighted(xp: Any, found: _Densities, w: Array | None) -> Array:
+    """(K, c) w r_k, in the floating type of the densities, in place of their ratios."""
+    shares = 1.0 / xp.astype(found.total, xp.float64, copy=False)
+    ratios = found.ratios
+    ratios *= xp.astype(_times(shares, w), ratios.dtype, copy=False)
+    return ratios
 
 
 def _lowest(xp: Any, found: _Densities) -> Array:

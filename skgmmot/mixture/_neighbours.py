@@ -20,18 +20,27 @@ _MOST_CANDIDATES = 2000  # among which neighbours are looked for
 
 
 class NeighbourAverage(NamedTuple):
-    """A matrix (n, n) of rows of sum 1, few of whose entries are not 0."""
+    """A matrix (n, n) of rows of sum 1, few of whose entries are not 0.
 
-    index: Any  # (n, m) columns of the entries, each row's own first
-    values: Any  # (n, m)
+    Beside its own column a row has entries in those of a few rows, the candidates.
+    """
 
-    def __matmul__(self, others: Any) -> Any:
-        """The product with a matrix (n, K) of the kind of the rows."""
-        xp, total = array_namespace(others), 0.0
-        for j in range(self.index.shape[1]):
-            part = xp.take(others, self.index[:, j], axis=0)
-            total = total + self.values[:, j : j + 1] * part
-        return total
+    candidates: Any  # (c,) numbers of rows
+    places: Any  # (n, m) which candidates are neighbours of a row
+    values: Any  # (n, m + 1) entries, each row's own first
+
+    def of(self, rows: slice, own: Any, others: Any) -> Any:
+        """Rows of the product with a matrix (n, K), like its rows.
+
+        `own` are rows of that matrix, `others` those of the candidates.
+        """
+        xp, values, places = array_namespace(own), self.values, self.places
+        found = values[rows, :1] * own
+        for j in range(places.shape[1]):
+            part = xp.take(others, places[rows, j], axis=0)
+            part *= values[rows, j + 1 : j + 2]
+            found += part
+        return found
 
 
 def neighbour_average(X: Rows, weights: Any, part: float) -> NeighbourAverage:
@@ -57,20 +66,22 @@ def neighbour_average(X: Rows, weights: Any, part: float) -> NeighbourAverage:
     xp = array_namespace(X)
     weights = everywhere(X, 1.0) if weights is None else weights
     size = min(_NEIGHBOURHOOD, float(np.sqrt(float(to_host(xp.sum(weights))))))
-    itself = xp.arange(X.shape[0], device=device(X))[:, None]
-    index = xp.concat([itself, nearest_others(X)], axis=1)
-    mass = xp.reshape(xp.take(weights, xp.reshape(index, (-1,))), index.shape)
+    candidates, places = nearest_others(X)
+    others = xp.take(weights, xp.take(candidates, xp.reshape(places, (-1,))))
+    mass = [weights[:, None], xp.reshape(others, places.shape)]
+    mass = xp.concat(mass, axis=1)
     before = xp.cumulative_sum(mass, axis=1) - mass
     mass = xp.clip(size - before, 0.0, mass)
     values = part * mass / xp.sum(mass, axis=1, keepdims=True)
     values[:, 0] += 1.0 - part
-    return NeighbourAverage(index, values)
+    return NeighbourAverage(candidates, places, values)
 
 
-def nearest_others(X: Rows) -> Any:
-    """The five nearest other rows of each row, the nearest first, (n, at most 5).
+def nearest_others(X: Rows) -> tuple[Any, Any]:
+    """Candidates (c,), and which are the five nearest others of each row.
 
-    Of many rows an even sample, in the order of their values, is looked through.
+    These, (n, at most 5), are numbers of candidates, the nearest first. All rows are
+    candidates; of many an even sample, in the order of their values.
     """
     xp, n = array_namespace(X), X.shape[0]
     rows = as_floats(X)
@@ -94,6 +105,6 @@ def nearest_others(X: Rows) -> Any:
         for j in range(found.shape[1]):
             gaps[near] = np.inf
             best = xp.argmin(gaps, axis=1)
-            found[block, j] = xp.take(candidates, best)
+            found[block, j] = best
             near = columns == best[:, None]
-    return found
+    return candidates, found

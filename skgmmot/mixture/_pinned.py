@@ -7,16 +7,17 @@ mistakes can be taken back, and rows listen to their neighbours.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from skgmmot._blocks import MemoryBlocks
+from skgmmot._blocks import MemoryBlocks, Posteriors, View
 from skgmmot.kernels import Gaussians, Moments
 from skgmmot.linalg._covariances import CovarianceType
 from skgmmot.linalg._scatters import safe_counts
 from skgmmot.linalg._spd import diagonals
 from skgmmot.mixture._em import Parameters, gaussians_of
+from skgmmot.mixture._neighbours import NeighbourAverage
 
 _FIRST_POWER, _POWER_STEP = 0.3, 0.07  # of the likelihoods, up to 1
 _MAX_TILTS = 50
@@ -66,14 +67,14 @@ class Target(NamedTuple):
     """The target rows, and how posteriors listen to those of neighbours."""
 
     blocks: MemoryBlocks
-    average: Any = None  # what `average @ posteriors` takes; None: not at all
+    average: NeighbourAverage | None = None  # None: not at all
 
 
 class _Target(NamedTuple):
     """The target rows, and what of them does not change during a fit."""
 
     blocks: MemoryBlocks
-    average: Any
+    average: NeighbourAverage | None
     kind: CovarianceType
     center: np.ndarray  # (d,)
     scatter: np.ndarray  # (d, d) about the center; empty where it is not needed
@@ -85,9 +86,10 @@ class _Target(NamedTuple):
 
 
 class _Expected(NamedTuple):
-    """An E-step."""
+    """An E-step; responsibilities are tilted posteriors."""
 
-    posteriors: np.ndarray  # (n, K)
+    posteriors: Posteriors  # (n, K)
+    tilts: np.ndarray  # (K,) their factors
     weights: np.ndarray  # (K,) that go with them
     shares: np.ndarray  # (K,) their mean
 
@@ -155,9 +157,6 @@ def run_pinned(
             return fit
         if stops:
             return _stopped(target, anchors, pins, fit)
-        if target.average is not None:
-            averaged = target.average @ expected.posteriors
-            expected = expected._replace(posteriors=averaged)
         following = _maximise(target, expected, anchors, pins)
         change = _change(kind, parameters, following)
         parameters = following
@@ -199,11 +198,11 @@ def _expect(
 ) -> _Expected:
     """Responsibilities under tempered likelihoods and relaxed shares."""
     at_anchor = parameters._replace(weights=anchors.weights)
-    blocks, gaussians = target.blocks, gaussians_of(at_anchor, target.kind)
+    view, gaussians = View(target.blocks), gaussians_of(at_anchor, target.kind)
     log_weights = np.log(anchors.weights)
     if target.tied:
         factor = parameters.factors
-        blocks = blocks.whitened(target.center, factor)
+        view = View(target.blocks, target.center, factor)
         means = (parameters.means - target.center) @ factor
         gaussians = Gaussians(log_weights, means, np.ones(means.shape))
     gaussians = Gaussians(
@@ -211,16 +210,15 @@ def _expect(
         gaussians.means,
         np.sqrt(power) * gaussians.whiteners,
     )
-    posteriors = blocks.posteriors(gaussians)
+    posteriors = Posteriors(view, gaussians)
     tilts, shares = relaxed_tilts(
-        lambda tilts: blocks.tilted_shares(posteriors, tilts),
+        posteriors.tilted_shares,
         anchors.weights,
         pins.reg_m,
         parameters.weights / anchors.weights,
     )
     weights = anchors.weights * tilts
-    posteriors = blocks.tilted(posteriors, tilts)
-    return _Expected(posteriors, weights / weights.sum(), shares)
+    return _Expected(posteriors, tilts, weights / weights.sum(), shares)
 
 
 def relaxed_tilts(
@@ -281,7 +279,8 @@ def _maximise(
     """Means and covariances between the rows and the anchors."""
     kind, blocks = target.kind, target.blocks
     full = kind.full_form and not target.tied
-    moments = blocks.given_moments(expected.posteriors, anchors.means, full)
+    responsibilities = expected.posteriors.tilted(expected.tilts, target.average)
+    moments = blocks.given_moments(responsibilities.of, anchors.means, full)
     held = pins.transport_weight * moments.mass * anchors.weights
     steps = moments.sums / safe_counts(moments.counts + held)[:, None]
     means = anchors.means + steps

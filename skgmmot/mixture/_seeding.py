@@ -1,7 +1,8 @@
 """Starts: k-means, k-means++, random. Weighted, and blind to the order of rows.
 
 They are given rows in canonical order and draw by the inverse CDF of their weights: a
-row of weight 2 is drawn like two equal rows, and shuffled rows start alike.
+row of weight 2 is drawn like two equal rows, and shuffled rows start alike. Rows stay
+where they are; only centers come to the host.
 """
 
 from typing import Any
@@ -10,8 +11,15 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from skgmmot._blocks import blocks_of
-from skgmmot._blocks._row_arrays import Rows, everywhere, like_rows_of
-from skgmmot._rows import draw, mean_and_variances
+from skgmmot._blocks._row_arrays import (
+    Rows,
+    as_floats,
+    drawn,
+    everywhere,
+    in_type_of,
+    like_rows_of,
+)
+from skgmmot.kernels import to_host
 
 _MAX_LLOYD = 30
 _LLOYD_TOL = 1e-4
@@ -21,26 +29,33 @@ _LEAST_WITHIN = 1e-8  # variance within the cells, relative to that of the featu
 
 
 def draw_from_data(
-    x: np.ndarray,
-    weights: np.ndarray,
+    x: Rows,
+    weights: Any,
     n_components: int,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
     """Means drawn from the rows by weight, distinct as long as rows are."""
-    left = np.array(weights, dtype=np.float64)
+    xp, left = array_namespace(x), weights
     chosen = []
     for _ in range(n_components):
-        if not left.any():
-            left = np.array(weights, dtype=np.float64)
-        row = draw(left, random_state.uniform(size=1))[0]
+        left = xp.where(xp.any(left > 0.0), left, weights)
+        row = drawn(left, random_state.uniform(size=1))
         chosen.append(row)
-        left[np.all(x == x[row], axis=1)] = 0.0
-    return np.asarray(x[chosen], dtype=np.float64)
+        others = xp.any(x != xp.take(x, row, axis=0), axis=1)
+        left = left * xp.astype(others, xp.float64)
+    return _rows_at(x, chosen)
+
+
+def _rows_at(x: Rows, chosen: list[Any]) -> np.ndarray:
+    """Rows of some numbers, on the host and in float64."""
+    xp = array_namespace(x)
+    rows = to_host(xp.take(x, xp.concat(chosen), axis=0))
+    return np.asarray(rows, dtype=np.float64)
 
 
 def kmeans_plusplus(
-    x: np.ndarray,
-    weights: np.ndarray,
+    x: Rows,
+    weights: Any,
     n_components: int,
     random_state: np.random.RandomState,
 ) -> np.ndarray:
@@ -48,54 +63,50 @@ def kmeans_plusplus(
 
     Arthur and Vassilvitskii, SODA 2007.
     """
-    points = np.asarray(x, dtype=np.float64) - mean_and_variances(x, weights)[0]
-    norms = np.einsum("ij,ij->i", points, points)
+    xp, center = array_namespace(x), blocks_of(x, weights).mean_and_variances()[0]
+    points = as_floats(x) - like_rows_of(x, center)
+    norms = xp.sum(points * points, axis=1)
     n_trials = 2 + int(np.log(n_components))
-    first = draw(weights, random_state.uniform(size=1))[0]
+    first = drawn(weights, random_state.uniform(size=1))
     chosen = [first]
-    closest = _squared_distances(points, norms, [first])[:, 0]
+    closest = _squared_distances(points, norms, first)[:, 0]
     for _ in range(1, n_components):
         mass = closest * weights
-        if not mass.any():
-            mass = weights
-        trials = draw(mass, random_state.uniform(size=n_trials))
+        mass = xp.where(xp.any(mass > 0.0), mass, weights)
+        trials = drawn(mass, random_state.uniform(size=n_trials))
         distances = _squared_distances(points, norms, trials)
-        np.minimum(distances, closest[:, None], out=distances)
-        best = int(np.argmin(weights @ distances))
-        closest = distances[:, best]
-        chosen.append(trials[best])
-    return np.asarray(x[chosen], dtype=np.float64)
+        distances = xp.minimum(distances, closest[:, None])
+        best = xp.reshape(xp.argmin(weights @ distances), (1,))
+        closest = xp.take(distances, best, axis=1)[:, 0]
+        chosen.append(xp.take(trials, best))
+    return _rows_at(x, chosen)
 
 
-def _squared_distances(
-    points: np.ndarray, norms: np.ndarray, chosen: np.ndarray | list[int]
-) -> np.ndarray:
+def _squared_distances(points: Any, norms: Any, chosen: Any) -> Any:
     """Squared distances to some of the points, 0 where rounding would hide a tie."""
-    cross = points @ points[chosen].T
-    distances = norms[:, None] - 2.0 * cross + norms[chosen]
-    distances[distances <= 1e-14 * (norms[:, None] + norms[chosen])] = 0.0
-    return distances
+    xp = array_namespace(points)
+    ends, others = xp.take(points, chosen, axis=0), xp.take(norms, chosen)
+    distances = norms[:, None] - 2.0 * (points @ ends.T) + others
+    apart = distances > 1e-14 * (norms[:, None] + others)
+    return xp.where(apart, distances, xp.zeros_like(distances))
 
 
 def kmeans(
-    x: np.ndarray,
-    weights: np.ndarray,
+    x: Rows,
+    weights: Any,
     n_components: int,
     random_state: np.random.RandomState,
     n_threads: int | None = None,
 ) -> np.ndarray:
     """Lloyd's iterations from k-means++; a center without rows stays where it is."""
     centers = kmeans_plusplus(x, weights, n_components, random_state)
-    blocks = blocks_of(x, n_threads=n_threads)
-    scale = mean_and_variances(x, weights)[1].mean()
+    blocks = blocks_of(x, weights, n_threads)
+    scale = blocks.mean_and_variances()[1].mean()
     for _ in range(_MAX_LLOYD):
-        labels, _ = blocks.nearest(centers)
-        counts = np.bincount(labels, weights, n_components)
-        moved = centers.copy()
+        counts, sums = blocks.cell_sums(centers)
         full = counts > 0.0
-        for j in range(x.shape[1]):
-            sums = np.bincount(labels, weights * x[:, j], n_components)
-            moved[full, j] = sums[full] / counts[full]
+        moved = centers.copy()
+        moved[full] = sums[full] / counts[full][:, None]
         shift = ((moved - centers) ** 2).sum()
         centers = moved
         if shift <= _LLOYD_TOL * scale:
@@ -104,8 +115,8 @@ def kmeans(
 
 
 def rescaled_kmeans(
-    x: np.ndarray,
-    weights: np.ndarray,
+    x: Rows,
+    weights: Any,
     n_components: int,
     random_state: np.random.RandomState,
     n_threads: int | None = None,
@@ -119,7 +130,7 @@ def rescaled_kmeans(
     best, least = np.empty(0), np.inf
     units = np.ones(x.shape[1])
     for _ in range(_ROUNDS):
-        scaled = (x / units).astype(x.dtype, copy=False)
+        scaled = in_type_of(x / like_rows_of(x, units), x)
         centers = kmeans(scaled, weights, n_components, random_state, n_threads)
         within = _within(scaled, weights, centers, n_threads) * units**2
         within = np.maximum(within, _LEAST_WITHIN)
@@ -133,11 +144,13 @@ def rescaled_kmeans(
 
 
 def _within(
-    x: np.ndarray, weights: np.ndarray, centers: np.ndarray, n_threads: int | None
+    x: Rows, weights: Any, centers: np.ndarray, n_threads: int | None
 ) -> np.ndarray:
     """Variances of the features about the nearest center, (d,)."""
-    labels, _ = blocks_of(x, n_threads=n_threads).nearest(centers)
-    return weights @ (x - centers[labels]) ** 2 / weights.sum()
+    xp, blocks = array_namespace(x), blocks_of(x, weights, n_threads)
+    labels, _ = blocks.nearest(centers)
+    gaps = x - xp.take(like_rows_of(x, centers), labels, axis=0)
+    return to_host(weights @ gaps**2) / blocks.mass
 
 
 class RandomResponsibilities:

@@ -6,8 +6,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from skgmmot._blocks._row_arrays import as_floats, has_all, has_any
-from skgmmot._rows import mean_and_variances
+from skgmmot._blocks import blocks_of
+from skgmmot._blocks._row_arrays import (
+    as_floats,
+    has_all,
+    has_any,
+    in_type_of,
+    like_rows_of,
+)
 from skgmmot.kernels import to_host
 from skgmmot.linalg._covariances import CovarianceType, Diag, Full
 from skgmmot.linalg._spd import is_singular, whiteners
@@ -72,9 +78,10 @@ def _find(
     if init_params == "random_from_data":
         means = _seeding.draw_from_data(rows, weights, n_components, random_state)
         return _from_means(problem, means)
-    center, variances = mean_and_variances(rows, weights)
+    center, variances = blocks_of(rows, weights).mean_and_variances()
     units = _units(variances)
-    scaled = ((rows - center) / units).astype(rows.dtype, copy=False)
+    scaled = (rows - like_rows_of(rows, center)) / like_rows_of(rows, units)
+    scaled = in_type_of(scaled, rows)
     if init_params == "kmeans":
         found = _seeding.rescaled_kmeans(
             scaled, weights, n_components, random_state, blocks.n_threads

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from skgmmot._blocks import Blocks, blocks_of
-from skgmmot.linalg._mixture import Mixture, narrowed
+from skgmmot._blocks._row_arrays import Rows, like_rows_of, narrowed_like, total
+from skgmmot.linalg._mixture import Mixture
 from skgmmot.linalg._spd import symmetrise
 from skgmmot.mixture._criteria import CRITERIA
 from skgmmot.mixture._em import Parameters, Problem
@@ -35,13 +37,12 @@ class Coordinates(NamedTuple):
     matrix: np.ndarray
     centre: np.ndarray
 
-    def of(self, x: np.ndarray) -> np.ndarray:
+    def of(self, x: Rows) -> Rows:
         """Rows (n, d) in these coordinates, in their own type."""
-        shifted = x - self.centre
+        shifted = x - like_rows_of(x, self.centre)
+        matrix = like_rows_of(x, self.matrix.T)
         full = self.matrix.ndim == 2
-        return narrowed(
-            shifted @ self.matrix.T if full else shifted * self.matrix, x.dtype
-        )
+        return narrowed_like(shifted @ matrix if full else shifted * matrix, x)
 
     @property
     def back(self) -> "Coordinates":
@@ -92,10 +93,11 @@ def _together(samples: Sequence[Sample], size: int, recipe: Recipe) -> Blocks:
         if sample.blocks is not None:
             some, weights = sample.blocks.sample_rows(size, recipe.rng, _START_ROWS)
             rows.append(sample.pooled.of(some))
-            masses.append(weights * (sample.blocks.mass / weights.sum()))
-    share = sum(part.sum() for part in masses) / len(masses)
-    weights = np.concatenate([part * (share / part.sum()) for part in masses])
-    return blocks_of(np.concatenate(rows), weights, recipe.n_threads)
+            masses.append(weights * (sample.blocks.mass / total(weights)))
+    share = sum(total(part) for part in masses) / len(masses)
+    xp = array_namespace(rows[0])
+    weights = xp.concat([part * (share / total(part)) for part in masses])
+    return blocks_of(xp.concat(rows), weights, recipe.n_threads)
 
 
 def _problem(kind: Any, blocks: Blocks, recipe: Recipe) -> Problem:
