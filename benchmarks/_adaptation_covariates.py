@@ -210,11 +210,17 @@ def _features(table: Table, frame: Any) -> list[str]:
     return [name for name in numbers if name not in other]
 
 
-def domains_of(table: Table, label: str, covariate: str) -> dict[str, Domain]:
+def thinned_rows(index: np.ndarray) -> np.ndarray:
+    """Every k-th row, so that no more are left than a domain may have."""
+    return index[:: -(-len(index) // _MOST_ROWS)]
+
+
+def domains_of(
+    table: Table, label: str, covariate: str, frame: Any
+) -> dict[str, Domain]:
     """Rows and labels for each value of the covariate."""
     import pandas as pd
 
-    frame = frame_of(table)
     name, _, parts = covariate.partition("/")
     features = _features(table, frame)
     frame = frame[[*features, label, name]].dropna()
@@ -226,8 +232,7 @@ def domains_of(table: Table, label: str, covariate: str) -> dict[str, Domain]:
     y, values = frame[label].to_numpy(str), frame[name].to_numpy(str)
     domains = {}
     for value in np.unique(values):
-        rows = np.flatnonzero(values == value)
-        rows = rows[:: -(-len(rows) // _MOST_ROWS)]
+        rows = thinned_rows(np.flatnonzero(values == value))
         domains[value] = X[rows], y[rows]
     return domains
 
@@ -267,21 +272,29 @@ def pair_of(group: str, name: str, source: Domain, target: Domain) -> Pair | Non
     return Pair(group, name, X, y, Z, z) if is_learnt(X, y) else None
 
 
-def pairs_of_table(table: Table) -> list[Pair]:
-    """The pairs of a table, at most 8."""
+def pairs_between(group: str, cuts: dict[str, dict[str, Domain]]) -> list[Pair]:
+    """The pairs of a table, at most 8; its cuts have names, and domains each."""
     found = []
-    for label in table.labels.split():
-        for covariate in table.covariates.split():
-            domains = domains_of(table, label, covariate)
-            domains = {n: d for n, d in domains.items() if len(d[1]) >= _FEWEST_ROWS}
-            for a, b in ordered_pairs(list(domains)):
-                name = f"{label}, {covariate} {a} to {b}"
-                found.append(pair_of(table.name, name, domains[a], domains[b]))
+    for cut, domains in cuts.items():
+        large = [name for name, (_, y) in domains.items() if len(y) >= _FEWEST_ROWS]
+        for a, b in ordered_pairs(large):
+            found.append(pair_of(group, f"{cut} {a} to {b}", domains[a], domains[b]))
     pairs = [pair for pair in found if pair is not None]
     if len(pairs) <= _MOST_PAIRS:
         return pairs
     places = np.linspace(0, len(pairs) - 1, _MOST_PAIRS).round().astype(int)
     return [pairs[place] for place in places]
+
+
+def pairs_of_table(table: Table) -> list[Pair]:
+    """The pairs of a table by each of its labels and covariates."""
+    frame = frame_of(table)
+    cuts = {
+        f"{label}, {covariate}": domains_of(table, label, covariate, frame)
+        for label in table.labels.split()
+        for covariate in table.covariates.split()
+    }
+    return pairs_between(table.name, cuts)
 
 
 def covariate_pairs() -> Iterator[Pair]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ class Library(NamedTuple):
 
     prepare: Callable  # (case: dict) -> Job, data made from a seed
     packages: tuple  # modules without which it is listed as "not installed"
+    does: Callable = lambda case: True  # (case: dict) -> whether it can do that
 
 
 class Section(NamedTuple):
@@ -46,12 +47,20 @@ def seconds(function, *arguments, **settings):
     return perf_counter() - start
 
 
-def repeated(function, times=1):
+def cpu_seconds(function, times=1):
+    """CPU time of some calls."""
+    start = process_time()
+    for _ in range(times):
+        function()
+    return process_time() - start
+
+
+def repeated(function, times=1, clock=seconds):
     """A job that calls a function some times; its value is the mean of the result."""
     results = []
 
     def run():
         results.clear()
-        return seconds(lambda: results.extend(function() for _ in range(times)))
+        return clock(lambda: results.extend(function() for _ in range(times)))
 
     return Job(run, lambda: float(np.mean(np.asarray(results[-1]))), times)

@@ -3,12 +3,13 @@
 from benchmarks._sections_bound import BOUND
 from benchmarks._sections_cluster import CLUSTER
 from benchmarks._sections_cluster_memory import CLUSTER_MEMORY
+from benchmarks._sections_course import COURSE
 from benchmarks._sections_em import EM, EM_SINGLE, SCORE, SCORE_SINGLE
 from benchmarks._sections_fits import COUPLED, SPIRAL
 from benchmarks._sections_number import NUMBER
 from benchmarks._sections_onedal import ONEDAL
 from benchmarks._sections_process import FIRST_FIT, MEMORY, STARTUP
-from benchmarks._sections_small import SMALL, SMALL_PAIRS
+from benchmarks._sections_small import SMALL
 from benchmarks._sections_spark import SPARK
 from benchmarks._sections_toolbox import BARYCENTER, FLOW, GRADIENT, PAIRWISE
 from benchmarks._sections_transport import COSTS, MAPS, PLANS
@@ -31,13 +32,13 @@ SECTIONS = {
     "flow": FLOW,
     "barycenter": BARYCENTER,
     "small": SMALL,
-    "smallpairs": SMALL_PAIRS,
     "startup": STARTUP,
     "firstfit": FIRST_FIT,
     "memory": MEMORY,
     "cluster": CLUSTER,
     "clustermemory": CLUSTER_MEMORY,
     "spark": SPARK,
+    "course": COURSE,
 }
 
 

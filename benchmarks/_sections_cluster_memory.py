@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks._records import Job, Library, Section
 
-_CHUNK, _FEATURES, _WORKERS = 50_000, 20, 2
+_FEATURES, _WORKERS = 20, 2
+_NANNY = {"MALLOC_TRIM_THRESHOLD_": "65536"}  # what Dask's nannies give to workers
 _COMMANDS = {
     "scheduler": "distributed.cli.dask_scheduler --port 0 --dashboard-address :0",
     "worker": "distributed.cli.dask_worker --nthreads 1 --no-nanny --no-dashboard",
@@ -19,23 +20,26 @@ _COMMANDS = {
 # A process of its own fits, and prints what it and the workers took at most.
 _CLIENT = """
 import json, sys, warnings
+from functools import partial
 import dask.array as da
 from distributed import Client
-from benchmarks._sections_cluster_memory import fit, made, peak
+from benchmarks._sections_cluster_memory import begun, fit, made, peak
 warnings.simplefilter("ignore")
-file, n_chunks, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+file, n_chunks, chunk, what = sys.argv[1], *map(int, sys.argv[2:4]), sys.argv[4]
 with Client(scheduler_file=file) as client:
     client.wait_for_workers({workers})
-    numbers = da.arange(n_chunks, chunks=1)
-    shape = (({chunk},) * n_chunks, ({features},))
-    rows = numbers.map_blocks(made, chunks=shape, new_axis=1, dtype=float)
-    fit(rows[:1000], "sparsity=0")
-    few = made([0])[:5000]
-    list(client.run(lambda: fit(few, "default")))
-    before = peak(), max(client.run(peak).values())
-    fit(rows, what)
-    after = peak(), max(client.run(peak).values())
-print(json.dumps([after[0], after[1] - before[1]]))
+
+    def rows(n_chunks, chunk):
+        shape = ((chunk,) * n_chunks, ({features},))
+        return da.arange(n_chunks, chunks=1).map_blocks(
+            partial(made, n_rows=chunk), chunks=shape, new_axis=1, dtype=float
+        )
+
+    fit(rows(60, 1000), what)
+    before = client.run(begun)
+    fit(rows(n_chunks, chunk), what)
+    after = client.run(peak)
+print(json.dumps([peak(), max(after[worker] - before[worker] for worker in before)]))
 """
 
 
@@ -47,14 +51,20 @@ def peak():
     return used / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def made(number):
-    """A chunk of rows of three populations; cheap, and another for each number."""
+def begun():
+    """Megabytes that this process has now; what it had at most is forgotten."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def made(number, n_rows):
+    """A chunk of rows of three populations, another for each number."""
     import numpy as np
 
     rng = np.random.default_rng(int(number[0]))
-    rows = rng.standard_normal((_CHUNK // 25, _FEATURES))
-    rows += 3.0 * rng.integers(3, size=(len(rows), 1))
-    return np.tile(rows, (25, 1))
+    rows = rng.standard_normal((n_rows, _FEATURES))
+    rows += 3.0 * rng.integers(3, size=(n_rows, 1))
+    return rows
 
 
 def fit(rows, what):
@@ -66,11 +76,12 @@ def fit(rows, what):
     SparseGaussianMixture(size, random_state=0, **given).fit(rows)
 
 
-def _started(stack, role, arguments):
+def _started(stack, role, arguments, **environment):
     process = subprocess.Popen(
         [sys.executable, "-m", *_COMMANDS[role].split(), *arguments],
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )
     stack.callback(process.wait)
     stack.callback(process.terminate)
@@ -78,8 +89,10 @@ def _started(stack, role, arguments):
 
 def _on_cluster(case):
     """A fit on a scheduler and workers that are processes."""
-    n_chunks = round(case["GB"] * 1e9 / (_CHUNK * _FEATURES * 8))
-    code = _CLIENT.format(workers=_WORKERS, chunk=_CHUNK, features=_FEATURES)
+    rows = round(case["chunk"] * 1e6 / (_FEATURES * 8))
+    n_chunks = round(case["GB"] * 1e3 / case["chunk"])
+    code = _CLIENT.format(workers=_WORKERS, features=_FEATURES)
+    sizes = str(n_chunks), str(rows)
     found = []
 
     def run():
@@ -94,9 +107,9 @@ def _on_cluster(case):
             _started(stack, "scheduler", ["--scheduler-file", file])
             for _ in range(_WORKERS):
                 where = ["--scheduler-file", file, "--local-directory", folder]
-                _started(stack, "worker", where)
+                _started(stack, "worker", where, **_NANNY)
             done = subprocess.run(
-                [sys.executable, "-c", code, file, str(n_chunks), case["fit"]],
+                [sys.executable, "-c", code, file, *sizes, case["fit"]],
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
@@ -109,16 +122,18 @@ def _on_cluster(case):
 
 CLUSTER_MEMORY = Section(
     "Memory of a fit on a cluster",
-    f"Lazy chunks of {_CHUNK * _FEATURES * 8 / 1e6:.0f} MB, a scheduler and"
-    f" {_WORKERS} workers of one thread, each in a process of its own. The largest"
-    " resident size of the client, packages and kernels included (some 265 MB); the"
-    " value is what the fit adds to a worker that has fitted 5000 rows before.",
+    f"Lazy chunks of some megabytes, a scheduler and {_WORKERS} workers of one thread,"
+    " each in a process of its own, with the settings of memory that Dask's nannies"
+    " give. The largest resident size of the client, packages and kernels included"
+    " (some 265 MB); the value is what the fit takes in a worker at most beyond what"
+    " that has after such a fit of 60 chunks of 0.2 MB: the chunk in hand, and the"
+    " work on it. Linux only.",
     [
-        {"GB": 0.25, "fit": "sparsity=0"},
-        {"GB": 1, "fit": "sparsity=0"},
-        {"GB": 4, "fit": "sparsity=0"},
-        {"GB": 4, "fit": "default"},
-    ],
+        {"GB": size, "chunk": chunk, "fit": "sparsity=0"}
+        for chunk, sizes in ((8, (0.25, 1, 4)), (64, (1, 4)))
+        for size in sizes
+    ]
+    + [{"GB": 4, "chunk": 64, "fit": "default"}],
     {"skgmmot": Library(_on_cluster, ("dask", "distributed"))},
     "megabytes that the fit adds to the larger worker",
     unit="MB",

@@ -2,13 +2,16 @@
 
     python -m benchmarks.adaptation [FOLDER] [--groups FILE=GROUP,...] [--json PATH]
         [--from PATH] [--fast] [--only PEER ...] [--thin DRAWS] [--covariates]
+        [--conditions]
 
 FOLDER holds tasks NAME.npz with arrays X_DOMAIN and y_DOMAIN; all ordered pairs of
 domains are taken (of more than six domains, i to i + 1 and i + 4, cyclically). Without
 a folder the pairs are those that packages ship, see _adaptation_data. Features are
 standardised on both domains together, and reduced to 50 principal components where
 there are more. --covariates takes tables of packages that were cut by a measured
-covariate, see _adaptation_covariates; no default was chosen by them. Peers are those
+covariate, see _adaptation_covariates. --conditions takes the same things measured
+under other conditions, see _adaptation_conditions, which says what FOLDER then holds;
+no default was chosen by them. Peers are those
 of _adaptation_peers; where one fails on a pair (it gives NaN, or raises) its rows stay
 as they were, and the failures are counted. Times are CPU times of a fit and a
 prediction, one thread. --fast leaves out the slow peers,
@@ -25,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._adaptation_conditions import condition_pairs
 from benchmarks._adaptation_covariates import covariate_pairs
 from benchmarks._adaptation_data import pairs_of_file, shipped_pairs, thinned
 from benchmarks._adaptation_peers import (
@@ -200,6 +204,22 @@ def report(runs):
               f"{difference(own, best, groups)}")  # fmt: skip
 
 
+def pairs_by(options):
+    """The pairs that were asked for."""
+    if options.covariates:
+        return list(covariate_pairs())
+    if options.conditions:
+        return list(condition_pairs(options.folder))
+    if options.folder is None:
+        return list(shipped_pairs())
+    joined = dict(item.split("=") for item in options.groups.split(",") if item)
+    return [
+        pair
+        for path in sorted(options.folder.glob("*.npz"))
+        for pair in pairs_of_file(path, joined.get(path.stem, path.stem))
+    ]
+
+
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -210,22 +230,13 @@ def main():
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--only", nargs="+", default=(), metavar="PEER")
     parser.add_argument("--covariates", action="store_true")
+    parser.add_argument("--conditions", action="store_true")
     parser.add_argument("--thin", type=int, default=0, metavar="DRAWS")
     options = parser.parse_args()
     if options.former is not None:
         report(runs_from(json.loads(options.former.read_text(encoding="utf-8"))))
         return
-    joined = dict(item.split("=") for item in options.groups.split(",") if item)
-    if options.covariates:
-        pairs = list(covariate_pairs())
-    elif options.folder is None:
-        pairs = list(shipped_pairs())
-    else:
-        pairs = [
-            pair
-            for path in sorted(options.folder.glob("*.npz"))
-            for pair in pairs_of_file(path, joined.get(path.stem, path.stem))
-        ]
+    pairs = pairs_by(options)
     if options.thin:
         pairs = [thinned(pair, draw) for pair in pairs for draw in range(options.thin)]
     runs = measured(pairs, options.fast, options.only)

@@ -2,7 +2,8 @@
 
 Each revision is checked out in a worktree of its own and is measured by the harness
 of the present checkout, in turns. It fails where a whole measurement is slower by both
-15 % and 50 ms (peak memory: larger by both 15 % and 50 MB).
+15 % and 50 ms (peak memory: larger by both 15 % and 50 MB), or what --percent and
+--least say: on a machine without other work 5 % can be told.
 """
 
 import argparse
@@ -17,10 +18,9 @@ from benchmarks._records import PROJECT
 from benchmarks._sections import chosen
 from benchmarks._tables import figure, spread, table, title
 from benchmarks._worker import Failed, Worker, usable_cores
-from benchmarks.peers import case_name
+from benchmarks.peers import case_name, narrowed
 
-_RELATIVE = 0.15
-_ABSOLUTE = {"s": 0.05, "MB": 50.0}
+_IN_UNITS = {"s": 1e-3, "MB": 1.0}  # of what --least is given in
 
 
 @contextmanager
@@ -46,10 +46,11 @@ def _measured(name, case, folders, arguments, repeat):
         return *zip(*turns, strict=True), workers[0].prepared["per"]
 
 
-def is_slower(base, head, unit):
+def is_slower(base, head, unit, arguments):
     """Whether medians differ by more than both limits."""
     base, head = median(base), median(head)
-    return head > (1.0 + _RELATIVE) * base and head > base + _ABSOLUTE[unit]
+    relative, absolute = arguments.percent / 100.0, arguments.least * _IN_UNITS[unit]
+    return head > (1.0 + relative) * base and head > base + absolute
 
 
 def report(name, section, folders, arguments):
@@ -63,7 +64,7 @@ def report(name, section, folders, arguments):
         except Failed as error:  # a revision without the function, for instance
             rows.append([case_name(case), "", "", "", f"not measured: {error}"])
             continue
-        slower = is_slower(base, head, section.unit)
+        slower = is_slower(base, head, section.unit, arguments)
         n_slower += slower
         figures = (figure(median(runs) / per, section.unit) for runs in (base, head))
         ratios = [b / a for a, b in zip(base, head, strict=True)]
@@ -81,17 +82,25 @@ def main():
     parser.add_argument("base", metavar="BASE")
     parser.add_argument("head", metavar="HEAD")
     parser.add_argument("--only", help="sections, with commas between them")
+    parser.add_argument("--cases", help="parts of names of cases, with | between")
     parser.add_argument("--repeat", type=int, default=5, help="turns of each revision")
+    parser.add_argument("--percent", type=float, default=15.0, help="that is too slow")
+    parser.add_argument("--least", type=float, default=50.0, help="ms or MB that count")
     parser.add_argument("--threads", type=int, default=usable_cores())
     arguments = parser.parse_args()
     sections = chosen(arguments.only)
     with worktree(arguments.base) as base, worktree(arguments.head) as head:
         counts = [
-            report(name, section, (base, head), arguments)
+            report(
+                name,
+                narrowed(section, arguments.cases, PROJECT),
+                (base, head),
+                arguments,
+            )
             for name, section in sections.items()
         ]
     if sum(counts):
-        raise SystemExit(f"slower by 15 % and more: {sum(counts)}")
+        raise SystemExit(f"slower by {arguments.percent:g} % and more: {sum(counts)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Write doc/benchmarks.rst from files of figures: python -m benchmarks.document.
 
-The files are what --json of `benchmarks.peers`, `benchmarks.roofline` and
-`benchmarks.scaling` wrote into benchmarks/figures. A section that is in several files
-has a table for each.
+The files are what --json of `benchmarks.peers`, `benchmarks.roofline`,
+`benchmarks.scaling` and `benchmarks.number` wrote into benchmarks/figures. A section
+that is in several files has a table for each.
 """
 
 import json
@@ -11,6 +11,7 @@ from statistics import median
 from benchmarks._records import PROJECT, ROOT
 from benchmarks._sections import SECTIONS
 from benchmarks._tables import title
+from benchmarks.number import tabulated as agreement
 from benchmarks.peers import case_name, machine, tabulated
 from benchmarks.roofline import tables
 from benchmarks.scaling import tabulated as scaling
@@ -29,7 +30,7 @@ and 67 on an Intel machine, where the table has 217 and 153.
 
 
 def _found():
-    """(file, name of a section, results) by sections; roofline and scaling files."""
+    """(file, name of a section, results) by sections; files of other tables."""
     files = [json.loads(path.read_text()) for path in sorted(_FIGURES.glob("*.json"))]
     found = [
         (file, name, file["sections"][name])
@@ -37,10 +38,10 @@ def _found():
         for file in files
         if name in file.get("sections", {})
     ]
-    rooflines, scalings = (
-        [f for f in files if key in f] for key in ("parts", "scaling")
+    rooflines, scalings, agreements = (
+        [f for f in files if key in f] for key in ("parts", "scaling", "agreement")
     )
-    return found, rooflines, scalings
+    return found, rooflines, scalings, agreements
 
 
 def slower(found):
@@ -62,7 +63,7 @@ def slower(found):
 
 def page():
     """The whole page."""
-    found, rooflines, scalings = _found()
+    found, rooflines, scalings, agreements = _found()
     parts = [title("Benchmarks", "=").lstrip(), _INTRODUCTION]
     parts += [title("Where a peer is faster"), "\n".join(slower(found)) or "Nowhere."]
     last = None
@@ -71,6 +72,8 @@ def page():
         parts += [whole if name != last else whole[whole.index("\n=") :]]
         parts += [machine(file)]
         last = name
+        if name == "number":
+            parts += [x for f in agreements for x in (agreement(f), machine(f))]
     if rooflines:
         parts += [tables(rooflines[-1]), machine(rooflines[-1])]
     for file in scalings:

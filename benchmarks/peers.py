@@ -27,6 +27,8 @@ def _started(stack, name, section, case, threads):
     """Workers by library, and what is to be said of those that cannot work."""
     workers, notes = {}, {}
     for library, entry in section.libraries.items():
+        if not entry.does(case):
+            continue
         if missing(entry):
             notes[library] = "not installed"
             continue

@@ -114,7 +114,11 @@ for name, model in (("linked, reg_m=1", linked), ("independent, balanced", alone
 # %%
 # Other times that can be left out compare settings too. They need not agree: at time 2,
 # left out above, ``reg_m=1`` is nearer than independent mixtures, at times 1 and 3
-# balanced links are. What is best depends on the times one asks about.
+# balanced links are. At time 2 half of the dying population is left, as interpolation
+# between its neighbours says. At time 1 all of it is there, at time 3 nothing: what
+# fades is half wrong, over the whole way between two populations. A balanced plan is
+# wholly wrong, but over half the way, which squared distances prefer. What is best
+# depends on whether the change is even at the times one asks about.
 
 selection = cross_validate_links(
     LinkedGaussianMixture(sizes, random_state=0),

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ _SUMS = {"nsz", "arcp", "contract", "afn", "reassoc"}
 _EXACT = {"contract"}
 
 
+@cache
 def _stamp() -> str:
     """A digest of the sources of everything compiled: files that name this one,
-    and those of emitters.
+    those of emitters, and those that say how code is kept.
 
     Numba's cache looks at the file of a function alone, not at the files of what it
     calls: the digest in its name makes it look at all of them.
@@ -33,13 +35,14 @@ def _stamp() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         source = path.read_bytes()
-        if b"_jit" in source or path.parent.name == "numba":
+        part = path.parent.name == "numba" or path.name.startswith("_jit")
+        if part or b"_jit" in source:
             digest.update(source)
     return digest.hexdigest()[:12]
 
 
 def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
-    cache = os.environ.get("SKGMMOT_CACHE", "1") != "0"
+    kept = os.environ.get("SKGMMOT_CACHE", "1") != "0"
     stamp = _stamp()
 
     def decorate(function: Callable) -> Any:
@@ -57,7 +60,7 @@ def _compiled(fastmath: set[str], allocates: bool = False) -> Callable:
         function.__qualname__ += f"_{stamp}"
         compiled = Kernel(function, {}, settings)
         COMPILED.append(compiled)
-        if cache:
+        if kept:
             keep_on_disk(compiled, function)
         return compiled
 

@@ -24,6 +24,8 @@ from numba.core.caching import (
     IndexDataCacheFile,
     _CacheLocator,
 )
+from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 
 SHIPPED = Path(__file__).parent / "_compiled"
 # The best first, each with features that levels below it lack.
@@ -82,17 +84,54 @@ class _Nowhere(_CacheLocator):
         return cls()
 
 
+def _bitcode_of_name(name: str) -> bytes:
+    """A module with an empty function: Numba asks there what is defined."""
+    module = llvm.parse_assembly(f'define void @"{name}"() {{ ret void }}')
+    return bytes(module.as_bitcode())
+
+
 class _Kept(CompileResultCacheImpl):
-    """How Numba keeps functions, anywhere."""
+    """How Numba keeps functions, anywhere.
+
+    Only machine code: callers take kernels in as they were lowered, never from here,
+    and to parse what they could take in is most of the time of loading a kernel.
+    """
 
     _locator_classes: list[Any] = [*CompileResultCacheImpl._locator_classes, _Nowhere]  # noqa: RUF012
 
+    def reduce(self, data: Any) -> tuple:
+        """What is pickled of a compiled function."""
+        (name, kind, code), *rest = super().reduce(data)
+        if kind == "object":
+            code = code[0], _bitcode_of_name(data.fndesc.llvm_cpython_wrapper_name)
+        return (name, kind, code), *rest
+
 
 class QuietCache(FunctionCache):
-    """The cache, for which a damaged or full folder is no error."""
+    """The cache, for which a damaged or full folder is no error.
+
+    What is loaded needs Numba's runtime, but nothing of what Numba knows for compiling:
+    to gather that takes longer than a first fit. Numba does so when it compiles.
+    """
 
     _impl_class = _Kept
     _ships = False  # whether this process makes what is shipped
+    _is_open = False
+
+    def __init__(self, function: Callable) -> None:
+        self._py_func, self._name = function, repr(function)
+
+    @property
+    def cache_path(self) -> str:
+        """The folder."""
+        self._open()
+        return str(self._cache_path)
+
+    def _open(self) -> None:
+        """Look for a folder, at the first use: most kernels have none in a process."""
+        if not self._is_open:
+            super().__init__(self._py_func)
+            self._is_open = True
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function, or None where there is none that can be read."""
@@ -101,7 +140,9 @@ class QuietCache(FunctionCache):
             if found is not None:
                 return found
         try:
-            found = super().load_overload(sig, target_context)
+            self._open()
+            rtsys.initialize(target_context)
+            found = self._load_overload(sig, target_context)
         except Exception:
             found = None
             with suppress(Exception):
@@ -113,12 +154,14 @@ class QuietCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Save, or let the next process compile again."""
         with suppress(Exception):
+            self._open()
             super().save_overload(sig, data)
 
     # For who ships kernels
 
     def ship_to(self, folder: Path) -> None:
         """From now on save to a folder of shipped kernels."""
+        self._open()
         folder.mkdir(parents=True, exist_ok=True)
         self._cache_file = self._shipped_file(folder)
         self._ships = True
@@ -131,22 +174,21 @@ class QuietCache(FunctionCache):
 
     def _shipped_key(self, sig: Any, target_context: Any, level: str) -> tuple:
         """Under which a function is kept that was compiled for a level."""
-        target_context.refresh()
         codegen = target_context.codegen()
         key = self._index_key(sig, codegen)
         return (key[0], (codegen.magic_tuple()[0], level, ""), *key[2:])
 
     def _shipped_overload(self, sig: Any, target_context: Any) -> Any:
         """The function as it was compiled when the package was built, or None."""
+        rtsys.initialize(target_context)
         for level in levels():
             key = self._shipped_key(sig, target_context, level)
             data = self._shipped_file(SHIPPED / level).load(key)
             if data is not None:
-                return self._impl.rebuild(target_context, data)
+                return CompileResult._rebuild(target_context, *data)
         return None
 
 
 def keep_on_disk(compiled: Any, function: Callable) -> None:
     """Let a compiled function keep its code on disk, where there is a folder for it."""
-    with suppress(RuntimeError):
-        compiled._cache = QuietCache(function)
+    compiled._cache = QuietCache(function)

@@ -10,7 +10,7 @@ import numpy as np
 
 _SAMPLE_ROWS = 20_000  # rows of a sample, at least
 _ROWS_PER_COMPONENT = 400
-_BLOCK_ROWS = 2**14  # that are in float64 at once
+_BLOCK_ENTRIES = 2**17  # that are in float64 at once, 1 MiB
 
 
 def canonical_order(x: np.ndarray) -> np.ndarray:
@@ -68,8 +68,9 @@ def _sum_of(
 ) -> np.ndarray:
     """Weighted sum over the rows of function(rows), a block of rows at a time."""
     total: np.ndarray | float = 0.0
-    for start in range(0, len(x), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
+    step = max(1, _BLOCK_ENTRIES // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
         block = function(x[rows].astype(np.float64))
         total = total + (
             block.sum(axis=0) if weights is None else weights[rows] @ block

@@ -196,7 +196,7 @@ if hasattr(os, "register_at_fork"):
 @lru_cache(maxsize=1)
 def _blas_of_process() -> ThreadpoolController:
     """The loaded BLAS libraries, which take most of a millisecond to look for."""
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
 
 
 @contextmanager
@@ -212,8 +212,12 @@ def one_blas_thread() -> Iterator[None]:
     if not lock.acquire(blocking=False):
         yield
         return
+    blas = _blas_of_process()
     try:
-        with _blas_of_process().limit(limits=1, user_api="blas"):
+        if all(pool.num_threads == 1 for pool in blas.lib_controllers):
+            yield
+            return
+        with blas.limit(limits=1, user_api="blas"):
             yield
     finally:
         lock.release()

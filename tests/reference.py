@@ -245,3 +245,24 @@ def shrunk_covariances(covariances, common, counts):
         share = min(1.0, noise / (max(n, 1.0) * gap))
         drawn.append((1.0 - share) * covariance + share * common)
     return np.array(drawn)
+
+
+def common_shares(covariances0, covariances1, weights, pair, gap, counts):
+    """The map that pairs share, and its shares in that of a pair: of means, slopes."""
+    within = [
+        np.einsum("k,kij->ij", w, c)
+        for w, c in zip(weights, (covariances0, covariances1), strict=True)
+    ]
+    common = linear_map(*within)
+    moved, other = common @ covariances0[pair[0]] @ common, covariances1[pair[1]]
+    inverse, d = np.linalg.inv((moved + other) / 2.0), len(gap)
+    seen = inverse @ (other - moved)
+    noise = 1.0 / counts[0] + 1.0 / counts[1]
+    shares = []
+    for p, statistic in (
+        (d, gap @ inverse @ gap),
+        (d * (d + 1) // 2, np.trace(seen @ seen) / 2.0),
+    ):
+        factor = max(0, min(p, 2 * (p - 2)))
+        shares.append(min(1.0, factor * noise / statistic))
+    return common, *shares

@@ -220,3 +220,28 @@ def gain_of_alignment(X_source, y, X_target, linear, shift, free=True):
 
     moved = likelihood(means @ linear.T + shift, linear @ within @ linear.T)
     return moved - likelihood(means, within)
+
+
+def kernel_probabilities(X_source, y, X_target):
+    """Roots of sums of kernels of each class, row by row."""
+    classes = np.unique(y)
+    means = np.array([X_source[y == c].mean(axis=0) for c in classes])
+    within = ledoit_wolf(X_source - means[y], assume_centered=True)[0]
+    n, d = X_source.shape
+    factor = (n / len(classes)) ** (-1.0 / (d + 4))
+    kernel = multivariate_normal(np.zeros(d), factor**2 * within)
+    found = []
+    for x in X_target:
+        near = kernel.logpdf(x - X_source)
+        near = np.exp(near - near.max())
+        sums = np.array([near[y == c].sum() for c in classes])
+        found.append(np.sqrt(sums) / np.sqrt(sums).sum())
+    return np.array(found)
+
+
+def blended(parts, probabilities):
+    """Means of probabilities of classes, by their parts."""
+    total = sum(parts)
+    return sum(
+        part / total * values for part, values in zip(parts, probabilities, strict=True)
+    )

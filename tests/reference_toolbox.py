@@ -99,19 +99,29 @@ def barycenter_objective(barycenter, mixtures, weights):
 
 
 def unbalanced_interpolation(source, target, t, coupling, largest):
-    """Pairs with masses that grow up to a bound; the rest fades where it is."""
+    """Pairs made up for what the plan lacks, up to a bound; the rest fades in place."""
     rows, columns = coupling.sum(axis=1), coupling.sum(axis=0)
-    grown = [min(w / m, largest) for w, m in zip(source[0], rows, strict=True)]
-    shrunk = [min(w / m, largest) for w, m in zip(target[0], columns, strict=True)]
+    a, b = source[0] / rows, target[0] / columns
+    first, last = np.zeros_like(coupling), np.zeros_like(coupling)
+    for k, j in np.ndindex(*coupling.shape):
+        kept = coupling[k, j] * min(1.0, largest / np.sqrt(a[k] * b[j]))
+        first[k, j], last[k, j] = kept * a[k], kept * b[j]
     _, means, covariances = interpolation(source, target, t, coupling)
+    masses = (first + last) / (first + last).sum()
+    of_targets = of_sources = 0.0
+    for k, j in np.argwhere(masses > 0.0):
+        of_targets -= masses[k, j] * np.log(masses[k, j] / masses[k].sum())
+        of_sources -= masses[k, j] * np.log(masses[k, j] / masses[:, j].sum())
+    both = of_targets + of_sources
+    branching = of_targets / both if both > 0.0 else 1.0
     weights = [
-        coupling[k, j] * grown[k] ** (1.0 - t) * shrunk[j] ** t
-        for k in range(len(rows))
-        for j in range(len(columns))
+        branching * last[k, j] * (first[k].sum() / last[k].sum()) ** (1.0 - t)
+        + (1.0 - branching) * first[k, j] * (last[:, j].sum() / first[:, j].sum()) ** t
+        for k, j in np.ndindex(*coupling.shape)
         if coupling[k, j] > 0.0
     ]
-    weights += list((1.0 - t) * (source[0] - rows * grown))
-    weights += list(t * (target[0] - columns * shrunk))
+    weights += list((1.0 - t) * (source[0] - first.sum(axis=1)))
+    weights += list(t * (target[0] - last.sum(axis=0)))
     return (
         np.array(weights) / np.sum(weights),
         np.concatenate([means, source[1], target[1]]),

@@ -102,7 +102,7 @@ def test_nearest_moments_give_each_row_to_its_nearest_mean(full, weights):
 @pytest.mark.parametrize("entries", [1, 4, 120, 10_000])
 def test_size_of_a_block_of_responsibilities_does_not_matter(monkeypatch, entries):
     expected = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
-    monkeypatch.setattr(_memory, "SLICE_ENTRIES", entries)
+    monkeypatch.setattr(_memory, "_SLICE_ENTRIES", entries)
     found = blocks_of(X, WEIGHTS).given_moments(SHARES, MEANS, True)
     assert_moments(found, expected)
 
@@ -114,10 +114,10 @@ def test_what_blocks_say_of_their_rows():
     np.testing.assert_array_equal(blocks.rows(), X.astype(np.float32))
 
 
-@pytest.mark.parametrize("block_rows", [7, 2**14])
+@pytest.mark.parametrize("entries", [2, 21, 2**17])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, block_rows):
-    monkeypatch.setattr(_rows, "_BLOCK_ROWS", block_rows)
+def test_sums_of_powers_equal_the_definitions(monkeypatch, weights, entries):
+    monkeypatch.setattr(_rows, "_BLOCK_ENTRIES", entries)
     blocks = blocks_of(X, weights)
     mean, variances = blocks.mean_and_variances()
     expected = np.average(X, axis=0, weights=weights)
@@ -192,7 +192,7 @@ def test_rows_are_asked_one_by_one():
 @pytest.mark.parametrize("seen", [True, False])
 def test_tilted_posteriors_by_their_formulas(kept, weighted, seen, monkeypatch):
     monkeypatch.setattr(_posteriors, "_MOST_ENTRIES", 10**6 if kept else 0)
-    monkeypatch.setattr(_posteriors, "SLICE_ENTRIES", 28)  # of seven rows
+    monkeypatch.setattr(_memory, "_SLICE_ENTRIES", 28)  # of seven rows
     rng = np.random.default_rng(0)
     X, tilts = rng.standard_normal((40, 3)), np.array([0.5, 1.0, 2.0, 3.0])
     weights = rng.integers(0, 3, 40) + 0.5 if weighted else None

@@ -6,8 +6,10 @@ passes there makes no silent copy. torch computes on the CPU.
 
 import numpy as np
 import pytest
+import scipy
 from children import run_child
 from devices import KINDS, RTOL, SECOND, assert_like, most_sums
+from sklearn.utils.fixes import parse_version
 
 from skgmmot import (
     CoupledGaussianMixture,
@@ -269,6 +271,10 @@ def test_neighbours(kind, dtype, most, weighted, monkeypatch, transfers):
     assert set(transfers) == {1}
 
 
+@pytest.mark.skipif(
+    parse_version(scipy.__version__) < parse_version("1.14"),
+    reason="scikit-learn's dispatch needs SciPy 1.14",
+)
 def test_dispatch_of_scikit_learn_may_be_on():
     code = """
     import sklearn

@@ -9,12 +9,17 @@ model fitted on a GPU takes rows of any kind elsewhere.
 import re
 
 import pytest
+import scipy
 from children import finish_child, start_child
 from devices import torch_or_skip
 from sklearn.utils import estimator_checks
+from sklearn.utils.fixes import parse_version
 
-if not hasattr(estimator_checks, "check_array_api_mixed_inputs"):
-    pytest.skip("these are checks of newer versions", allow_module_level=True)
+pytestmark = pytest.mark.skipif(
+    parse_version(scipy.__version__) < parse_version("1.14")
+    or not hasattr(estimator_checks, "check_array_api_mixed_inputs"),
+    reason="SciPy and scikit-learn have these checks since 1.14 and 1.9",
+)
 
 MODELS = {
     "sparse": "SparseGaussianMixture(2, sparsity=0.0)",

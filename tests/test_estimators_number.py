@@ -14,6 +14,7 @@ from skgmmot.datasets import make_mixture
 from skgmmot.linalg._covariances import TYPES
 from skgmmot.linalg._mixture import as_mixture
 from skgmmot.mixture import _path
+from skgmmot.mixture._offers import rungs
 
 NAMES = ["full", "tied", "diag", "spherical"]
 CRITERIA = ["bic", "icl", "aic"]
@@ -456,10 +457,11 @@ def test_at_one_price_a_larger_offer_ends_no_lower(seed):
     """Components on few rows overlap: where EM ends depends on where it starts.
 
     From 40 components alone, seed 0 ends .007 nats below what it finds from 20.
+    Offers between the rungs have no start of their own, which larger ones would lack.
     """
     X = make_mixture(600, n_components=5, separation=2.0, random_state=2).X
     price, found = 0.03, []
-    for n_offered in (10, 20, 40):
+    for n_offered in (10, 12, 15, 17, 20, 25, 40):
         mixture = SparseGaussianMixture(
             n_offered,
             sparsity=price * n_offered,
@@ -473,14 +475,30 @@ def test_at_one_price_a_larger_offer_ends_no_lower(seed):
     assert np.all(np.diff(found) >= -1e-12)
 
 
+def test_starts_of_a_smaller_offer_are_starts_of_a_larger_one():
+    for carries in (1, 7, 10, 13, 24, 30, 1000):
+        before = set()
+        for offer in range(1, 70):
+            starts = rungs(min(offer, carries), carries)
+            assert starts == sorted(set(starts))
+            assert starts[-1] <= min(offer, carries)
+            assert before <= set(starts)
+            before = set(starts) if offer >= 10 else set()
+    assert rungs(40, 1000) == [10, 15, 20, 30, 40]
+    assert rungs(40, 24) == [10, 15, 20, 24]
+    assert rungs(12, 1000) == [10]
+    assert rungs(7, 1000) == [7]
+
+
 def test_smaller_offers_are_no_part_of_a_start_that_is_given(capsys):
-    """Initializations that a fit with a price tells of: one for each offer."""
+    """Initializations that a fit with a price tells of: one for each rung."""
     X = separated()
     centers = X[:: len(X) // 12][:12]
     for n_offered, changes, expected in (
         (10, {}, 1),
-        (12, {}, 2),
-        (12, {"n_init": 2}, 4),
+        (12, {}, 1),
+        (15, {}, 2),
+        (17, {"n_init": 2}, 4),
         (12, {"means_init": centers}, 1),
         (12, {"init_params": lambda X, n, rng: centers}, 1),
         (12, {"solver": "adam", "max_iter": 3}, 1),

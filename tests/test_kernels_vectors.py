@@ -9,6 +9,7 @@ from skgmmot.kernels.numba import (
     _emit_densities,
     _emit_elementary,
     _emit_maps,
+    _emit_rows,
     _emit_sums,
 )
 from skgmmot.kernels.numba import _emitter as emitter
@@ -50,6 +51,15 @@ def mixture(d, seed=0):
     rng = np.random.default_rng(seed)
     tile, means = rng.normal(size=(d, TILE)), rng.normal(size=(K, d))
     return rng, tile, means, np.tril(rng.normal(size=(K, d, d)))
+
+
+@pytest.mark.parametrize("stop", [1, TILE - 3, TILE + 40, 3 * TILE])
+@pytest.mark.parametrize("d", [1, 3, 4, 6, 8])
+def test_rows_of_a_tile(d, stop):
+    x, start = np.random.default_rng(d).normal(size=(3 * TILE, d)), min(stop - 1, 40)
+    for rows, tile in (("f8", "f8"), ("f4", "f8"), ("f4", "f4")):
+        there = np.zeros((d, TILE), tile)
+        check(_emit_rows.load_turned, x.astype(rows), start, stop, there, rtol=0.0)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 23])

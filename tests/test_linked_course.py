@@ -77,3 +77,16 @@ def test_a_time_that_was_left_out_is_found_better_than_without_links(course):
     ]
     most = {"stable": 1.05, "growing": 0.85, "replaced": 0.92}[kind]
     assert errors[0] < most * errors[1]
+
+
+def test_a_branch_that_goes_far_is_no_birth():
+    # Between times 0 and 2 a branch goes almost as far as populations are apart.
+    course = make_time_course(1500, n_features=20, kind="stable", random_state=0)
+    rows = course.X[course.sample_domain == 1]
+    balanced, unbalanced = (
+        -fitted(course, 1, reg_m=reg_m, random_state=0).score_holdout(
+            rows, 1.0, metric="sliced"
+        )
+        for reg_m in (None, 1.0)
+    )
+    assert unbalanced < 1.15 * balanced

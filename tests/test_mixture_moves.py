@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference_mixture as reference
+from scipy.linalg import eigvalsh
 from strategies import spd_stack
 
 from skgmmot._blocks import blocks_of
@@ -17,7 +18,7 @@ from skgmmot.mixture._em import (
     m_step,
 )
 from skgmmot.mixture._moves import local_splits, removals, splits
-from skgmmot.mixture._soundness import extent, unsound
+from skgmmot.mixture._soundness import bounds, extent, unsound
 
 NAMES = ["full", "tied", "diag", "spherical"]
 K, D = 3, 2
@@ -166,6 +167,23 @@ def test_extent_does_not_depend_on_units():
     )
     found = extent(problem, state._replace(parameters=other))
     np.testing.assert_allclose(found, extent(problem, state), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical"])
+def test_extent_is_that_of_the_matrices(name):
+    problem, state = state_of(name)
+    parameters, kind = state.parameters, problem.kind
+    dense = kind.dense(parameters.covariances, *parameters.means.shape)
+    within = np.tensordot(parameters.weights, dense, 1)
+    expected = np.array([eigvalsh(matrix, within)[[0, -1]] for matrix in dense])
+    np.testing.assert_allclose(extent(problem, state), expected.T, rtol=1e-10)
+    if name == "tied":
+        assert unsound(problem, state) is None
+    if name == "full":
+        lower, upper = bounds(state)
+        least, largest = extent(problem, state)
+        assert np.all((least / D <= lower) & (lower <= least))
+        assert np.all((largest <= upper) & (upper <= largest * D))
 
 
 def test_a_single_component_is_split_along_what_its_features_share():

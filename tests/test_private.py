@@ -190,3 +190,31 @@ def test_a_kernel_travels_to_another_process():
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode().strip() == "[[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]"
+
+
+def test_parameters_are_accepted_by_type_and_by_class():
+    from skgmmot import SparseGaussianMixture
+
+    class Strict(SparseGaussianMixture):
+        _parameter_constraints = {  # noqa: RUF012
+            **SparseGaussianMixture._parameter_constraints,
+            "n_components": [str],
+        }
+
+    SparseGaussianMixture(1, tol=0.0)._validate_params()
+    for estimator in SparseGaussianMixture(1.0), Strict(1):
+        with pytest.raises(ValueError, match="'n_components' parameter of"):
+            estimator._validate_params()
+    SparseGaussianMixture(1, tol=0)._validate_params()
+    with pytest.raises(ValueError, match="'tol' parameter of"):
+        SparseGaussianMixture(1, tol=np.nan)._validate_params()
+
+
+def test_parameters_have_the_names_of_the_signature():
+    from skgmmot import CoupledGaussianMixture, SparseGaussianMixture
+
+    for kind in SparseGaussianMixture, CoupledGaussianMixture:
+        names = sorted(inspect.signature(kind).parameters)
+        assert kind._get_param_names() == names
+        kind._get_param_names().clear()  # a list of the caller's
+        assert sorted(kind().get_params(deep=False)) == names

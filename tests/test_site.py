@@ -70,6 +70,14 @@ def test_every_method_is_on_the_pages():
     assert len(methods()) > 40
 
 
+def test_the_html_of_an_estimator_would_find_its_page():
+    for estimator in public(lambda x: inspect.isclass(x) and hasattr(x, "fit")):
+        kind = getattr(skgmmot, estimator.removeprefix("skgmmot."))
+        template = kind()._doc_link_template
+        page = template.format(estimator_name=kind.__name__).partition("/generated/")[2]
+        assert (SITE / "generated" / page).is_file(), page
+
+
 def test_every_class_and_function_is_on_the_pages():
     assert public(inspect.isclass) == documented("class")
     assert public(inspect.isfunction) == documented("function")

@@ -183,11 +183,38 @@ def test_a_population_that_grows_grows_on_the_way():
 def test_what_nothing_is_paired_with_fades_in_its_place():
     source = [0.5, 0.5], [[0.0], [50.0]], np.ones((2, 1, 1))
     target = [1.0], [[1.0]], np.ones((1, 1, 1))
+    # The mass of the pair is made up for by 1 and 2, by √2 in the mean.
     found = mw2_interpolation(source, target, 0.25, plan=[[0.5], [0.0]])
-    np.testing.assert_allclose(found.means.ravel(), [0.25, 50.0, 1.0])
-    pair, rest = 0.5 * 1.5**0.25, (0.75 * 0.5, 0.25 * (1.0 - 1.5 * 0.5))
-    weights = np.array([pair, *rest])
+    np.testing.assert_allclose(found.means.ravel(), [0.25, 50.0])
+    weights = np.array([0.5**0.75, 0.75 * 0.5])
     np.testing.assert_allclose(found.weights, weights / weights.sum())
+    capped = {"plan": [[0.5], [0.0]], "max_growth": 1.0}
+    found = mw2_interpolation(source, target, 0.25, **capped)
+    np.testing.assert_allclose(found.means.ravel(), [0.25, 0.0, 50.0, 1.0])
+    kept = np.sqrt(0.5)
+    rest = (0.75 * 0.5 * (1.0 - kept), 0.75 * 0.5, 0.25 * (1.0 - kept))
+    weights = np.array([kept * 0.5**0.75, *rest])
+    np.testing.assert_allclose(found.weights, weights / weights.sum())
+
+
+def test_a_population_that_branches_keeps_the_shares_of_its_branches():
+    # An unbalanced plan has little mass on the long way to the second branch.
+    source = [1.0], [[0.0]], np.ones((1, 1, 1))
+    target = [0.7, 0.3], [[1.0], [9.0]], np.ones((2, 1, 1))
+    for t in (0.1, 0.5, 0.9):
+        found = mw2_interpolation(source, target, t, plan=[[0.65, 0.1]], max_growth=2.0)
+        np.testing.assert_allclose(found.weights, [0.7, 0.3])
+
+
+@given(strategies.mixture_pairs(), times)
+@settings(max_examples=30, deadline=None)
+def test_unbalanced_interpolation_property_backwards(pair, t):
+    source, target = pair
+    coupling, _, _ = unbalanced(pair)
+    there = mw2_interpolation(source, target, t, plan=coupling)
+    back = mw2_interpolation(target, source, 1.0 - t, plan=coupling.T)
+    for left, right in zip(moments_of(there), moments_of(back), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("largest", [0.5, np.nan, "2"])

@@ -22,6 +22,7 @@ y = np.where(sample_domain > 0, X[:, 0] > 0.0, -1)
 USES = {
     "SparseGaussianMixture": "(3, random_state=0).fit(X)",
     "CoupledGaussianMixture": "(2, random_state=0).fit(X, sample_domain=sample_domain)",
+    "LinkedGaussianMixture": "(2, random_state=0).fit(X, sample_domain=sample_domain)",
     "GMMOTTransformer": "(random_state=0).fit(X, sample_domain=sample_domain)",
     "GMMOTClassifier": "(random_state=0).fit(X, y, sample_domain=sample_domain)",
 }

@@ -1,6 +1,6 @@
 """Arrays in memory: one block, whose rows the kernels share among threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from skgmmot import _rows
-from skgmmot._blocks._row_arrays import like_rows_of, slices, total
+from skgmmot._blocks._row_arrays import Rows, like_rows_of, slices, total
 from skgmmot.kernels import (
     Gaussians,
     Moments,
@@ -19,7 +19,14 @@ from skgmmot.kernels import (
 )
 from skgmmot.linalg._mixture import narrowed
 
-SLICE_ENTRIES = 2**20  # of the responsibilities that are at hand at once, 8 MiB
+_SLICE_ENTRIES = 2**19  # of the responsibilities that are at hand at once, 4 MiB
+_DEVICE_ENTRIES = 2**21  # the same on a device, where each call costs more
+
+
+def limited_slices(x: Rows, n_columns: int) -> Iterator[slice]:
+    """Slices of the rows, for which so many columns have a limited size."""
+    entries = _DEVICE_ENTRIES if is_device_array(x) else _SLICE_ENTRIES
+    return slices(x, entries // n_columns)
 
 
 def add_moments(first: Moments, second: Moments) -> Moments:
@@ -120,7 +127,9 @@ class MemoryBlocks:
         center, scales = (like_rows_of(x, a) for a in (means.mean(axis=0), units))
 
         def one_hot(rows: slice) -> Any:
-            scaled = xp.astype((x[rows, :] - center) / scales, x.dtype, copy=False)
+            scaled = x[rows, :] - center
+            scaled /= scales
+            scaled = xp.astype(scaled, x.dtype, copy=False)
             labels, _ = self._kernels.nearest(scaled, centers, self.n_threads)
             return xp.astype(labels[:, None] == columns, xp.float64)
 
@@ -133,7 +142,7 @@ class MemoryBlocks:
         full: bool,
     ) -> Moments:
         sums = None
-        for rows in slices(self._x, SLICE_ENTRIES // max(means.shape)):
+        for rows in limited_slices(self._x, max(means.shape)):
             given = like_rows_of(self._x, responsibilities_of(rows))
             if self._sample_weight is not None:
                 given = given * self._sample_weight[rows][:, None]

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from skgmmot._blocks._memory import SLICE_ENTRIES, MemoryBlocks
-from skgmmot._blocks._row_arrays import like_rows_of, slices
+from skgmmot._blocks._memory import MemoryBlocks, limited_slices
+from skgmmot._blocks._row_arrays import like_rows_of
 from skgmmot.kernels import Gaussians, to_host
 
 _MOST_ENTRIES = 2**22  # of posteriors that are kept, 32 MiB
@@ -34,7 +34,7 @@ class View(NamedTuple):
     def slices(self, n_components: int) -> Any:
         """Slices whose posteriors are few enough to be at hand at once."""
         width = max(n_components, self.blocks.n_features)
-        return slices(self.blocks.rows(), SLICE_ENTRIES // width)
+        return limited_slices(self.blocks.rows(), width)
 
     def log_likelihood(self, gaussians: Gaussians) -> tuple[float, float]:
         """Σ w log p, and Σ w."""

@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +15,7 @@ from skgmmot._blocks._row_arrays import in_type_of, narrowed_like
 from skgmmot._checks import message, warn_caller
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
 from skgmmot.estimators._covariance_choice import AUTO
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import Gaussians
 from skgmmot.linalg._covariances import TYPES
@@ -29,7 +30,7 @@ def _posteriors_of(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
     return (estimator.n_components_,), dtype
 
 
-class FittedMixture(DensityMixin, BaseEstimator):
+class FittedMixture(DensityMixin, DocumentedEstimator):
     """Methods of estimators with weights_, means_, covariances_, precisions_cholesky_.
 
     Subclasses have the parameters covariance_type, random_state and n_jobs.

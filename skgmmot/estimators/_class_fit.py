@@ -11,6 +11,7 @@ from skgmmot._blocks import blocks_of
 from skgmmot._blocks._row_arrays import like_rows_of
 from skgmmot.estimators._class_domains import LabelledDomains
 from skgmmot.estimators._class_evidence import gain_of_alignment
+from skgmmot.estimators._class_form import NOTHING, Blend, blend_of, kernel_of
 from skgmmot.estimators._class_predictions import ClassPredictions, as_parameters
 from skgmmot.estimators._classes import (
     Labelled,
@@ -73,9 +74,14 @@ class ClassFit(CallbackSupportMixin, ClassPredictions):
         source = domain_moments(domains.X_source, domains.source_weight, self.n_jobs)
         target = domain_moments(domains.X_target, domains.target_weight, self.n_jobs)
         alignment = alignment_of(self.align, source, target)
-        stays = self.align == "auto" and not self._tells(parts, domains, alignment)
+        blend, stays = NOTHING, False
+        if self.align == "auto":
+            gain = self._gain(parts, domains, alignment)
+            stays = gain <= 0.0
+            if len(parts.class_of) == len(self.classes_):
+                blend = blend_of(gain)
         twice = self.align is not None and self.reg_m is not None and not stays
-        fitted = partial(self._fitted_attributes, parts, dtype)
+        fitted = partial(self._fitted_attributes, parts, blend, dtype)
         callbacks = callbacks_of(self, X, 2 if twice else 1, fitted)
         progress = Progress(self.verbose, 1, callbacks)
         pins = Pins(self.transport_weight, self.shrinkage, self.reg_m, self.reg_covar)
@@ -97,15 +103,14 @@ class ClassFit(CallbackSupportMixin, ClassPredictions):
         for name, value in fitted(found).items():
             setattr(self, name, value)
 
-    def _tells(
+    def _gain(
         self, parts: _Parts, domains: LabelledDomains, alignment: Affine
-    ) -> bool:
-        """Whether the target rows tell of more than changed shares."""
+    ) -> float:
+        """How much more the target rows tell of than changed shares."""
         X, weights = domains.X_target, domains.target_weight
-        gain = gain_of_alignment(
+        return gain_of_alignment(
             parts.rows, X, weights, alignment, self.reg_covar, self.reg_m is not None
         )
-        return gain > 0.0
 
     def _parts(self, domains: LabelledDomains) -> _Parts:
         """Source rows with their components, which no alignment changes."""
@@ -156,8 +161,7 @@ class ClassFit(CallbackSupportMixin, ClassPredictions):
         reg_m: Any = self.reg_m
         kind, pins, most = setting
         pins = pins._replace(reg_m=min(reg_m, 1.0))
-        simple = TYPES["tied"] if kind.full_form else kind
-        setting = _Setting(simple, pins, min(_FIRST_ROUNDS, most))
+        setting = _Setting(_simple(kind), pins, min(_FIRST_ROUNDS, most))
         return self._found(parts, rows, alignment, setting, progress)
 
     def _found(
@@ -193,7 +197,7 @@ class ClassFit(CallbackSupportMixin, ClassPredictions):
         return ratios if weights is None else weights * ratios
 
     def _fitted_attributes(
-        self, parts: _Parts, dtype: Any, found: _Found
+        self, parts: _Parts, blend: Blend, dtype: Any, found: _Found
     ) -> dict[str, Any]:
         """What the estimator has whose fit ends, or had stopped, at this one."""
         kind, fit = found.kind, found.fit
@@ -216,4 +220,32 @@ class ClassFit(CallbackSupportMixin, ClassPredictions):
             "n_iter_": fit.n_iter,
             "converged_": fit.converged,
             "_anchors": found.anchors,
+            "_blend": blend,
+            **self._voices(parts, blend, found, dtype),
         }
+
+    def _voices(
+        self, parts: _Parts, blend: Blend, found: _Found, dtype: Any
+    ) -> dict[str, Any]:
+        """What else speaks for target rows: the source, as far as it is asked."""
+        rows, reg_covar = parts.rows, self.reg_covar
+        labels = array_namespace(rows.labels).take(
+            like_rows_of(rows.labels, parts.class_of), rows.labels
+        )
+        here = rows._replace(labels=labels, n_components=len(self.classes_))
+        expected = there = None
+        if blend.anchors > 0.0:
+            X = moved(rows.X, found.alignment, self.n_jobs)
+            there = kernel_of(here._replace(X=X), reg_covar)
+            kind = _simple(found.kind)
+            anchors = anchors_of(rows._replace(X=X), kind, reg_covar)
+            expected = SparseGaussianMixture._of_parameters(
+                as_parameters(anchors, kind), kind.name, dtype
+            )
+        kernels = there, kernel_of(here, reg_covar) if blend.rows > 0.0 else None
+        return {"_expected": expected, "_kernels": kernels}
+
+
+def _simple(kind: CovarianceType) -> CovarianceType:
+    """One covariance in place of full ones."""
+    return TYPES["tied"] if kind.full_form else kind

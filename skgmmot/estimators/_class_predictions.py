@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
@@ -27,12 +26,14 @@ from skgmmot._blocks._row_arrays import (
 )
 from skgmmot._checks import message
 from skgmmot.estimators._by_parts import by_parts, like_rows
+from skgmmot.estimators._class_form import kernel_probabilities
 from skgmmot.estimators._class_labels import (
     checked_labels,
     known_numbers,
     labels_of_source,
 )
 from skgmmot.estimators._classes import moved
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows, check_weights
 from skgmmot.kernels import is_device_array, kind_of, to_host
@@ -42,9 +43,8 @@ from skgmmot.mixture._em import Parameters, gaussians_of
 from skgmmot.mixture._pinned import Anchors
 
 # Components follow the rows, so posteriors of these are too sure, the more so the more
-# features there are. On 82 pairs of real domains the power 1.5 / sqrt(d) has the
-# log-loss 1.09, the best fixed one 1.0, 1 has 2.4; of those that were tried it alone
-# is below that of linear discriminants on moved rows (2.06) in each of six groups.
+# features there are. On 82 pairs of real domains the power 1.5 / sqrt(d) of components
+# alone has the log-loss 1.09, the best fixed one 1.0, 1 has 2.4.
 _CONFIDENCE = 1.5
 
 
@@ -59,7 +59,11 @@ def _like_probabilities(estimator: Any, dtype: Any) -> tuple[tuple[int, ...], An
 
 
 class ClassPredictions(
-    DomainAware, OneToOneFeatureMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+    DomainAware,
+    OneToOneFeatureMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    DocumentedEstimator,
 ):
     """Methods of an estimator with source_, target_, alignment_, component_classes_."""
 
@@ -75,10 +79,11 @@ class ClassPredictions(
 
         .. math:: q_c(x) = p_c(x)^\tau / \sum_b p_b(x)^\tau
 
-        with p the posteriors of the components, summed by class, and
-        :math:`\tau = \min(1, 1.5 / \sqrt d)` for target rows with d features: the
-        components were fitted to such rows, and are too sure of them. For source rows
-        τ = 1.
+        with p the posteriors of the components, summed by class. Components were
+        fitted to the target rows, and are too sure of them: for such rows, with d
+        features, :math:`\tau = \min(1, 1.5 / \sqrt d)`. Where the source has a say
+        too (``align="auto"``), p is the mean over all voices, and τ is nearer to 1 by
+        the part of the others. For source rows p is that of `source_` and τ = 1.
 
         Parameters
         ----------
@@ -105,14 +110,30 @@ class ClassPredictions(
     def _of_domains(self, X: Rows, mask: Any) -> Any:
         """Probabilities of the classes, the mask true for rows of the source."""
         power = min(1.0, _CONFIDENCE / float(np.sqrt(X.shape[1])))
-        inside, outside = (
-            self._probabilities(X[rows], side, power)
-            for side, rows, power in (
-                (self.source_, mask, 1.0),
-                (self.target_, ~mask, power),
-            )
-        )
+        inside = self._probabilities(X[mask], self.source_, 1.0)
+        outside = self._target_probabilities(X[~mask], power)
         return merged(mask, inside, outside)
+
+    def _target_probabilities(self, X: Rows, power: float) -> Any:
+        """Probabilities of the classes by all that speak for target rows."""
+        blend = self._blend
+        if not any(blend):
+            return self._probabilities(X, self.target_, power)
+        followed = 1.0 - sum(blend)
+        found = followed * self._probabilities(X, self.target_, 1.0)
+        for part, side in (
+            (blend.anchors, self._expected),
+            (blend.source, self.source_),
+        ):
+            if part > 0.0:
+                found = found + part * self._probabilities(X, side, 1.0)
+        parts = (blend.moved_rows, blend.rows)
+        for part, kernel in zip(parts, self._kernels, strict=True):
+            if part > 0.0:
+                found = found + part * kernel_probabilities(kernel, X)
+        found = found ** (1.0 - followed * (1.0 - power))
+        total = array_namespace(found).sum(found, axis=1, keepdims=True)
+        return in_type_of(found / total, X)
 
     def _probabilities(self, X: Rows, side: Any, power: float) -> Any:
         """Probabilities of the classes for the rows of one domain."""

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skgmmot._blocks import blocks_of
 from skgmmot._blocks._row_arrays import has_all, has_any, widened
 from skgmmot._checks import message
 from skgmmot.estimators._by_parts import by_parts, like_labels, like_numbers
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._domains import DomainAware
 from skgmmot.estimators._validation import check_rows, check_weights
 
@@ -46,7 +47,7 @@ def _check_labels(estimator: Any, given: dict[str, Any]) -> None:
     estimator._check_labelled(given.get("sample_domain"))
 
 
-class DomainPredictions(DomainAware, DensityMixin, BaseEstimator):
+class DomainPredictions(DomainAware, DensityMixin, DocumentedEstimator):
     """Methods of an estimator with a mixture for each domain."""
 
     _has_domains: bool  # whether fit was given labels

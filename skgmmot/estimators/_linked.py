@@ -124,7 +124,7 @@ class LinkedGaussianMixture(BootstrapsLinked, LinkedBatches):
         π_b / column sums of the coupling: what arriving does; 0 for an empty column.
     births_ : list of ndarray of shape (n_components_b,)
         The part of a component of b that comes from nowhere: what of its weight is
-        left where the mass that arrives has grown by half, as in `mw2_interpolation`.
+        left where the mass that arrives has grown by half.
     deaths_ : list of ndarray of shape (n_components_a,)
         The part of a component of a that goes nowhere: what of its weight is left where
         the mass that leaves has grown by half.

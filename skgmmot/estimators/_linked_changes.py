@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# By how much paired mass may grow on its way, as in `mw2_interpolation`: the rest is
-# born or dies.
+# By how much paired mass may grow on either side: the rest is born or dies.
 _MAX_GROWTH = 1.5
 
 
@@ -20,7 +19,7 @@ class Changes(NamedTuple):
 def changes_along(
     coupling: np.ndarray, source: np.ndarray, target: np.ndarray
 ) -> Changes:
-    """Read an unbalanced plan as interpolation does: growth beyond a cap is a birth."""
+    """Read an unbalanced plan: growth beyond a cap is a birth, or a death."""
     marginals = coupling.sum(axis=1), coupling.sum(axis=0)
     factors, lost = [], []
     for weights, mass in zip((source, target), marginals, strict=True):

@@ -116,7 +116,7 @@ class LinkedPaths(LinkedPredictions):
             From the first label to the last, where labels are numbers. At a label it is
             the mixture of that sample.
         max_growth : float, default=1.5
-            How much the mass of a pair may grow on the way; see `mw2_interpolation`.
+            By how much the mass of a pair is made up for; see `mw2_interpolation`.
 
         Returns
         -------

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +19,7 @@ from skgmmot._blocks._row_arrays import (
     slices,
 )
 from skgmmot.estimators._by_parts import by_parts, like_numbers, like_rows, like_scores
+from skgmmot.estimators._documented import DocumentedEstimator
 from skgmmot.estimators._domains import DomainAware, source_rows
 from skgmmot.estimators._validation import check_rows
 from skgmmot.linalg._mixture import as_mixture
@@ -29,7 +30,9 @@ from skgmmot.transport._support import SupportRule, support_score
 _POSTERIOR_ENTRIES = 2**22  # of a block of rows, 32 MiB
 
 
-class RowMover(DomainAware, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RowMover(
+    DomainAware, OneToOneFeatureMixin, TransformerMixin, DocumentedEstimator
+):
     """Methods of a transformer with source_, target_, coupling_ and maps both ways."""
 
     def _maps(self, towards_target: bool) -> MixtureMap:

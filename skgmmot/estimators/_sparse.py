@@ -39,8 +39,8 @@ class SparseGaussianMixture(BootstrapsNumber):
         Components that are offered; at most as many are kept. Except with sparsity=0,
         no more are offered than rows can carry: one for each `min_component_samples`,
         or with a price for each twice as many. A start that is given is taken whole.
-        With a price, fits also start from 10, 20, 40, … components below the offer, and
-        end no lower than those offers do at the same price.
+        With a price, offers from 10 on start from 10, 15, 20, 30, 40, … components up
+        to the offer, and end no lower than smaller ones of these at the same price.
     sparsity : {'bic', 'icl', 'aic'} or float, default='bic'
         The criterion that chooses the number of components, the lower the better:
         BIC = −2 log L + p max(log Σ_i ω_i, 0) with p free parameters, ICL = BIC +

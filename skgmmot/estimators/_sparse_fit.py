@@ -34,6 +34,7 @@ from skgmmot.mixture._both_ways import run_both_ways
 from skgmmot.mixture._criteria import CRITERIA, Criterion, n_parameters
 from skgmmot.mixture._em import Parameters, Problem, State, evaluate
 from skgmmot.mixture._fit import Control, Fit, Stopped, run
+from skgmmot.mixture._offers import carried, rungs
 from skgmmot.mixture._path import Search
 from skgmmot.mixture._penalty import Setting, penalty_of
 from skgmmot.mixture._starts import Given, start_parameters
@@ -44,7 +45,6 @@ from skgmmot.mixture._stepwise import step
 _ROWS_IF_CHOSEN = 3
 _ROWS_IF_PRICED = 5
 _WARM_UP = Control(tol=1e-4, max_iter=50, accelerate=True)  # of random starts
-_FIRST_OFFER = 10  # with a price: what larger offers begin with
 
 
 class SparseFit(CallbackSupportMixin, FittedMixture):
@@ -76,6 +76,7 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         rng = check_random_state(self.random_state)
         if hasattr(self, "path_"):
             del self.path_
+        problem = problem._replace(n_offered=self._offer(problem, given))
         offers = self._offers(problem, given)
         progress = self._progress(X, len(offers))
         with progress.telling():
@@ -94,7 +95,6 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
     ) -> Fit:
         """The best fit by price or by criterion."""
         criterion = self._criterion
-        problem = problem._replace(n_offered=offers[-1])
         if criterion is None:
             self._warn_of_small_mass(problem, sample_weight, 0)
             return self._best_fit(problem, rng, given, offers, progress)
@@ -137,33 +137,21 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         return 0.0 if isinstance(self.sparsity, str) else self.sparsity
 
     def _offer(self, problem: Problem, given: Given) -> int:
-        """How many components to start with: no more than the rows can carry.
+        """How many components are at most kept: no more than the rows can carry.
 
         Starts that were given are taken as they are.
         """
         if self.sparsity == 0.0 or self._is_given(given):
             return self.n_components
-        mass = problem.blocks.mass
-        most = max(problem.blocks.n_rows, mass)
-        if problem.min_mass > 0.0:
-            most = min(most, mass / problem.min_mass)
-            if problem.prune:  # half of the cells are lighter than the mean
-                most = max(min(most, 2.0), 0.5 * most)
-        return int(min(self.n_components, max(most, 1)))
+        return min(self.n_components, carried(problem))
 
     def _offers(self, problem: Problem, given: Given) -> list[int]:
-        """Numbers of components to start with, ascending, the offer last.
-
-        With a price a larger offer tries what smaller ones would, so that it ends no
-        lower.
-        """
-        offer = self._offer(problem, given)
+        """Numbers of components to start with: with a price, rungs up to the offer."""
+        offer = problem.n_offered
         is_fixed = self._is_given(given) or self._is_warm() or self.max_iter == 0
-        offers, smaller = [], _FIRST_OFFER
-        while problem.prune and not is_fixed and smaller < offer:
-            offers.append(smaller)
-            smaller *= 2
-        return [*offers, offer]
+        if is_fixed or not problem.prune:
+            return [offer]
+        return rungs(offer, carried(problem))
 
     def _is_given(self, given: Given) -> bool:
         """Whether the start, or a part of it, is the user's."""
@@ -220,20 +208,21 @@ class SparseFit(CallbackSupportMixin, FittedMixture):
         progress: Progress,
     ) -> Fit:
         """The best of `n_init` starts of each offer by the penalised objective."""
-        fits, units = [], None
-        if self.solver == "adam":
-            units = units_of(problem.blocks, self.reg_covar)
+        fits, adam, most = [], self.solver == "adam", problem.n_offered
+        units = units_of(problem.blocks, self.reg_covar) if adam else None
         warm = self._is_warm()
-        n_init, draws = 1 if warm else self.n_init, rng.get_state()
+        n_init = 1 if warm else self.n_init
+        draws = rng.get_state() if len(offers) > 1 else None
         for number in range(n_init * len(offers)):
             progress.begin(number)
             offer = offers[number // n_init]
-            if number % n_init == 0:  # no start depends on the offers before its own
+            # No start depends on the offers before its own.
+            if draws is not None and number % n_init == 0:
                 rng.set_state(draws)
             offered = problem._replace(n_offered=offer)
             parameters, previous = self._start(offered, warm, rng, given)
             progress.started()
-            fit = self._run(offered, parameters, previous, progress, units, offers[-1])
+            fit = self._run(offered, parameters, previous, progress, units, most)
             fits.append(fit)
             if progress.end(fit.state.objective, fit.converged):
                 break

@@ -21,13 +21,14 @@ from skgmmot.transport._frame import (
     Frame,
     frame_of,
     gaps_and_spreads,
+    moved_means,
     passages,
     row_moments,
 )
 from skgmmot.transport._mw2 import checked_pair, common_dtype, narrowed_plan
 from skgmmot.transport._plan import TransportPlan, solve_plan
 from skgmmot.transport._shift import Gaps, cheapest_shift
-from skgmmot.transport._shrunk import shrunk_covariances
+from skgmmot.transport._shrunk import common_maps, shrunk_covariances
 
 # Part of a component's weight below which mass in the plan does not say where it went.
 _TRACE = 1e-9
@@ -113,9 +114,22 @@ def maps_of(
     )
     leaving = _without_traces(coupling, source.weights)
     arriving = _without_traces(coupling.T, target.weights)
+    shared = shared_back = None
+    if transfer.frame.alignment.linear.ndim == 2:  # second moments were matched
+        moved = moved_means(source.means, transfer.frame.alignment)
+        gaps = target.means.astype(np.float64) - moved[:, None]
+        shared, shared_back = common_maps(
+            (left, entered),
+            gaps * transfer.frame.scales,
+            coupling,
+            (source.weights, target.weights),
+            transfer.masses,
+        )
     return (
-        MixtureMap(source, target, leaving, there, (left, entered), max_slope),
-        MixtureMap(target, source, arriving, back, (entered, left), max_slope),
+        MixtureMap(source, target, leaving, there, (left, entered), max_slope, shared),
+        MixtureMap(
+            target, source, arriving, back, (entered, left), max_slope, shared_back
+        ),
     )
 
 

@@ -133,8 +133,11 @@ class GMMOTTransformer(RowMover):
     The map of a pair is a ratio of two covariances. Those that few rows stand behind
     are drawn to one that both domains share, by as much as their difference from it may
     be the noise of a sample: components of many rows are taken as they are, and one
-    that collapsed onto a handful does not stretch rows. `from_mixtures` takes all
-    covariances as they are.
+    that collapsed onto a handful does not stretch rows. With ``align='linear'``, which
+    matches the domains to their second moments, what pairs of components do beyond the
+    alignment is also drawn to what they have in common, by as much as it may be noise
+    (Efron and Morris, Journal of the American Statistical Association 1973, doi
+    10.1080/01621459.1973.10481350). `from_mixtures` takes all as it is.
 
     In a plain Pipeline ``map_to='source'`` is the right choice: new target rows are
     brought to where the classifier was trained.

@@ -16,6 +16,11 @@ from skgmmot.linalg._scatters import ILL_DEFINED, safe_counts
 from skgmmot.linalg._spd import transpose
 
 
+def _are_close(a: np.ndarray, b: np.ndarray) -> bool:
+    """numpy.allclose, at once where they are equal."""
+    return bool((a == b).all()) or np.allclose(a, b)
+
+
 class _Form:
     """What all types have in common: their stacks go through the same algebra."""
 
@@ -158,7 +163,7 @@ class Full(_Form):
     @staticmethod
     def check_precisions(precisions: np.ndarray) -> None:
         """Raise ValueError, in scikit-learn's words, for what is no precision."""
-        close = np.isclose(precisions, transpose(precisions)).all()
+        close = _are_close(precisions, transpose(precisions))
         if not (close and np.all(np.linalg.eigvalsh(precisions) > 0.0)):
             raise ValueError("'full precision' should be symmetric, positive-definite")
 
@@ -210,7 +215,7 @@ class Tied(Full):
     @staticmethod
     def check_precisions(precisions: np.ndarray) -> None:
         """Raise ValueError, in scikit-learn's words, for what is no precision."""
-        close = np.isclose(precisions, precisions.T).all()
+        close = _are_close(precisions, precisions.T)
         if not (close and np.all(np.linalg.eigvalsh(precisions) > 0.0)):
             raise ValueError("'tied precision' should be symmetric, positive-definite")
 

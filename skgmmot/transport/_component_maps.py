@@ -26,6 +26,7 @@ from skgmmot.linalg._spd import (
     whiteners,
 )
 from skgmmot.transport._frame import Passage, moved_covariances, moved_means
+from skgmmot.transport._shrunk import Common
 from skgmmot.transport._support import (
     SupportRule,
     clipped_slopes,
@@ -111,6 +112,9 @@ class MixtureMap:
     max_slope : float, default=None
         Bound on the singular values of the maps of pairs in these coordinates: on how
         much they stretch beyond what the domain as a whole is stretched.
+    common : Common, default=None
+        The map in these coordinates to which those of pairs are drawn, and how far.
+        None: they are not.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class MixtureMap:
         passage: Passage | None = None,
         compared: tuple[np.ndarray, np.ndarray] | None = None,
         max_slope: float | None = None,
+        common: Common | None = None,
     ) -> None:
         self.passage, self.max_slope = passage, max_slope
         kept = source.weights > 0.0
@@ -142,8 +147,13 @@ class MixtureMap:
         self.conditional = np.divide(
             scaled, mass, out=np.zeros_like(scaled), where=mass > 0.0
         )
+        self._common = None
+        if common is not None:
+            linear, *shares = common
+            self._common = Common(linear, *(share[kept] for share in shares))
         self.diagonal = (
-            is_diagonal(source.covariances)
+            common is None
+            and is_diagonal(source.covariances)
             and all(map(is_diagonal, self._compared))
             and (passage is None or passage.whole.linear.ndim == 1)
         )
@@ -161,12 +171,18 @@ class MixtureMap:
     def mean_map(self) -> tuple[np.ndarray, np.ndarray]:
         """(linear, shifts): Σ_l p_kl T_kl, one affine map per source component."""
         maps = mean_ratios if self.diagonal else mean_maps
-        if self.max_slope is None:
-            linear = maps(*self._compared, self.conditional)
-        else:
+        own = self.conditional
+        if self._common is not None:
+            own = own * (1.0 - self._common.of_slopes)
+        if self.max_slope is not None:
             linear = self._mean_clipped()
+        else:
+            linear = maps(*self._compared, own)
+            if self._common is not None:
+                shared = (self.conditional - own).sum(axis=1)
+                linear += shared[:, None, None] * self._common.linear
         linear = self._told(linear)
-        shifts = self.conditional @ self.target.means.astype(np.float64)
+        shifts = self._mean_images()
         alone = ~self.conditional.any(axis=1)
         linear[alone], shifts[alone] = self._whole(np.flatnonzero(alone))
         return linear, shifts
@@ -227,14 +243,35 @@ class MixtureMap:
         linear = np.empty((len(rows), *self._identity().shape))
         shifts = np.empty((len(rows), self.source.means.shape[1]))
         linear[paired] = self._told(self._compared_maps(rows[paired], columns[paired]))
-        shifts[paired] = self.target.means[columns[paired]]
+        shifts[paired] = self._images(rows[paired], columns[paired])
         linear[~paired], shifts[~paired] = self._whole(rows[~paired])
         return linear, shifts
 
     def _compared_maps(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Linear maps of pairs that carry mass, in the compared coordinates."""
-        maps = pair_ratios if self.diagonal else pair_maps
-        return clipped_slopes(maps(*self._compared, rows, columns), self.max_slope)
+        pairwise = pair_ratios if self.diagonal else pair_maps
+        maps = pairwise(*self._compared, rows, columns)
+        if self._common is not None:
+            shares = self._common.of_slopes[rows, columns][:, None, None]
+            maps = (1.0 - shares) * maps + shares * self._common.linear
+        return clipped_slopes(maps, self.max_slope)
+
+    def _mean_images(self) -> np.ndarray:
+        """Where the mean map sends the means of the source."""
+        images, own = self.target.means.astype(np.float64), self.conditional
+        if self._common is None:
+            return own @ images
+        shared = own * self._common.of_means
+        whole = self._whole(np.arange(len(own)))[1]
+        return (own - shared) @ images + shared.sum(axis=1)[:, None] * whole
+
+    def _images(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Where the maps of pairs that carry mass send the means of the source."""
+        images = self.target.means[columns].astype(np.float64)
+        if self._common is None:
+            return images
+        shares = self._common.of_means[rows, columns][:, None]
+        return (1.0 - shares) * images + shares * self._whole(rows)[1]
 
     def _told(self, linear: np.ndarray) -> np.ndarray:
         """Linear maps of the compared coordinates, in those of the data."""

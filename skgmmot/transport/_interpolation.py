@@ -43,8 +43,9 @@ def mw2_interpolation(
         Coupling of the components; None: the plan of MW2. One whose marginals are not
         the weights lets mass grow and fade, see the notes.
     max_growth : float, default=1.5
-        At least 1: how much the mass of a pair may grow on the way, on either side, for
-        an unbalanced plan. What exceeds it fades in or out in its place.
+        At least 1: by how much the mass of a pair is made up for on the two sides, in
+        the geometric mean, where the plan is unbalanced. What exceeds it fades in or
+        out in its place.
 
     Returns
     -------
@@ -69,17 +70,31 @@ def mw2_interpolation(
     are computed as :math:`F F^T`, :math:`F = (1 - t) L_k + t L'_l Q_{kl}`, for factors
     :math:`\Sigma = L L^T` and a rotation Q, so that singular ones are allowed.
 
-    Along an unbalanced plan with marginals r and c a pair has the mass
+    An unbalanced plan lacks mass for two reasons: shares change, and long ways cost
+    more than they are worth. With marginals r and c, made up for mass a pair has
 
     .. math::
-        \gamma_{kl}\, a_k^{1 - t}\, b_l^t, \qquad a_k = \min(\pi_k / r_k, A), \quad
-        b_l = \min(\pi'_l / c_l, A)
+        p_{kl} = s_{kl}\, \gamma_{kl}\, \pi_k / r_k, \qquad
+        q_{kl} = s_{kl}\, \gamma_{kl}\, \pi'_l / c_l, \qquad
+        s_{kl} = \min\left(1,\; A \sqrt{\frac{r_k c_l}{\pi_k \pi'_l}}\right)
 
-    with A = `max_growth`. What the plan leaves of the source, :math:`(\pi_k - a_k r_k)
-    (1 - t)`, stays in its place and fades out, and what it leaves of the target,
-    :math:`(\pi'_l - b_l c_l)\, t`, fades in; then the weights are divided by their sum.
-    Both ends are the mixtures themselves, whatever A is. Pairs come first, then what
-    is left of the source, then of the target.
+    at the source and at the target, A = `max_growth`. In a plan of `mw2_plan` with
+    little entropy the root is exp(-C / (2 reg_m)), so that the cost of a pair decides
+    whether it is one population, whatever became of its share. At time t the mass is
+
+    .. math::
+        \lambda\, q_{kl} \left(\frac{\sum_m p_{km}}{\sum_m q_{km}}\right)^{1 - t}
+        + (1 - \lambda)\, p_{kl} \left(\frac{\sum_m q_{ml}}{\sum_m p_{ml}}\right)^t
+
+    The first term holds where populations branch: what comes from one component grows
+    alike, so that its branches keep their shares. The second holds where they merge.
+    With H(l|k) the conditional entropy of targets given sources under the masses (p +
+    q) / 2, :math:`\lambda = H(l|k) / (H(l|k) + H(k|l))`. What pairs
+    leave of the source, :math:`(\pi_k - \sum_l p_{kl}) (1 - t)`, stays in its place
+    and fades out, and what they leave of the target,
+    :math:`(\pi'_l - \sum_k q_{kl})\, t`, fades in; then the weights are divided by
+    their sum. Both ends are the mixtures themselves, whatever A is. Pairs come first,
+    then what is left of the source, then of the target.
 
     References
     ----------
@@ -136,21 +151,40 @@ def _growing_masses(
     coupling: np.ndarray, ends: tuple[Mixture, Mixture], t: float, largest: float
 ) -> _Masses:
     """Masses along an unbalanced plan, before they are divided by their sum."""
-    weights = [end.weights.astype(np.float64) for end in ends]
-    marginals = coupling.sum(axis=1), coupling.sum(axis=0)
-    # The cap where nothing is moved: any number would do, the mass is 0.
-    growths = [
-        np.minimum(
-            np.divide(w, m, out=np.full_like(w, largest), where=m > 0.0), largest
-        )
-        for w, m in zip(weights, marginals, strict=True)
-    ]
-    left = [
-        np.maximum(w - m * growth, 0.0)
-        for w, m, growth in zip(weights, marginals, growths, strict=True)
-    ]
-    pairs = coupling * growths[0][:, None] ** (1.0 - t) * growths[1] ** t
-    return _Masses(pairs, (1.0 - t) * left[0], t * left[1])
+    left, right = (end.weights.astype(np.float64) for end in ends)
+    rows, columns = coupling.sum(axis=1), coupling.sum(axis=0)
+    lacking = np.sqrt(_ratio(rows, left))[:, None] * np.sqrt(_ratio(columns, right))
+    kept = coupling * np.minimum(1.0, largest * lacking)
+    first = kept * _ratio(left, rows)[:, None]
+    last = kept * _ratio(right, columns)
+    starting, ending = first.sum(axis=1), last.sum(axis=0)
+    growth = _ratio(starting, last.sum(axis=1)) ** (1.0 - t)
+    arrived = _ratio(ending, first.sum(axis=0)) ** t
+    branching = _branching(0.5 * (first + last))
+    return _Masses(
+        branching * last * growth[:, None] + (1.0 - branching) * first * arrived,
+        (1.0 - t) * np.maximum(left - starting, 0.0),
+        t * np.maximum(right - ending, 0.0),
+    )
+
+
+def _branching(masses: np.ndarray) -> float:
+    """How far pairs branch rather than merge: 1 where each target has one source."""
+    sides = masses.sum(axis=1, keepdims=True), masses.sum(axis=0, keepdims=True)
+    of_targets, of_sources = (_uncertainty(masses, side) for side in sides)
+    both = of_targets + of_sources
+    return of_targets / both if both > 0.0 else 1.0
+
+
+def _uncertainty(masses: np.ndarray, side: np.ndarray) -> float:
+    """Conditional entropy of one side given the other, times the mass of all."""
+    shares = _ratio(masses, np.broadcast_to(side, masses.shape))
+    return -float((masses * np.log(np.where(shares > 0.0, shares, 1.0))).sum())
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Their quotient; 0 where nothing is below."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0.0)
 
 
 def _is_balanced(coupling: np.ndarray, source: Mixture, target: Mixture) -> bool:

@@ -33,7 +33,7 @@ The files, each of which imports those above it only::
     _constants       sizes of tiles and lanes
     _numba_private   what Numba does not document
     _emitter         vocabulary of emitters
-    _emit_densities, _emit_elementary, _emit_sums, _emit_maps
+    _emit_rows, _emit_densities, _emit_elementary, _emit_sums, _emit_maps
     _tiles           arithmetic on one tile
     _records         what travels between compiled functions
     _ranges, _maps   work on one range

@@ -140,12 +140,18 @@ def _add_squared_images(
     """Add the squares of n_rows rows of W c, whose diagonal starts at `first`."""
     centered, whiteners, base, d = operands
     images = [e.variable(e.constant(0.0)) for _ in range(n_rows)]
-    with e.loop(0, e.builder.add(first, e.integer(n_rows)), 1) as j:
+    rows = [e.builder.add(first, e.integer(i)) for i in range(n_rows)]
+
+    def add_column(j: ir.Value, start: int) -> None:
         value = e.load(centered, e.at((j, e.lanes)))
-        for i, image in enumerate(images):
-            row = e.builder.add(first, e.integer(i))
+        for row, image in zip(rows[start:], images[start:], strict=True):
             factor = e.spread(e.scalar(whiteners, e.at((base, 1), (row, d), (j, 1))))
             e.put(image, e.multiply_add(factor, value, e.get(image)))
+
+    with e.loop(0, first, 1) as j:
+        add_column(j, 0)
+    for start, row in enumerate(rows):  # a column ends at the diagonal
+        add_column(row, start)
     for image in map(e.get, images):
         e.put(norms, e.multiply_add(image, image, e.get(norms)))
 

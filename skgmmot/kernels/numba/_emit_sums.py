@@ -237,25 +237,35 @@ def _outers_twin(
 
 
 def _emit_scaled_rows(
-    e: Emitter,
-    rows: Array,
-    roots: Array,
-    means: Array,
-    k: ir.Value,
-    scaled: Array,
-    firsts: Array,
+    e: Emitter, operands: Sequence[Any], first: ir.Value, n: int
 ) -> None:
-    """Write scaled (OUT), the centred rows times their roots, and add up."""
+    """Write n features of the centred rows times their roots, and add them up."""
+    rows, roots, means, k, scaled, firsts = operands
     (d, length), count = rows.shape, roots.shape[0]
-    with e.loop(0, d, 1) as j:
-        place = e.at((k, d), (j, 1))
-        mean, total = e.parts(means, place), e.variable(e.constant(0.0))
-        with e.loop(0, count, e.lanes) as t:
-            root, where = e.load(roots, t), e.at((j, length), (t, 1))
-            value = less_all(e.load(rows, where), mean) * root
-            e.store(value, scaled, where)
+    features = [e.builder.add(first, e.integer(i)) for i in range(n)]
+    places = [e.at((k, d), (j, 1)) for j in features]
+    mean = [e.parts(means, place) for place in places]
+    sums = _accumulators(e, n)
+    with e.loop(0, count, e.lanes) as t:
+        root = e.load(roots, t)
+        for j, total, gap in zip(
+            features, sums, _gaps(e, rows, t, features, mean), strict=True
+        ):
+            value = gap * root
+            e.store(value, scaled, e.at((j, length), (t, 1)))
             e.put(total, e.multiply_add(root, value, e.get(total)))
-        e.add_up([e.get(total)], firsts, [place])
+    e.add_up([e.get(total) for total in sums], firsts, places)
+
+
+def _emit_scaled_four(e: Emitter, operands: Sequence[Any], first: ir.Value) -> None:
+    """Four features, or those that there are, at once or one by one."""
+    d, b = operands[0].shape[0], e.builder
+    after = b.add(first, e.integer(4))
+    with b.if_else(b.icmp_signed("<=", after, d)) as (four, fewer):
+        with four:
+            _emit_scaled_rows(e, operands, first, 4)
+        with fewer, e.loop(first, d, 1) as feature:
+            _emit_scaled_rows(e, operands, feature, 1)
 
 
 def _emit_block_of_outers(
@@ -263,22 +273,21 @@ def _emit_block_of_outers(
     scaled: Array,
     count: ir.Value,
     corner: tuple[ir.Value, ir.Value],
-    n_columns: int,
+    pairs: Sequence[tuple[int, int]],
     seconds: Array,
     base: ir.Value,
 ) -> None:
-    """Add four rows by some columns of the sum of outer products."""
+    """Add entries (i, j) from a corner on, row by row, of the sum of outer products."""
     width, length = scaled.shape
-    starts = [
-        [e.at((e.builder.add(start, e.integer(i)), length)) for i in range(n)]
-        for start, n in zip(corner, (4, n_columns), strict=True)
+    sides: list[dict[int, ir.Value]] = [
+        {i: e.at((e.builder.add(start, e.integer(i)), length)) for i in sorted(set(x))}
+        for start, x in zip(corner, zip(*pairs, strict=True), strict=True)
     ]
-    pairs = [(i, j) for i in range(4) for j in range(n_columns)]
     block = _accumulators(e, len(pairs))
     with e.loop(0, count, e.lanes) as t:
         left, right = (
-            [e.load(scaled, e.at((start, 1), (t, 1))) for start in side]
-            for side in starts
+            {i: e.load(scaled, e.at((start, 1), (t, 1))) for i, start in side.items()}
+            for side in sides
         )
         for total, (i, j) in zip(block, pairs, strict=True):
             e.put(total, e.multiply_add(left[i], right[j], e.get(total)))
@@ -287,11 +296,12 @@ def _emit_block_of_outers(
         e.at((first, 1), (e.integer(i), width), (e.integer(j), 1)) for i, j in pairs
     ]
     totals = [e.get(total) for total in block]
-    if n_columns < 4:
+    if not e.wide:
         e.add_up(totals, seconds, places)
         return
-    for n in range(0, len(totals), 4):
-        e.add_up_row(totals[n : n + 4], seconds, places[n])
+    starts = [n for n, (_, j) in enumerate(pairs) if j == 0]
+    for n, stop in zip(starts, [*starts[1:], len(pairs)], strict=True):
+        e.add_up_row(totals[n:stop], seconds, places[n])
 
 
 def _emit_outers(
@@ -304,16 +314,18 @@ def _emit_outers(
     firsts: Array,
     seconds: Array,
 ) -> None:
-    _emit_scaled_rows(e, rows, roots, means, k, scaled, firsts)
-    width, count, four = scaled.shape[0], roots.shape[0], e.integer(4)
+    width, count, block = scaled.shape[0], roots.shape[0], e.of(e.per_register)
     base, step = e.at((k, e.builder.mul(width, width))), 4 if e.wide else 2
-    block = e.of(e.per_register)
-    with (
-        e.loop(0, width, 4) as row,
-        e.loop(0, e.builder.add(row, four), step) as column,
-    ):
-        corner = row, column
-        _emit_block_of_outers(block, scaled, count, corner, step, seconds, base)
+    pairs = [(i, j) for i in range(4) for j in range(step)]
+    with e.loop(0, width, 4) as row:
+        _emit_scaled_four(block, (rows, roots, means, k, scaled, firsts), row)
+        with e.loop(0, row, step) as column:
+            corner = row, column
+            _emit_block_of_outers(block, scaled, count, corner, pairs, seconds, base)
+        for start in range(0, 4, step):  # on the diagonal a triangle is enough
+            below = [(i, j) for i, j in pairs if i >= start + j]
+            corner = row, e.builder.add(row, e.integer(start))
+            _emit_block_of_outers(block, scaled, count, corner, below, seconds, base)
 
 
 @operation(_outers_twin)

@@ -13,6 +13,7 @@ from skgmmot._jit import exact_kernel, kernel
 from skgmmot.kernels.numba import _emit_elementary as emitters
 from skgmmot.kernels.numba._constants import ROWS_PER_MASK, TILE
 from skgmmot.kernels.numba._emit_densities import densities_diagonal, densities_full
+from skgmmot.kernels.numba._emit_rows import load_turned
 from skgmmot.kernels.numba._emit_sums import add_outers, add_sums, lowest_bit
 
 _LEAST_LOG = math.log(1e-300)  # what the logarithm of a share is cut at
@@ -21,10 +22,7 @@ _LEAST_LOG = math.log(1e-300)  # what the logarithm of a share is cut at
 @kernel
 def load_tile(x, start, stop, tile):
     """Copy rows start..stop of x (IN) into tile (OUT, (d, TILE)); the last row pads."""
-    for t in range(TILE):
-        row = min(start + t, stop - 1)
-        for j in range(x.shape[1]):
-            tile[j, t] = x[row, j]
+    load_turned(x, start, stop, tile)
 
 
 @kernel
