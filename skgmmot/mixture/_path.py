@@ -23,6 +23,7 @@ _PATH = Control(tol=1e-3, max_iter=1000, accelerate=True)  # of every size
 _NEAR = Control(tol=1e-5, max_iter=1000, accelerate=True)  # of sizes near the best
 _REMOVAL = Control(tol=1e-5, max_iter=2)  # tells candidates apart
 _ALL_ROWS = Control(tol=1e-4, max_iter=10, accelerate=True)  # after a sample
+_BEHIND = Control(tol=1e-4, max_iter=2)  # the same of sizes that are not its best
 _MOST_SPLITS = 2  # that are refitted
 _ROUNDS = 3  # of splits at most
 _GAIN = 0.5  # nats of the whole sample that make a mixture better than another
@@ -140,10 +141,11 @@ class Search:
 
     def _continue_with_all_rows(self) -> None:
         """Mixtures of a sample become those of all rows, the best ones closely."""
-        self.problem = self._whole
+        best, self.problem = self.best(), self._whole
         sampled, self.found, self._reached = self.found, {}, {}
-        for fit in sampled.values():
-            self._keep(self._run(fit.state.parameters, _ALL_ROWS))
+        for size, fit in sampled.items():
+            control = _ALL_ROWS if size == best else _BEHIND
+            self._keep(self._run(fit.state.parameters, control))
         self._near_best()
 
     def _run(
