@@ -4,6 +4,8 @@ array-api-strict has a second device, from which nothing comes to NumPy unasked:
 passes there makes no silent copy. torch computes on the CPU.
 """
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy
@@ -246,6 +248,24 @@ def test_classifier(kind, dtype, parameters, small_samples, transfers):
     other = expected.score(X, y, sample_domain=labels, sample_weight=weights)
     assert score == pytest.approx(other, abs=2e-3)
     assert 0 < max(transfers) <= most_sums(10, 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_classifier_is_stored_with_numpys_arrays(kind):
+    X, labels, y, _ = domains(300)
+    up = KINDS[kind]
+    model = GMMOTClassifier().fit(up(X), up(y), sample_domain=labels)
+    kernels = [kernel for kernel in model._kernels if kernel is not None]
+    assert kernels
+    assert type(kernels[0].rows) is type(up(X))  # some rows of the source, where X was
+    stored = pickle.loads(pickle.dumps(model))
+    for kernel in filter(None, stored._kernels):
+        assert {type(part) for part in kernel} == {np.ndarray}
+    expected = to_host(model.predict_proba(up(X)))
+    np.testing.assert_allclose(stored.predict_proba(X), expected, atol=1e-8)
+    np.testing.assert_allclose(
+        to_host(stored.predict_proba(up(X))), expected, atol=1e-12
+    )
 
 
 @all_kinds

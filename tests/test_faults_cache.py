@@ -40,11 +40,13 @@ def test_no_folder_for_a_cache_and_no_home(tmp_path):
     assert file.startswith(str(tmp_path))
 
 
-def test_a_cache_that_closes_after_the_import(tmp_path):
+def test_a_cache_that_closes_after_it_was_opened(tmp_path):
     folder = tmp_path / "cache"
     closing = f"""
 import shutil
-import skgmmot.kernels.numba
+import skgmmot
+from skgmmot._jit import COMPILED
+assert all({str(folder)!r} in kernel._cache.cache_path for kernel in COMPILED)
 shutil.rmtree({str(folder)!r})
 open({str(folder)!r}, "w").close()
 """

@@ -30,7 +30,10 @@ PEER = """
 from sklearn.mixture import GaussianMixture
 GaussianMixture(3, random_state=0).fit(X)
 """
-TIMES = 1.8  # of the peer, imports included: Numba's own start is .5 of it
+# Of the peer's time, imports included: Numba's import is .2 of it, and fits of pairs
+# of samples, of which these rows are hard ones, take another .25.
+TIMES = dict.fromkeys(USES, 1.5)
+TIMES.update(CoupledGaussianMixture=1.7, LinkedGaussianMixture=1.7)
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,4 +84,4 @@ def test_nothing_is_compiled_at_the_first_fit(name, installed, tmp_path):
         assert not list(tmp_path.rglob("*.nbi"))
         times.append(found)
         peers.append(cpu_time(PEER, installed, tmp_path)[0])
-    assert min(times) <= TIMES * min(peers)
+    assert min(times) <= TIMES[name] * min(peers)

@@ -69,6 +69,14 @@ class _Found(NamedTuple):
 class ClassFit(CallbackSupportMixin, ClassPredictions):
     """What `fit` of GMMOTClassifier does, whose parameters it has."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy or a file, which is opened where there may be no device."""
+        state = dict(super().__getstate__())
+        if "_kernels" in state:
+            kernels = state["_kernels"]
+            state["_kernels"] = tuple(k and k.on_host() for k in kernels)
+        return state
+
     def _fit(self, X: Any, domains: LabelledDomains, dtype: Any) -> None:
         parts = self._parts(domains)
         source = domain_moments(domains.X_source, domains.source_weight, self.n_jobs)

@@ -79,6 +79,10 @@ class KernelClasses(NamedTuple):
     rows: Any  # (m, d) of the source, whitened
     masses: Any  # (m, n_classes) weight of a row, in the column of its class
 
+    def on_host(self) -> "KernelClasses":
+        """The same in NumPy's arrays."""
+        return self._replace(rows=to_host(self.rows), masses=to_host(self.masses))
+
 
 def kernel_of(source: Labelled, reg_covar: float) -> KernelClasses:
     r"""Gaussian kernels on rows of classes.
