@@ -5,7 +5,7 @@ for Python of it, before it takes it into its caller, where all is optimised aga
 the called function goes into its caller as it was lowered: it is optimised once, as
 part of what Python calls.
 
-Numba's documentation promises nothing of this. Tried with 0.68.1. Where a
+Numba's documentation promises nothing of this. Tried with 0.61.2 and 0.68.1. Where a
 new version breaks it, its test in tests/test_private.py says so.
 """
 
