@@ -38,6 +38,7 @@ def _started(stack, name, section, case, threads):
             if library == PROJECT:
                 raise
             notes[library] = f"failed: {error}"
+            print(f"{library} {notes[library]}", flush=True)
         else:
             workers[library] = stack.enter_context(closing(worker))
     return workers, notes
@@ -89,7 +90,8 @@ def rows_of(result, unit):
         ]
         name = ""
     for library, note in result["notes"].items():
-        yield [name, library, figure(median(own["runs"]), unit), note, *[""] * 5]
+        note, mine = note.partition(":")[0], figure(median(own["runs"]), unit)
+        yield [name, library, mine, note, *[""] * 5]
         name = ""
 
 
