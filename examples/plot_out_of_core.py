@@ -17,8 +17,8 @@ takes 20 million, 480 MB in 40 files: 106 s of processor time in all, compilatio
 files and the picture included, on two threads of an AMD EPYC; the fit itself added 158
 MB to the 303 MB that the process had. On a cluster of two workers of one thread, with
 kernels compiled before and nothing else on the machine, it was done after 37 s, with at
-most 315 MB in the client and 342 MB in a worker (``MALLOC_TRIM_THRESHOLD_=65536``, which
-Dask's nannies set for their workers).
+most 315 MB in the client and 342 MB in a worker (``MALLOC_TRIM_THRESHOLD_=65536``,
+which Dask's nannies set for their workers).
 """
 
 # %%
